@@ -152,23 +152,36 @@ class Table:
             raise InputError(self.problems)
 
 
-def read_table(path: str | Path) -> Table:
-    """Read a comma, semicolon or tab separated file as text.
-
-    The separator is the one that the header line uses most. Lines are numbered as in the file, blank
-    lines are skipped, fields are stripped of surrounding blanks.
+def read_header(path: str | Path) -> list[str]:
+    """The column names of a table, without reading its rows.
 
     Raises:
-        InputError: the file is absent, is not UTF-8 text, is empty, repeats a column name, or a line has
-            another number of fields than the header.
+        InputError: as `read_table`.
     """
-    name = str(path)
+    return next(csv.reader([line := _header_line(_read_text(path, 65536))], delimiter=_delimiter(line)), [])
+
+
+def _header_line(text: str) -> str:
+    return next((line for line in text.splitlines() if line.strip()), "")
+
+
+def _delimiter(header_line: str) -> str:
+    return max(",;\t", key=header_line.count)
+
+
+def _read_text(path: str | Path, characters: int = -1) -> str:
+    """The file's text, or its beginning.
+
+    Raises:
+        InputError: the file is absent, may not be read, or is not UTF-8 text.
+    """
 
     def refuse(what: str, remedy: str) -> InputError:
-        return InputError([Problem(name, what, remedy)])
+        return InputError([Problem(str(path), what, remedy)])
 
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            text = file.read(characters)
     except FileNotFoundError:
         raise refuse(
             "the file does not exist", "check the path; it is relative to the project folder"
@@ -184,8 +197,23 @@ def read_table(path: str | Path) -> Table:
         ) from None
     if "\0" in text:
         raise refuse("the file is not a text table (it holds NUL bytes)", "export it as CSV UTF-8")
-    header_line = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(",;\t", key=header_line.count)
+    return text
+
+
+def read_table(path: str | Path) -> Table:
+    """Read a comma, semicolon or tab separated file as text.
+
+    The separator is the one that the header line uses most. Lines are numbered as in the file, blank
+    lines are skipped, fields are stripped of surrounding blanks.
+
+    Raises:
+        InputError: the file is absent, is not UTF-8 text, is empty, repeats a column name, or a line has
+            another number of fields than the header.
+    """
+    name = str(path)
+
+    text = _read_text(path)
+    delimiter = _delimiter(_header_line(text))
     reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
     header: list[str] = []
     rows: list[list[str]] = []
@@ -209,13 +237,15 @@ def read_table(path: str | Path) -> Table:
             rows.append(fields)
             lines.append(reader.line_num)
     if not header:
-        raise refuse("the file is empty", "it needs a header line and at least one row")
+        raise InputError([Problem(name, "the file is empty", "it needs a header line and at least one row")])
     for column in sorted({c for c in header if header.count(c) > 1}):
         what = f"the column '{column}' stands twice" if column else "a column has no name"
         problems.append(Problem(name, what, "give each column a name of its own in the header"))
     if problems:
         raise InputError(problems[:20])
     if not rows:
-        raise refuse("the table has a header but no rows", "add the data below the header")
+        raise InputError(
+            [Problem(name, "the table has a header but no rows", "add the data below the header")]
+        )
     frame = pd.DataFrame(rows, columns=header, index=pd.Index(lines, name="line"), dtype=str).astype(object)
     return Table(path=name, frame=frame)

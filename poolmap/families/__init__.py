@@ -1,1 +1,41 @@
+"""The families of analyses. Each is a folder with the same doors, one module a door.
 
+    ingest.py     ingest(spec) -> contracts.Dataset
+    model.py      stan_data(spec, model, data) -> contracts.StanData
+    estimate.py   estimate(spec, model, data, draws, rng) -> list of contracts.Quantity
+                  predictive(spec, model, data, draws, rng) -> contracts.Predictive
+    figures.py    figures(spec, data, results) -> list of contracts.NamedFigure
+    methods.py    describe(spec, data) -> blocks on the data: what came in, what was left out
+                  methods(spec, model, data) -> blocks on the model: words, equations, priors
+                  findings(spec, data, results) -> blocks on the results: sentences and tables
+
+`spec` is the analysis's section of the typed config, `model` the model's name in it, `draws` the
+posterior as an `xarray.Dataset` with dimensions (chain, draw, ...), `results` a dict of
+`contracts.ModelResult` by model name, the first being the primary model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+DOORS = {
+    "ingest": "ingest",
+    "stan_data": "model",
+    "estimate": "estimate",
+    "predictive": "estimate",
+    "figures": "figures",
+    "methods": "methods",
+    "findings": "methods",
+    "describe": "methods",
+}
+
+
+def door(family: str, name: str) -> Callable:
+    """The function behind one door of a family; only that door's module is imported.
+
+    Args:
+        family: `meta`, `areas` or `mrp`.
+        name: one of `DOORS`.
+    """
+    return getattr(import_module(f"poolmap.families.{family}.{DOORS[name]}"), name)

@@ -1,1 +1,1 @@
-
+"""Figures: data in, matplotlib Figure out."""

@@ -1,1 +1,1 @@
-
+"""Adjacency graphs of areas."""

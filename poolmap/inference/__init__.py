@@ -1,1 +1,1 @@
-
+"""Draws: summaries, checks, predictive checks, comparison."""

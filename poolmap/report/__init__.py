@@ -1,1 +1,1 @@
-
+"""From a finished analysis to a page."""

@@ -1,1 +1,1 @@
-
+"""Stan: the toolchain, compiling and sampling."""

@@ -1,1 +1,1 @@
-
+"""Disease maps from counts by area."""

@@ -1,1 +1,1 @@
-
+"""Meta-analysis of study tables."""

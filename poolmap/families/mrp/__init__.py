@@ -1,1 +1,1 @@
-
+"""Multilevel regression and poststratification."""

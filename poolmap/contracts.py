@@ -1,0 +1,181 @@
+"""What passes between the steps and the families: plain data, no behaviour beyond checking its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    import geopandas
+    from matplotlib.figure import Figure
+
+    from poolmap.graph.graph import Graph
+
+
+@dataclass
+class Dataset:
+    """Checked input of one analysis: what `ingest` returns and every later step reads.
+
+    Attributes:
+        tables: checked tables by name, with a plain 0..n-1 index.
+        exclusions: rows left out, columns `file, row, id, reason` (see `tables.exclusions`).
+        facts: what a reader must know of the data, JSON-able (counts, corrections, findings).
+        geometry: polygons with an `area` column, where the analysis has a map.
+        graph: the adjacency, set by the graph step, areas in the order of the main table.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    exclusions: pd.DataFrame
+    facts: dict[str, Any] = field(default_factory=dict)
+    geometry: geopandas.GeoDataFrame | None = None
+    graph: Graph | None = None
+
+
+@dataclass(frozen=True)
+class StanData:
+    """Input of one fit: arrays by the names of the Stan program's data block.
+
+    Attributes:
+        data: the program's data.
+        parameters: the sampled parameters whose draws are kept, by their name in the program.
+    """
+
+    data: dict[str, Any]
+    parameters: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Draws of one reported quantity over the rows of one estimates table.
+
+    Attributes:
+        table: name of the table (and CSV file) it is reported in.
+        quantity: the value of its `quantity` column: a term of the field (`log_rr`, `tau`, `rr`).
+        description: what it is, in words, with its unit; goes to the data dictionary.
+        draws: array (chain, draw, row).
+        keys: one row a table row: the columns that say what the row is about (study, area, county ...);
+            None for a single row without keys.
+        extra: further columns of the table, one row a table row (raw estimates, exceedance, ...).
+    """
+
+    table: str
+    quantity: str
+    description: str
+    draws: np.ndarray
+    keys: pd.DataFrame | None = None
+    extra: pd.DataFrame | None = None
+
+    def __post_init__(self) -> None:
+        if self.draws.ndim != 3:
+            raise ValueError(
+                f"{self.table}/{self.quantity}: draws must be (chain, draw, row), not {self.draws.shape}"
+            )
+        rows = self.draws.shape[2]
+        for name, frame in {"keys": self.keys, "extra": self.extra}.items():
+            if frame is not None and len(frame) != rows:
+                raise ValueError(
+                    f"{self.table}/{self.quantity}: {name} has {len(frame)} rows, the draws {rows}"
+                )
+        if self.keys is None and rows != 1:
+            raise ValueError(f"{self.table}/{self.quantity}: {rows} rows need keys")
+
+
+@dataclass(frozen=True)
+class Predictive:
+    """What the fitted model says of data like those observed.
+
+    Attributes:
+        unit: what one observation is ("study", "arm", "area", "cell").
+        labels: a label for each of the n observations.
+        observed: array (n,).
+        replicated: array (chain, draw, n): replicated data.
+        log_lik: array (chain, draw, n): pointwise log likelihood.
+        value: what is observed, in words ("SIDS cases").
+    """
+
+    unit: str
+    labels: Sequence[str]
+    observed: np.ndarray
+    replicated: np.ndarray
+    log_lik: np.ndarray
+    value: str
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """What the report knows of one fitted model, read back from its files.
+
+    Attributes:
+        name: the model's name in the config.
+        estimates: estimates tables by name.
+        dictionary: description of each quantity and column, by table.
+        checks: the gate's verdict and figures (`inference.checks.Checks.as_dict`).
+        predictive: posterior predictive summary per observation, or an empty table.
+        statistics: posterior predictive test statistics.
+    """
+
+    name: str
+    estimates: Mapping[str, pd.DataFrame]
+    dictionary: Mapping[str, Any]
+    checks: Mapping[str, Any]
+    predictive: pd.DataFrame
+    statistics: pd.DataFrame
+
+    @property
+    def passed(self) -> bool:
+        """Whether the fit passed the gate."""
+        return bool(self.checks["passed"])
+
+
+@dataclass(frozen=True)
+class NamedFigure:
+    """A figure with the words that go with it.
+
+    Attributes:
+        name: file name without ending (also the anchor in the report).
+        figure: the matplotlib figure; no title of its own, the caption is in the report.
+        title: a few words.
+        caption: what is shown, how to read it, which model and interval.
+        alt: what a reader who cannot see it must know, with the main numbers.
+        model: the model whose estimates it draws; "" where it draws data only.
+    """
+
+    name: str
+    figure: Figure
+    title: str
+    caption: str
+    alt: str
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Equation:
+    """A displayed equation: LaTeX, and the same in words for a screen reader."""
+
+    latex: str
+    words: str
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """A table for the report, cells already written as text.
+
+    Attributes:
+        frame: text cells; the column names are the headings.
+        caption: what it shows.
+        numeric: headings of the columns to set right-aligned.
+        model: the model it belongs to; "" where it shows data only.
+    """
+
+    frame: pd.DataFrame
+    caption: str
+    numeric: Sequence[str] = ()
+    model: str = ""
+
+
+Block = str | Equation | ReportTable
+"""One block of report text: a paragraph, an equation or a table."""
