@@ -1,0 +1,98 @@
+"""One fit: sample, check every reported quantity, and sample once more where a check fails."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poolmap.config.base import Sampling
+from poolmap.contracts import Quantity, StanData
+from poolmap.inference.checks import as_dicts, check_fit, passed
+from poolmap.stan.sample import Draws, sample
+
+if TYPE_CHECKING:
+    import xarray
+
+log = logging.getLogger("poolmap.fit")
+
+Reported = Callable[["xarray.Dataset", np.random.Generator], Sequence[Quantity]]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Draws and the gate's verdict on them.
+
+    Attributes:
+        draws: of the last attempt.
+        verdict: plain data for checks.json: `passed`, `checks` (of the last attempt), `attempts`,
+            `n_chains`, `n_draws`, `seed`.
+    """
+
+    draws: Draws
+    verdict: dict[str, Any]
+
+
+def harder(sampling: Sampling) -> Sampling:
+    """The settings of the second attempt: twice the iterations, a quarter of the distance to acceptance 1."""
+    return sampling.model_copy(
+        update={
+            "warmup": 2 * sampling.warmup,
+            "draws": 2 * sampling.draws,
+            "adapt_delta": round(1 - (1 - sampling.adapt_delta) / 4, 4),
+            "max_treedepth": min(sampling.max_treedepth + 2, 15),
+        }
+    )
+
+
+def fit(
+    executable: Path, data: StanData, reported: Reported, sampling: Sampling, *, seed: int, cores: int
+) -> Fit:
+    """Sample and check; where a check fails, sample once more with `harder` settings.
+
+    Args:
+        executable: the compiled program.
+        data: its data and the parameters to keep.
+        reported: gives the reported quantities from the posterior draws and a random generator.
+        sampling: settings of the first attempt.
+        seed: of the first attempt; the second takes the next one.
+        cores: chains run at the same time.
+    """
+    attempts: list[dict[str, Any]] = []
+    for attempt, settings in enumerate((sampling, harder(sampling))):
+        begin = time.monotonic()
+        draws = sample(executable, data.data, data.parameters, settings, seed=seed + attempt, cores=cores)
+        quantities = reported(draws.posterior, np.random.default_rng(seed))
+        checks = check_fit(quantities, draws.sample_stats, settings.max_treedepth)
+        attempts.append(
+            {
+                "adapt_delta": settings.adapt_delta,
+                "max_treedepth": settings.max_treedepth,
+                "warmup": settings.warmup,
+                "draws": settings.draws,
+                "seconds": round(time.monotonic() - begin, 2),
+                "chain_seconds": draws.seconds,
+                "passed": passed(checks),
+                "failed": [check.label for check in checks if not check.passed],
+            }
+        )
+        for check in checks:
+            state = "passed" if check.passed else "FAILED"
+            log.info("%s: worst %s (%s), %s", check.label, check.worst, check.where, state)
+        if passed(checks):
+            break
+        log.warning("attempt %d failed: %s", attempt + 1, ", ".join(attempts[-1]["failed"]))
+    verdict = {
+        "passed": passed(checks),
+        "checks": as_dicts(checks),
+        "attempts": attempts,
+        "n_chains": settings.chains,
+        "n_draws": settings.draws,
+        "seed": seed,
+    }
+    return Fit(draws=draws, verdict=verdict)

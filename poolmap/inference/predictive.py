@@ -1,0 +1,129 @@
+"""Posterior predictive checks and leave-one-out predictive density from a family's `Predictive`."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from poolmap.contracts import Predictive
+from poolmap.inference.summary import import_arviz
+
+STATISTICS = {
+    "mean": lambda x: x.mean(axis=-1),
+    "standard deviation": lambda x: x.std(axis=-1),
+    "smallest": lambda x: x.min(axis=-1),
+    "largest": lambda x: x.max(axis=-1),
+}
+MAX_PARETO_K = 0.7
+
+
+def summarise_predictive(item: Predictive, interval: float) -> pd.DataFrame:
+    """Each observation beside its posterior predictive distribution.
+
+    Returns:
+        columns `unit, label, observed, mean, lower, upper, p_value, inside`; `p_value` is
+        P(replicate < observed) + P(replicate = observed) / 2 (Gelman et al. 2013, BDA3, section 6.3).
+    """
+    flat = item.replicated.reshape(-1, item.replicated.shape[2])
+    tail = (1 - interval) / 2
+    lower, upper = np.quantile(flat, [tail, 1 - tail], axis=0)
+    p_value = (flat < item.observed).mean(axis=0) + 0.5 * (flat == item.observed).mean(axis=0)
+    return pd.DataFrame(
+        {
+            "unit": item.unit,
+            "label": list(item.labels),
+            "observed": item.observed,
+            "mean": flat.mean(axis=0),
+            "lower": lower,
+            "upper": upper,
+            "p_value": p_value,
+            "inside": (item.observed >= lower) & (item.observed <= upper),
+        }
+    )
+
+
+def predictive_statistics(item: Predictive, interval: float) -> pd.DataFrame:
+    """Summary statistics of the data beside their posterior predictive distributions.
+
+    Returns:
+        columns `statistic, observed, mean, lower, upper, p_value`.
+    """
+    flat = item.replicated.reshape(-1, item.replicated.shape[2])
+    tail = (1 - interval) / 2
+    rows = []
+    for name, statistic in STATISTICS.items():
+        observed, replicated = float(statistic(item.observed)), statistic(flat)
+        lower, upper = np.quantile(replicated, [tail, 1 - tail])
+        p_value = float((replicated < observed).mean() + 0.5 * (replicated == observed).mean())
+        rows.append((name, observed, float(replicated.mean()), lower, upper, p_value))
+    return pd.DataFrame(rows, columns=["statistic", "observed", "mean", "lower", "upper", "p_value"])
+
+
+def leave_one_out(item: Predictive) -> dict[str, Any]:
+    """Expected log predictive density by PSIS leave-one-out (Vehtari, Gelman & Gabry 2017).
+
+    Returns:
+        `elpd_loo`, `se`, `p_loo`, pointwise `elpd` and `pareto_k`, the number of observations with
+        k > 0.7 (where the estimate is not to be trusted), and `data`, a fingerprint of what was
+        predicted: models are comparable only where it is the same.
+    """
+    import xarray
+
+    arviz = import_arviz()
+    log_lik = xarray.Dataset({"y": (("chain", "draw", "row"), item.log_lik)})
+    loo = arviz.loo(arviz.InferenceData(log_likelihood=log_lik, posterior=log_lik), pointwise=True)
+    k = loo.pareto_k.values
+    data = hashlib.sha256(repr((item.unit, list(item.labels), item.observed.tolist())).encode()).hexdigest()
+    return {
+        "unit": item.unit,
+        "data": data,
+        "elpd_loo": float(loo.elpd_loo),
+        "se": float(loo.se),
+        "p_loo": float(loo.p_loo),
+        "n_high_k": int((k > MAX_PARETO_K).sum()),
+        "elpd": [float(x) for x in loo.loo_i.values],
+        "pareto_k": [float(x) if np.isfinite(x) else None for x in k],
+    }
+
+
+def compare(results: dict[str, dict[str, Any]]) -> tuple[pd.DataFrame, list[str]]:
+    """Compare models by leave-one-out predictive density.
+
+    Args:
+        results: `leave_one_out` of each model, the primary one first.
+
+    Returns:
+        a table with a row a model: `model, unit, n, elpd_loo, se, p_loo, n_high_k, elpd_diff, se_diff`
+        (difference from the primary model, NaN where the two predict different data), and notes on it.
+    """
+    primary = next(iter(results.values()))
+    rows, notes = [], []
+    for name, item in results.items():
+        same = item["data"] == primary["data"]
+        difference = np.subtract(item["elpd"], primary["elpd"]) if same else np.array([np.nan])
+        spread = np.sqrt(difference.size * difference.var(ddof=1)) if difference.size > 1 else np.nan
+        rows.append(
+            {
+                "model": name,
+                "unit": item["unit"],
+                "n": len(item["elpd"]),
+                **{key: item[key] for key in ("elpd_loo", "se", "p_loo", "n_high_k")},
+                "elpd_diff": float(difference.sum()),
+                "se_diff": float(spread),
+            }
+        )
+        if not same:
+            notes.append(
+                f"The predictive density of model {name} is not comparable with the primary model's: "
+                "the two describe different data."
+            )
+        if item["n_high_k"]:
+            notes.append(
+                f"Model {name}: the leave-one-out estimate is unreliable for {item['n_high_k']} of "
+                f"{len(item['elpd'])} observations (Pareto k above {MAX_PARETO_K}); "
+                "do not choose a model by it."
+            )
+    return pd.DataFrame(rows), notes
