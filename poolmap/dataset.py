@@ -56,3 +56,12 @@ def read_dataset(folder: str | Path, *, graph: Graph | None = None, geometry: bo
         geometry=polygons,
         graph=graph,
     )
+
+
+def read_graph(folder: str | Path | None) -> Graph | None:
+    """The graph that the graph step wrote, or None for an analysis without one."""
+    if not folder:
+        return None
+    from poolmap.graph.graph import Graph
+
+    return Graph.from_dict(read_json(Path(folder) / "graph.json"))

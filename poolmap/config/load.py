@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from poolmap.config.areas import AreasAnalysis
 from poolmap.config.base import Analysis, Name, Sampling, Section
@@ -20,6 +21,7 @@ from poolmap.tables import nearest, read_header
 
 FAMILIES = {"meta": MetaAnalysis, "areas": AreasAnalysis, "mrp": MrpAnalysis}
 AnyAnalysis = Annotated[MetaAnalysis | AreasAnalysis | MrpAnalysis, Field(discriminator="family")]
+RESERVED_NAMES = {"analysis": ("stan",), "model": ("data", "graph", "figures")}
 INHERITED = ("seed", "interval", "on_failed_checks")
 
 
@@ -39,6 +41,21 @@ class Config(Section):
     written, `report` only stamps the results."""
     analyses: dict[Name, AnyAnalysis] = Field(min_length=1)
     """The analyses, each under a name of its own."""
+
+    @field_validator("analyses", mode="after")
+    @classmethod
+    def _free_names(cls, analyses: dict[str, Any]) -> dict[str, Any]:
+        """Names that are folders of the results already cannot be used again."""
+        for name, spec in analyses.items():
+            for kind, at, names in (("analysis", name, [name]), ("model", f"{name}.models", spec.models)):
+                taken = [n for n in names if n in RESERVED_NAMES[kind]]
+                if taken:
+                    raise PydanticCustomError(
+                        "reserved",
+                        "'{name}' cannot be the name of a {kind}: a folder of the results is called so",
+                        {"name": taken[0], "kind": kind, "at": at},
+                    )
+        return analyses
 
     def resolved(self) -> Config:
         """The config with the defaults at its top written into each analysis."""

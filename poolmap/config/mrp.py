@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -89,11 +90,27 @@ class MrpAnalysis(Analysis):
                 "'{variable}' is mapped but not estimated: add it to 'estimates'",
                 {"variable": self.map.variable, "at": "map.variable"},
             )
+        tables = ["total", "parameters"]
+        for grouping in self.groupings()[1:]:
+            table = self.table_name(grouping)
+            if "" in grouping or len(set(grouping)) < len(grouping) or table in tables:
+                raise PydanticCustomError(
+                    "estimates",
+                    "'{grouping}' is empty, repeats a variable, or would be written to the same table as "
+                    "another grouping ('{table}')",
+                    {"grouping": ":".join(grouping), "table": table, "at": "estimates"},
+                )
+            tables.append(table)
         return self
 
     def groupings(self) -> list[tuple[str, ...]]:
         """The variables of each requested table of estimates; the empty tuple is the total."""
         return [(), *(tuple(part.strip() for part in text.split(":")) for text in self.estimates)]
+
+    @staticmethod
+    def table_name(grouping: tuple[str, ...]) -> str:
+        """The estimates table (and file) of a grouping: `total`, `county`, `county_school_type`."""
+        return re.sub(r"\W+", "_", "_".join(grouping)) or "total"
 
     def input_files(self) -> dict[str, str]:
         """Survey, census, and the truth and the polygons where they are given."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -157,3 +158,13 @@ def passed(checks: Sequence[Check]) -> bool:
 def as_dicts(checks: Sequence[Check]) -> list[dict]:
     """The checks as plain data for JSON."""
     return [asdict(check) for check in checks]
+
+
+def failures(verdict: Mapping[str, Any]) -> list[str]:
+    """What failed, in words, from a verdict as it stands in checks.json; empty where all passed."""
+    return [
+        f"{check['label']} {'not computable' if check['worst'] is None else format(check['worst'], '.4g')} "
+        f"({check['where']}; needed {check['criterion']})"
+        for check in verdict["checks"]
+        if not check["passed"]
+    ]

@@ -1,0 +1,56 @@
+# poolmap. `make demo` runs the demonstration, `make test` all tests; both set up what they need.
+# Only relative paths are used, so that the folder may lie anywhere.
+
+PYTHON ?= python3
+CONFIG ?= config/config.yaml
+CORES ?= all
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/python -m snakemake --cores $(CORES)
+
+.PHONY: help demo run dry-run test check format schema clean
+
+help:
+	@echo "make demo                       run the demonstration and print where its report is"
+	@echo "make run CONFIG=config/my.yaml  run your own config"
+	@echo "make dry-run CONFIG=...         show what would be run"
+	@echo "make test                       run all tests"
+	@echo "make check                      formatter and linter"
+	@echo "make schema                     write config/config.schema.json anew"
+	@echo "make clean                      delete results/ (not your data, not the compiled programs)"
+
+demo: .venv/installed
+	@$(SNAKEMAKE)
+
+run: .venv/installed
+	@$(SNAKEMAKE) --configfile "$(CONFIG)"
+
+dry-run: .venv/installed
+	@$(SNAKEMAKE) --configfile "$(CONFIG)" --dry-run
+
+test: .venv/installed-dev
+	@$(BIN)/python -m pytest
+
+check: .venv/installed-dev
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m snakefmt --check Snakefile workflow
+
+format: .venv/installed-dev
+	@$(BIN)/python -m ruff check --fix .
+	@$(BIN)/python -m ruff format .
+	@$(BIN)/python -m snakefmt Snakefile workflow
+
+schema: .venv/installed
+	@$(BIN)/python scripts/write_schema.py
+
+clean:
+	rm -rf results
+
+# The two stamps are written last, so that an interrupted installation is taken up again.
+.venv/installed: requirements.lock
+	@sh scripts/install.sh "$(PYTHON)" requirements.lock
+	@touch $@
+
+.venv/installed-dev: requirements-dev.lock .venv/installed
+	@sh scripts/install.sh "$(PYTHON)" requirements-dev.lock
+	@touch $@

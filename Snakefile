@@ -1,0 +1,70 @@
+"""poolmap: the front door. Reads the config, lists the targets, includes the rules."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+from snakemake.utils import min_version
+
+min_version("9.27")
+sys.path.insert(0, str(workflow.basedir))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(workflow.basedir), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+
+from poolmap.config import derive_seed, load_config
+from poolmap.errors import PoolmapError
+from poolmap.sources import source_files
+from poolmap.workspace import lock_workspace, memory_mb
+
+STARTED = time.monotonic()
+CONFIG_FILE = str((list(workflow.overwrite_configfiles) or ["config/config.yaml"])[-1])
+MAIN = workflow.is_main_process
+
+try:
+    # Jobs read the config again, but only the first reading looks into the input files.
+    CONFIG = load_config(CONFIG_FILE, overrides=dict(workflow.config_settings.config), check_files=MAIN)
+    if MAIN and not workflow.dryrun:
+        LOCK = lock_workspace("results")
+except PoolmapError as error:
+    raise WorkflowError(f"poolmap cannot run {CONFIG_FILE}.\n{error}")
+
+ANALYSES = CONFIG.analyses
+PROGRAMS = sorted({spec.program(m) for spec in ANALYSES.values() for m in spec.models})
+if MAIN and "mem_mb" not in workflow.global_resources:
+    workflow.register_resource("mem_mb", memory_mb())
+
+
+wildcard_constraints:
+    analysis="|".join(ANALYSES),
+    model="[a-z][a-z0-9_]*",
+    program="|".join(PROGRAMS),
+
+
+rule all:
+    input:
+        "results/report.html",
+        "results/verdict.txt",
+    default_target: True
+
+
+include: "workflow/rules/ingest.smk"
+include: "workflow/rules/stan.smk"
+include: "workflow/rules/fit.smk"
+include: "workflow/rules/report.smk"
+
+
+onsuccess:
+    logger.info(
+        f"\nDone in {time.monotonic() - STARTED:.0f} s. Open the report: {Path('results/report.html').resolve()}"
+    )
+
+
+onerror:
+    logger.error(
+        "\nThe run stopped. Look above for the first message of poolmap; what is finished is kept, "
+        "and the same command goes on from there."
+    )

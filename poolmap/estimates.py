@@ -1,0 +1,95 @@
+"""The estimates of one model in a folder: tables, their dictionary, predictive checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from poolmap.contracts import ModelResult, Predictive, Quantity
+from poolmap.files import read_json, write_json
+from poolmap.inference.checks import failures
+from poolmap.inference.predictive import leave_one_out, predictive_statistics, summarise_predictive
+from poolmap.inference.summary import dictionary, summarise
+
+if TYPE_CHECKING:
+    import geopandas
+
+DO_NOT_USE = "DO_NOT_USE.txt"
+_OWN_FILES = ("predictive", "predictive_statistics")
+
+
+def write_estimates(
+    folder: Path,
+    quantities: Sequence[Quantity],
+    predictive: Predictive,
+    verdict: Mapping[str, Any],
+    interval: float,
+    *,
+    polygons: geopandas.GeoDataFrame | None = None,
+) -> None:
+    """Write everything that the report and the user read of one model's results.
+
+    Args:
+        folder: an empty folder.
+        quantities, predictive: from the family's doors.
+        verdict: the gate's (checks.json); where it failed, a file says in the folder that the numbers
+            must not be used.
+        interval: level of the intervals.
+        polygons: with a column `area`; each table with the key `area` is also written as a GeoPackage.
+    """
+    tables = summarise(quantities, interval)
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+        if polygons is not None and "area" in table.columns:
+            _write_geopackage(polygons, table, folder / f"{name}.gpkg", layer=name)
+    write_json(folder / "dictionary.json", dictionary(quantities, interval))
+    summarise_predictive(predictive, interval).to_csv(folder / "predictive.csv", index=False)
+    predictive_statistics(predictive, interval).to_csv(folder / "predictive_statistics.csv", index=False)
+    write_json(folder / "loo.json", {**leave_one_out(predictive), "value": predictive.value})
+    if not verdict["passed"]:
+        failed = "\n".join(f"- {failure}" for failure in failures(verdict))
+        (folder / DO_NOT_USE).write_text(
+            f"The fit behind these tables failed its checks twice. Do not use the numbers.\n{failed}\n",
+            "utf-8",
+        )
+
+
+def read_result(name: str, estimates: str | Path, checks: str | Path) -> ModelResult:
+    """Read one model's results back; key columns as text."""
+    folder = Path(estimates)
+    words = read_json(folder / "dictionary.json")
+    tables = {
+        table: pd.read_csv(folder / f"{table}.csv", dtype=dict.fromkeys(content["keys"], str), na_values=[""],
+                           keep_default_na=False)
+        for table, content in words["tables"].items()
+    }  # fmt: skip
+    predictive, statistics = (
+        pd.read_csv(folder / f"{part}.csv", dtype={"label": str}) for part in _OWN_FILES
+    )
+    return ModelResult(
+        name=name,
+        estimates=tables,
+        dictionary=words,
+        checks=read_json(checks),
+        predictive=predictive,
+        statistics=statistics,
+    )
+
+
+def _write_geopackage(polygons: geopandas.GeoDataFrame, table: pd.DataFrame, path: Path, layer: str) -> None:
+    """The table's quantities side by side, one row an area, joined to the polygons."""
+    import pyogrio
+
+    keys = [c for c in table.columns[1 : table.columns.get_loc("mean")] if c != "area"]
+    columns = [c for c in table.columns if c not in ("quantity", "area", *keys)]
+    wide = table.drop_duplicates("area").set_index("area")[keys]
+    for quantity, rows in table.groupby("quantity", sort=False):
+        part = rows.set_index("area")[columns].dropna(axis=1, how="all")
+        wide = wide.join(part.add_prefix(f"{quantity}_"))
+    joined = polygons[["area", "geometry"]].merge(wide.reset_index(), on="area", how="left", validate="1:1")
+    # GeoPackage stamps its tables with the date; a fixed one keeps reruns identical byte for byte
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00Z"})
+    joined.to_file(path, layer=layer, driver="GPKG", engine="pyogrio")

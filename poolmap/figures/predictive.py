@@ -1,0 +1,68 @@
+"""Posterior predictive check: observed data beside what the fitted model says of such data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from poolmap.figures.style import BLUE, INK, MUTED, ORANGE, RC, RULE, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_LABELLED = 8
+PIT_BINS = 10
+
+
+def draw_predictive(table: pd.DataFrame, value: str, interval: float) -> Figure:
+    """Two panels: each observation with its predictive interval; the histogram of predictive p-values.
+
+    Args:
+        table: from `inference.predictive.summarise_predictive`.
+        value: what is observed, for the axis.
+        interval: level of the predictive intervals.
+
+    Returns:
+        the figure. In the left panel observations are ordered by their predictive mean; those outside their
+        interval are drawn as diamonds and named. The right panel is flat for a model that fits.
+    """
+    import matplotlib
+    from matplotlib.ticker import FuncFormatter
+
+    rows = table.sort_values("mean", kind="stable").reset_index(drop=True)
+    place = np.arange(len(rows))
+    inside = rows["inside"].to_numpy(dtype=bool)
+    with matplotlib.rc_context(RC):
+        figure = new_figure(7.5, 3.3)
+        left, right = figure.subplots(1, 2, width_ratios=[2.4, 1])
+        left.vlines(
+            place, rows["lower"], rows["upper"], color=RULE, linewidth=max(1.0, 120 / max(len(rows), 20))
+        )
+        left.plot(place, rows["mean"], "_", color=MUTED, markersize=4, label="predictive mean")
+        left.plot(place[inside], rows["observed"][inside], "o", color=BLUE, markersize=3, label="observed")
+        left.plot(
+            place[~inside], rows["observed"][~inside], "D", color=ORANGE, markersize=4.5,
+            label=f"observed, outside its {interval:.0%} interval",
+        )  # fmt: skip
+        far = (rows["p_value"] - 0.5).abs().where(~inside).dropna().sort_values(ascending=False)
+        for at in far.index[:MAX_LABELLED]:
+            left.annotate(
+                rows["label"][at], (at, rows["observed"][at]), xytext=(4, 3), textcoords="offset points",
+                fontsize=7, color=INK, ha="right" if at > 0.7 * len(rows) else "left",
+            )  # fmt: skip
+        if rows["observed"].min() >= 0 and rows["observed"].max() > 50 * max(rows["observed"].median(), 1):
+            left.set_yscale("symlog", linthresh=10)
+            left.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
+            left.set_ylim(bottom=0)
+        left.set_xticks([])
+        left.set_xlabel(f"{rows['unit'].iloc[0]}s, by predictive mean")
+        left.set_ylabel(value)
+        left.legend(loc="best")
+        right.hist(rows["p_value"], bins=np.linspace(0, 1, PIT_BINS + 1), color=BLUE, edgecolor="white")
+        right.axhline(len(rows) / PIT_BINS, color=INK, linestyle="--", linewidth=1)
+        right.set_xlabel("predictive p-value")
+        right.set_ylabel("observations")
+        right.set_xlim(0, 1)
+    return figure

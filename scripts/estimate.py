@@ -1,0 +1,25 @@
+"""Estimates tables, posterior predictive checks and leave-one-out density of one model."""
+
+import numpy as np
+
+from poolmap.config.load import parse_analysis
+from poolmap.dataset import read_dataset, read_graph
+from poolmap.estimates import write_estimates
+from poolmap.families import door
+from poolmap.files import read_json, whole_folder
+from poolmap.inference.posterior import read_posterior
+from poolmap.logs import job
+
+wildcards, params = snakemake.wildcards, snakemake.params
+with job(snakemake.log[0], f"{wildcards.analysis} / {wildcards.model}, estimates"):
+    spec = parse_analysis(params.spec)
+    data = read_dataset(
+        snakemake.input.data, graph=read_graph(snakemake.input.graph), geometry=spec.has_graph
+    )
+    draws = read_posterior(snakemake.input.posterior)
+    arguments = (spec, wildcards.model, data, draws, np.random.default_rng(params.seed))
+    quantities = door(spec.family, "estimate")(*arguments)
+    predictive = door(spec.family, "predictive")(*arguments)
+    verdict = read_json(snakemake.input.checks)
+    with whole_folder(snakemake.output.estimates) as folder:
+        write_estimates(folder, quantities, predictive, verdict, spec.interval, polygons=data.geometry)

@@ -1,0 +1,81 @@
+"""Fitting: stan data, sampling and checks in one job; then the estimates from the draws.
+
+Inputs:  results/<analysis>/data/ (and graph/), results/stan/<program>.json
+Outputs: results/<analysis>/<model>/{stan_data.json,posterior.nc,checks.json} and estimates/
+"""
+
+
+def graph_of(wildcards):
+    """The graph's folder, for analyses that have one."""
+    return ["results/{analysis}/graph"] if ANALYSES[wildcards.analysis].has_graph else []
+
+
+def program_of(wildcards):
+    return f"results/stan/{ANALYSES[wildcards.analysis].program(wildcards.model)}.json"
+
+
+def fit_seed(wildcards):
+    spec = ANALYSES[wildcards.analysis]
+    return derive_seed(spec.seed, "fit", wildcards.analysis, wildcards.model)
+
+
+rule fit:
+    message:
+        "{wildcards.analysis} / {wildcards.model}: sampling; progress in {log}"
+    input:
+        data="results/{analysis}/data",
+        graph=graph_of,
+        program=program_of,
+        library=library(
+            "poolmap.families.{family}.model",
+            "poolmap.families.{family}.estimate",
+            "poolmap.inference.fit",
+            "poolmap.inference.posterior",
+            "poolmap.dataset",
+        ),
+    output:
+        stan_data="results/{analysis}/{model}/stan_data.json",
+        posterior="results/{analysis}/{model}/posterior.nc",
+        checks="results/{analysis}/{model}/checks.json",
+    log:
+        "results/{analysis}/{model}/fit.log",
+    benchmark:
+        "results/{analysis}/{model}/fit.benchmark.tsv"
+    params:
+        spec=spec_of("fit"),
+        seed=fit_seed,
+    threads: lambda w: ANALYSES[w.analysis].sampling.chains
+    resources:
+        mem_mb=2000,
+    script:
+        "../../scripts/fit.py"
+
+
+rule estimate:
+    message:
+        "{wildcards.analysis} / {wildcards.model}: estimates and predictive checks"
+    input:
+        data="results/{analysis}/data",
+        graph=graph_of,
+        posterior="results/{analysis}/{model}/posterior.nc",
+        checks="results/{analysis}/{model}/checks.json",
+        library=library(
+            "poolmap.families.{family}.estimate",
+            "poolmap.inference.summary",
+            "poolmap.inference.predictive",
+            "poolmap.inference.posterior",
+            "poolmap.dataset",
+        ),
+    output:
+        estimates=directory("results/{analysis}/{model}/estimates"),
+    log:
+        "results/{analysis}/{model}/estimates.log",
+    benchmark:
+        "results/{analysis}/{model}/estimates.benchmark.tsv"
+    params:
+        spec=spec_of("estimate"),
+        seed=fit_seed,
+    resources:
+        mem_mb=2000,
+    script:
+        "../../scripts/estimate.py"

@@ -1,0 +1,62 @@
+"""From the user's files to checked tables, and the graph of the areas.
+
+Inputs:  the files that the analysis names in the config
+Outputs: results/<analysis>/data/, results/<analysis>/graph/
+"""
+
+
+def spec_of(step):
+    """The part of an analysis's config that a step reads; a change in it reruns the step."""
+    return lambda wildcards: ANALYSES[wildcards.analysis].view(step, wildcards.get("model"))
+
+
+def library(*modules):
+    """The library files that a step uses, `{family}` standing for the analysis's family."""
+
+    def files(wildcards):
+        family = ANALYSES[wildcards.analysis].family
+        return source_files(*(module.format(family=family) for module in modules))
+
+    return files
+
+
+rule ingest:
+    message:
+        "{wildcards.analysis}: reading and checking the input files"
+    input:
+        files=lambda w: list(ANALYSES[w.analysis].input_files().values()),
+        library=library("poolmap.families.{family}.ingest", "poolmap.dataset"),
+    output:
+        data=directory("results/{analysis}/data"),
+    log:
+        "results/{analysis}/data.log",
+    benchmark:
+        "results/{analysis}/data.benchmark.tsv"
+    params:
+        spec=spec_of("ingest"),
+    priority: 100
+    resources:
+        mem_mb=1500,
+    script:
+        "../../scripts/ingest.py"
+
+
+rule graph:
+    message:
+        "{wildcards.analysis}: building the graph of neighbouring areas"
+    input:
+        data="results/{analysis}/data",
+        library=library("poolmap.graph.adjacency", "poolmap.figures.graph_map", "poolmap.dataset"),
+    output:
+        graph=directory("results/{analysis}/graph"),
+    log:
+        "results/{analysis}/graph.log",
+    benchmark:
+        "results/{analysis}/graph.benchmark.tsv"
+    params:
+        contiguity=lambda w: ANALYSES[w.analysis].graph.contiguity,
+    priority: 90
+    resources:
+        mem_mb=1500,
+    script:
+        "../../scripts/graph.py"

@@ -1,0 +1,83 @@
+"""Reports: comparison, figures and page of each analysis, the index, and the verdict on the whole run.
+
+Inputs:  everything above
+Outputs: results/<analysis>/{comparison.csv,summary.json,figures/,report.html}, results/report.html,
+         results/verdict.txt
+"""
+
+
+def of_models(path):
+    """A path of each model of the analysis, the primary model first."""
+    return lambda w: [path.format(analysis=w.analysis, model=m) for m in ANALYSES[w.analysis].models]
+
+
+def of_fits(path):
+    """A path of each fit of the run."""
+    return [path.format(analysis=a, model=m) for a, spec in ANALYSES.items() for m in spec.models]
+
+
+rule report:
+    message:
+        "{wildcards.analysis}: figures and report"
+    input:
+        data="results/{analysis}/data",
+        graph=graph_of,
+        checks=of_models("results/{analysis}/{model}/checks.json"),
+        estimates=of_models("results/{analysis}/{model}/estimates"),
+        library=library(
+            "poolmap.families.{family}.figures",
+            "poolmap.families.{family}.methods",
+            "poolmap.report.assemble",
+        ),
+        templates=sorted(str(p) for p in Path("poolmap/report/templates").glob("*")),
+    output:
+        comparison="results/{analysis}/comparison.csv",
+        summary="results/{analysis}/summary.json",
+        figures=directory("results/{analysis}/figures"),
+        page="results/{analysis}/report.html",
+    log:
+        "results/{analysis}/report.log",
+    benchmark:
+        "results/{analysis}/report.benchmark.tsv"
+    params:
+        spec=spec_of("report"),
+        title=CONFIG.title,
+    resources:
+        mem_mb=2000,
+    script:
+        "../../scripts/report.py"
+
+
+rule index:
+    message:
+        "index of all analyses"
+    input:
+        summaries=[f"results/{a}/summary.json" for a in ANALYSES],
+        pages=[f"results/{a}/report.html" for a in ANALYSES],
+        library=source_files("poolmap.report.assemble"),
+        templates=sorted(str(p) for p in Path("poolmap/report/templates").glob("*")),
+    output:
+        "results/report.html",
+    log:
+        "results/report.log",
+    params:
+        title=CONFIG.title,
+        names=list(ANALYSES),
+    script:
+        "../../scripts/index.py"
+
+
+rule verdict:
+    message:
+        "the verdict on all fits"
+    input:
+        checks=of_fits("results/{analysis}/{model}/checks.json"),
+        index="results/report.html",
+    output:
+        "results/verdict.txt",
+    log:
+        "results/verdict.log",
+    params:
+        stop=[spec.on_failed_checks == "stop" for spec in ANALYSES.values() for m in spec.models],
+    script:
+        "../../scripts/verdict.py"
