@@ -13,6 +13,8 @@ from poolmap.graph.graph import Graph
 if TYPE_CHECKING:
     import geopandas as gpd
 
+_CORNER = 0.01
+
 
 def build_adjacency(
     geometry: Geometry, contiguity: Literal["queen", "rook"] = "queen", tolerance: float = 0.0
@@ -21,7 +23,8 @@ def build_adjacency(
 
     Queen neighbours share at least one point of their boundaries, rook neighbours at least one segment. The
     pairs are those of libpysal (shared vertices or shared segments) together with polygons that touch without
-    a common vertex (as where one border has been drawn with more points than the other) or that overlap.
+    a common vertex (as where one border has been drawn with more points than the other) or that overlap; for
+    rook neighbours the overlap must be as long as a hundredth of the smaller circumference.
 
     Args:
         geometry: the checked polygons.
@@ -51,9 +54,7 @@ def build_adjacency(
 
     meeting = _pairs(shapely.STRtree(polygons).query(polygons, predicate="intersects"))
     if rook:
-        a, b = polygons[meeting[:, 0]], polygons[meeting[:, 1]]
-        along = shapely.relate_pattern(a, b, "****1****") | shapely.relate_pattern(a, b, "T********")
-        meeting = meeting[along]
+        meeting = meeting[_along_a_border(polygons[meeting[:, 0]], polygons[meeting[:, 1]])]
     edges = [shared, meeting]
     if tolerance:
         metric, metres = _in_metres(frame)
@@ -96,6 +97,19 @@ def separations(geometry: Geometry, graph: Graph) -> list[Finding]:
 def _pairs(found: NDArray[np.int64]) -> NDArray[np.int64]:
     """(m, 2) each pair once, first number the lower, from a (2, k) answer of a tree about its own members."""
     return found.T[found[0] < found[1]]
+
+
+def _along_a_border(first: NDArray[np.object_], second: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Which pairs of polygons share a segment, or overlap in more than a corner."""
+    import shapely
+
+    along = shapely.relate_pattern(first, second, "****1****")
+    overlapping = np.flatnonzero(~along & shapely.relate_pattern(first, second, "T********"))
+    first, second = first[overlapping], second[overlapping]
+    # The length of a sliver is about half its circumference.
+    length = shapely.length(shapely.intersection(first, second)) / 2
+    along[overlapping] = length > _CORNER * np.minimum(shapely.length(first), shapely.length(second))
+    return along
 
 
 def _in_metres(frame: gpd.GeoDataFrame) -> tuple[NDArray[np.object_], float]:
