@@ -1,0 +1,117 @@
+"""Users' tables: what is read, what is refused, and where the message points."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from poolmap.errors import InputError
+from poolmap.tables import nearest, read_header, read_table
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def read(text, **encoding):
+        Path("t.csv").write_text(text, **encoding)
+        return read_table("t.csv")
+
+    return read
+
+
+def refused(call):
+    with pytest.raises(InputError) as caught:
+        call()
+    return [str(p) for p in caught.value.problems]
+
+
+def test_ids_stay_text(table):
+    assert list(table("id,x\n001,1\n1e5,2\nNO,3\n").ids("id", what="area")) == ["001", "1e5", "NO"]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_separators_and_byte_order_mark(table, separator):
+    t = table(f"\ufeffid{separator}x\na{separator}1\n", encoding="utf-8")
+    assert list(t.frame.columns) == ["id", "x"]
+    assert read_header("t.csv") == ["id", "x"]
+
+
+def test_lines_are_those_of_the_file(table):
+    t = table('id,x\n\n"a\nb",1\nc,oops\n')
+    t.counts("x")
+    (message,) = refused(t.finish)
+    assert message.startswith("t.csv, line 5, column 'x': 'oops' is not a number")
+
+
+def test_missing_values_are_nan_not_problems(table):
+    t = table("id,x\na,NA\nb,\nc,.\nd,4\n")
+    values = t.counts("x").tolist()
+    assert all(math.isnan(v) for v in values[:3])
+    assert values[3] == 4
+    t.finish()
+
+
+def test_all_problems_of_all_columns_come_together(table):
+    t = table('id,x,y\na,-1,1.5\na,x,2\n,3,"1,5"\nd,inf,nan\n')
+    t.ids("id", what="study")
+    t.counts("x")
+    t.counts("y")
+    messages = "\n".join(refused(t.finish))
+    for words in [
+        "line 3, column 'id': study 'a' stands already in line 2",
+        "line 4, column 'id': the study is empty",
+        "line 2, column 'x': -1 is not at least 0",
+        "line 3, column 'x': 'x' is not a number",
+        "line 5, column 'x': 'inf' is not a number",
+        "line 2, column 'y': 1.5 is not a whole number",
+        "line 4, column 'y': '1,5' is not a number",
+        "decimal point, not a comma",
+    ]:
+        assert words in messages
+
+
+def test_many_alike_are_summed_up(table):
+    t = table("x\n" + "bad\n" * 50)
+    t.counts("x")
+    messages = refused(t.finish)
+    assert len(messages) == 6
+    assert "the same in 45 more rows" in messages[-1]
+
+
+def test_bounds(table):
+    t = table("x\n0\n2\n")
+    t.numbers("x", lower=0, strict_lower=True, upper=1)
+    assert ["is not above 0" in m or "is more than 1" in m for m in refused(t.finish)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b\n1\n", "line 2: 1 fields, but the header names 2 columns"),
+        ("a,a\n1,2\n", "the column 'a' stands twice"),
+        ("a,\n1,2\n3,4\n", None),
+        ("", "the file is empty"),
+        ("a,b\n", "a header but no rows"),
+    ],
+)
+def test_broken_tables(table, text, words):
+    if words is None:
+        assert table(text).frame.shape == (2, 2)
+    else:
+        assert words in refused(lambda: table(text))[0]
+
+
+def test_unreadable_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("latin.csv").write_bytes("name\nMalmö\n".encode("latin-1"))
+    Path("binary.csv").write_bytes(b"PK\x03\x04\x00\x00")
+    assert "not text in UTF-8" in refused(lambda: read_table("latin.csv"))[0]
+    assert "NUL bytes" in refused(lambda: read_table("binary.csv"))[0]
+    assert "does not exist" in refused(lambda: read_table("none.csv"))[0]
+    assert "cannot be read" in refused(lambda: read_table("."))[0]
+
+
+def test_nearest_name():
+    assert nearest("Casess", ["cases", "population"]) == "did you mean 'cases'?"
+    assert nearest("zzz", ["cases", "population"]) == "valid names: cases, population"
