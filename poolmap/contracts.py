@@ -114,8 +114,9 @@ class ModelResult:
         estimates: estimates tables by name.
         dictionary: description of each quantity and column, by table.
         checks: the gate's verdict and figures (`inference.checks.Checks.as_dict`).
-        predictive: posterior predictive summary per observation, or an empty table.
+        predictive: posterior predictive summary per observation.
         statistics: posterior predictive test statistics.
+        value: what is observed, in words (`Predictive.value`).
     """
 
     name: str
@@ -124,6 +125,7 @@ class ModelResult:
     checks: Mapping[str, Any]
     predictive: pd.DataFrame
     statistics: pd.DataFrame
+    value: str
 
     @property
     def passed(self) -> bool:

@@ -76,6 +76,7 @@ def read_result(name: str, estimates: str | Path, checks: str | Path) -> ModelRe
         checks=read_json(checks),
         predictive=predictive,
         statistics=statistics,
+        value=read_json(folder / "loo.json")["value"],
     )
 
 

@@ -32,4 +32,4 @@ with job(snakemake.log[0], f"{wildcards.analysis} / {wildcards.model}, fit"):
     write_json(output.stan_data, stan_data.data)
     with whole_file(output.posterior) as part:
         write_posterior(result.draws, part)
-    write_json(output.checks, result.verdict)
+    write_json(output.checks, {**result.verdict, "program": program.as_dict()})

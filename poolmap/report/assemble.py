@@ -1,0 +1,259 @@
+"""From the files of a finished analysis to its page: calls the family's doors, draws, embeds, renders."""
+
+from __future__ import annotations
+
+import csv
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import poolmap
+from poolmap.config.base import Analysis
+from poolmap.contracts import Dataset, ModelResult, NamedFigure
+from poolmap.families import door
+from poolmap.figures.predictive import draw_predictive
+from poolmap.figures.style import save_figure
+from poolmap.files import read_json
+from poolmap.inference.checks import failures
+from poolmap.inference.predictive import compare
+from poolmap.report.page import (
+    AnalysisPage,
+    EmbeddedFigure,
+    IndexEntry,
+    ModelSection,
+    render_analysis,
+    render_index,
+)
+
+PACKAGES = (
+    "snakemake", "cmdstanpy", "arviz", "numpy", "scipy", "pandas", "pydantic",
+    "geopandas", "libpysal", "formulae", "matplotlib",
+)  # fmt: skip
+# what the files of an analysis are, by the end of their path
+FILE_DESCRIPTIONS = {
+    "exclusions.csv": "rows of the input that were left out, with the reason",
+    "facts.json": "what the checks of the input found",
+    "provenance.json": "SHA-256 of each input file",
+    "graph.json": "areas, edges, components and scaling factors of the graph",
+    "comparison.csv": "models side by side",
+    "stan_data.json": "the data that Stan was given",
+    "posterior.nc": "all draws (InferenceData in NetCDF)",
+    "checks.json": "the verdict on the fit, and every figure behind it",
+    "dictionary.json": "what each quantity and column of the tables means",
+    "predictive.csv": "observed data beside their posterior predictive distribution",
+    "predictive_statistics.csv": "statistics of the data beside their predictive distribution",
+    "loo.json": "leave-one-out predictive density, pointwise",
+    "DO_NOT_USE.txt": "why these estimates must not be used",
+}
+
+
+@dataclass(frozen=True)
+class AssembledReport:
+    """One analysis's page, the comparison of its models, and what the index needs of it."""
+
+    html: str
+    comparison: pd.DataFrame
+    summary: dict[str, Any]
+
+
+def assemble_analysis(
+    name: str,
+    spec: Analysis,
+    data: Dataset,
+    results: Mapping[str, ModelResult],
+    folder: Path,
+    figures_folder: Path,
+    config_title: str,
+) -> AssembledReport:
+    """Draw the figures into `figures_folder`, compare the models, render the page.
+
+    Args:
+        name: the analysis's name.
+        spec: its section of the config, defaults filled in.
+        data: its dataset, with geometry and graph where it has them.
+        results: its models' results, the primary model first.
+        folder: its folder in the results; files in it are listed, run times read from it.
+        figures_folder: where the figures are written, as SVG and PNG.
+        config_title: heading of the whole config.
+    """
+    primary = next(iter(results))
+    drawn = door(spec.family, "figures")(spec, data, results)
+    checks = [_predictive_figure(result, spec.interval) for result in results.values()]
+    figures = [_embed(figure, figures_folder) for figure in drawn]
+    check_figures = [_embed(figure, figures_folder) for figure in checks]
+    loo = {model: read_json(folder / model / "estimates" / "loo.json") for model in results}
+    comparison, notes = compare(loo)
+    findings = door(spec.family, "findings")(spec, data, results)
+    methods = door(spec.family, "methods")
+    page = AnalysisPage(
+        name=name,
+        family=spec.family,
+        title=spec.title,
+        question=spec.question,
+        config_title=config_title,
+        describe=door(spec.family, "describe")(spec, data),
+        exclusions=data.exclusions,
+        models=[
+            ModelSection(model, model == primary, methods(spec, model, data), result.checks)
+            for model, result in results.items()
+        ],
+        findings=findings,
+        figures=figures,
+        check_figures=check_figures,
+        settings={
+            "seed": spec.seed,
+            **spec.sampling.model_dump(),
+            "interval": spec.interval,
+            "on_failed_checks": spec.on_failed_checks,
+        },
+        software=_software(results[primary].checks),
+        inputs=read_json(folder / "data" / "provenance.json"),
+        run_times=_run_times(folder),
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        files=_files(folder),
+        config_yaml=_as_yaml(name, spec),
+        comparison=comparison if len(results) > 1 else None,
+        comparison_notes=notes,
+        index_href="../report.html",
+    )
+    of_primary = [figure for figure in figures if figure.model == primary] or figures
+    summary = {
+        "name": name,
+        "title": spec.title,
+        "family": spec.family,
+        "headline": next((block for block in findings if isinstance(block, str)), ""),
+        "failed": {model: failures(r.checks) for model, r in results.items() if not r.passed},
+        "primary": primary,
+        "figure": {k: v for k, v in asdict(of_primary[0]).items() if k not in ("svg", "png")}
+        if of_primary
+        else None,
+    }
+    return AssembledReport(html=render_analysis(page), comparison=comparison, summary=summary)
+
+
+def assemble_index(title: str, summaries: Sequence[Mapping[str, Any]], folder: Path) -> str:
+    """The index page over all analyses.
+
+    Args:
+        title: the config's title.
+        summaries: `AssembledReport.summary` of each analysis, in the order of the config.
+        folder: the results folder.
+    """
+    entries = []
+    for item in summaries:
+        figure = None
+        if item["figure"]:
+            svg = folder / item["name"] / "figures" / f"{item['figure']['name']}.svg"
+            figure = EmbeddedFigure(
+                **item["figure"], svg=svg.read_text("utf-8"), png=svg.with_suffix(".png").read_bytes()
+            )
+        entries.append(
+            IndexEntry(
+                name=item["name"],
+                title=item["title"],
+                family=item["family"],
+                href=f"{item['name']}/report.html",
+                headline=item["headline"],
+                passed=not item["failed"],
+                failed_models=list(item["failed"]),
+                figure=figure,
+                primary=item["primary"],
+            )
+        )
+    created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return render_index(title, entries, software=_software({}), created=created, seconds=None)
+
+
+def _embed(item: NamedFigure, folder: Path) -> EmbeddedFigure:
+    svg, png = save_figure(item.figure, folder / item.name)
+    return EmbeddedFigure(
+        name=item.name,
+        title=item.title,
+        caption=item.caption,
+        alt=item.alt,
+        model=item.model,
+        svg=svg.read_text("utf-8"),
+        png=png.read_bytes(),
+    )
+
+
+def _predictive_figure(result: ModelResult, interval: float) -> NamedFigure:
+    table = result.predictive
+    unit, outside = table["unit"].iloc[0], table[~table["inside"]]
+    named = (
+        f": {', '.join(outside['label'][:10])}" + (" ..." if len(outside) > 10 else "")
+        if len(outside)
+        else ""
+    )
+    found = (
+        f"{len(outside)} of {len(table)} {unit}s lie outside their {interval:.0%} predictive interval{named}; "
+        f"about {len(table) * (1 - interval):.0f} would be expected to."
+    )
+    return NamedFigure(
+        name=f"predictive_{result.name}",
+        figure=draw_predictive(table, result.value, interval),
+        title=f"Posterior predictive check, model {result.name}",
+        caption=f"Left: {result.value}, observed (points) and replicated from the fitted model (bars: {interval:.0%} "
+        f"predictive intervals). {found} Right: predictive p-values; a model that fits gives a flat histogram.",
+        alt=f"Observed data against the model's predictive intervals. {found}",
+        model=result.name,
+    )
+
+
+def _software(verdict: Mapping[str, Any]) -> dict[str, str]:
+    program = verdict.get("program", {})
+    found = {"poolmap": poolmap.__version__, "Python": platform.python_version()}
+    if program:
+        found["Stan"] = f"{program['stan_version']} ({program['toolchain']})"
+        found["C++ compiler"] = program["compiler"]
+    return {**found, **{package: version(package) for package in PACKAGES}}
+
+
+def _run_times(folder: Path) -> list[dict[str, Any]]:
+    """Seconds and largest memory of each job of the analysis, as Snakemake measured them."""
+    found = []
+    for path in sorted(folder.rglob("*.benchmark.tsv"), key=lambda p: p.stat().st_mtime):
+        row = next(csv.DictReader(path.open(encoding="utf-8"), delimiter="\t"), None)
+        if row:
+            model = path.parent.name if path.parent != folder else ""
+            step = path.name.removesuffix(".benchmark.tsv")
+            memory = float(row["max_rss"]) if row["max_rss"] not in ("-", "NA", "") else None
+            found.append({"step": step, "model": model, "seconds": float(row["s"]), "max_rss_mb": memory})
+    return found
+
+
+def _files(folder: Path) -> list[dict[str, str]]:
+    found = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name = path.name
+        if name.startswith(".") or path.suffix == ".log" or name.endswith((".benchmark.tsv", ".part")):
+            continue
+        if name in FILE_DESCRIPTIONS:
+            words = FILE_DESCRIPTIONS[name]
+        elif path.parent.name == "estimates":
+            words = f"estimates: {path.stem.replace('_', ' ')}" + (
+                ", with polygons" if path.suffix == ".gpkg" else ""
+            )
+        elif path.parent.name == "data":
+            words = f"checked input: {path.stem}"
+        else:
+            continue
+        found.append({"path": path.relative_to(folder).as_posix(), "description": words})
+    return found
+
+
+def _as_yaml(name: str, spec: Analysis) -> str:
+    from ruamel.yaml import YAML
+
+    out = StringIO()
+    yaml = YAML()
+    yaml.default_flow_style = None
+    yaml.dump({name: spec.view("report")}, out)
+    return out.getvalue()
