@@ -1,0 +1,117 @@
+"""Estimates of many groups as dots with interval whiskers, several kinds of estimate side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poolmap.figures.style import INK, MUTED, RC, RULE, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ROW = 0.2  # inches
+
+
+@dataclass(frozen=True)
+class Series:
+    """One kind of estimate over the rows of a panel.
+
+    Attributes:
+        label: its name in the legend; series of one name share an entry.
+        values: (rows,) positions; NaN draws nothing.
+        lower, upper: (rows,) ends of the whiskers, or None for dots alone.
+        marker: matplotlib marker; kinds differ in shape, not only in colour.
+        colour: of marker and whisker.
+        filled: whether the marker is filled.
+        size: of the marker, in points.
+        offset: rows by which it is drawn above (below 0) or below its row's middle.
+    """
+
+    label: str
+    values: np.ndarray
+    lower: np.ndarray | None = None
+    upper: np.ndarray | None = None
+    marker: str = "o"
+    colour: str = INK
+    filled: bool = True
+    size: float = 4.5
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Rows, first on top, with the series drawn over them."""
+
+    labels: Sequence[str]
+    series: Sequence[Series]
+    title: str = ""
+
+
+def dot_whisker(
+    panels: Sequence[Panel],
+    *,
+    x_label: str,
+    x_limits: tuple[float, float] | None = None,
+    same_rows: bool = False,
+    reference: tuple[float, str] | None = None,
+) -> Figure:
+    """Draw panels side by side on one scale.
+
+    Args:
+        panels: at least one; rows of a panel are labelled at its left.
+        x_label: what the estimates are, with the unit.
+        x_limits: ends of the scale; from the data where it is left out.
+        same_rows: the panels have the same rows, so only the first is labelled.
+        reference: a value to mark by a dashed line, and its name in the legend.
+    """
+    import matplotlib
+    from matplotlib.lines import Line2D
+
+    rows = max(len(panel.labels) for panel in panels)
+    with matplotlib.rc_context(RC):
+        figure = new_figure(7.5, max(1.9, ROW * rows + 1.1))
+        axes = figure.subplots(1, len(panels), sharex=True, sharey=same_rows, squeeze=False)[0]
+        entries: dict[str, Line2D] = {}
+        for axis, panel in zip(axes, panels, strict=True):
+            place = np.arange(len(panel.labels))
+            axis.hlines(place, 0, 1, transform=axis.get_yaxis_transform(), color=RULE, lw=0.4, zorder=0)
+            if reference is not None:
+                axis.axvline(reference[0], color=MUTED, lw=0.9, ls=(0, (4, 3)), zorder=1)
+                entries[reference[1]] = Line2D([], [], color=MUTED, lw=0.9, ls=(0, (4, 3)))
+            for order, series in enumerate(panel.series):
+                entries[series.label] = _draw(axis, place + series.offset, series, 2 + order)
+            axis.set_yticks(place, panel.labels)
+            axis.tick_params(axis="y", length=0, labelcolor=INK, labelsize=7.5 if rows > 12 else 8.5)
+            axis.set_ylim(rows - 0.4, -0.6)
+            axis.spines["left"].set_visible(False)
+            axis.set_title(panel.title, loc="left", fontweight="bold")
+            if x_limits is not None:
+                axis.set_xlim(*x_limits)
+            if same_rows and axis is not axes[0]:
+                axis.tick_params(axis="y", labelleft=False)
+        figure.supxlabel(x_label, fontsize=9)
+        figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=min(5, len(entries)))
+    return figure
+
+
+def _draw(axis, place: np.ndarray, series: Series, order: int):
+    """Draw one series and return its legend entry."""
+    from matplotlib.lines import Line2D
+
+    face = series.colour if series.filled else "white"
+    if series.lower is not None:
+        axis.hlines(place, series.lower, series.upper, color=series.colour, lw=1.3, zorder=order)
+    look = {
+        "marker": series.marker,
+        "markersize": series.size,
+        "markerfacecolor": face,
+        "markeredgecolor": series.colour,
+        "markeredgewidth": 1.1,
+    }
+    axis.plot(series.values, place, ls="", zorder=order + 0.5, **look)
+    line = {"color": series.colour, "lw": 1.3} if series.lower is not None else {"ls": "", "color": series.colour}
+    return Line2D([], [], **line, **look)
