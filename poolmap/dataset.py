@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from poolmap.files import read_json, sha256, write_json
 from poolmap.tables import EXCLUSION_COLUMNS
 
 if TYPE_CHECKING:
+    from poolmap.graph.geometry import Finding
     from poolmap.graph.graph import Graph
 
 
@@ -31,12 +33,19 @@ def write_dataset(data: Dataset, inputs: Mapping[str, str], folder: Path) -> Non
     write_json(folder / "provenance.json", provenance)
 
 
-def read_dataset(folder: str | Path, *, graph: Graph | None = None, geometry: bool = False) -> Dataset:
+def write_graph(graph: Graph, separations: Sequence[Finding], folder: Path) -> None:
+    """Write the graph and what was found of its separate parts (`graph.adjacency.separations`)."""
+    write_json(folder / "graph.json", graph.as_dict())
+    write_json(folder / "separations.json", [asdict(finding) for finding in separations])
+
+
+def read_dataset(folder: str | Path, *, graph: str | Path | None = None, geometry: bool = False) -> Dataset:
     """Read a dataset back.
 
     Args:
         folder: where `write_dataset` put it.
-        graph: the graph to attach.
+        graph: where `write_graph` put the graph; falsy for an analysis without one. The findings of its
+            separate parts join the facts as `separations`.
         geometry: also read the polygons (imports geopandas).
     """
     folder = Path(folder)
@@ -49,19 +58,17 @@ def read_dataset(folder: str | Path, *, graph: Graph | None = None, geometry: bo
         import geopandas
 
         polygons = geopandas.read_parquet(folder / "geometry.geoparquet")
+    facts = read_json(folder / "facts.json")
+    attached = None
+    if graph:
+        from poolmap.graph.graph import Graph
+
+        attached = Graph.from_dict(read_json(Path(graph) / "graph.json"))
+        facts["separations"] = read_json(Path(graph) / "separations.json")
     return Dataset(
         tables=tables,
         exclusions=excluded[EXCLUSION_COLUMNS],
-        facts=read_json(folder / "facts.json"),
+        facts=facts,
         geometry=polygons,
-        graph=graph,
+        graph=attached,
     )
-
-
-def read_graph(folder: str | Path | None) -> Graph | None:
-    """The graph that the graph step wrote, or None for an analysis without one."""
-    if not folder:
-        return None
-    from poolmap.graph.graph import Graph
-
-    return Graph.from_dict(read_json(Path(folder) / "graph.json"))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from poolmap.config.load import parse_analysis
-from poolmap.dataset import read_dataset, read_graph
+from poolmap.dataset import read_dataset
 from poolmap.estimates import write_estimates
 from poolmap.families import door
 from poolmap.files import read_json, whole_folder
@@ -13,9 +13,7 @@ from poolmap.logs import job
 wildcards, params = snakemake.wildcards, snakemake.params
 with job(snakemake.log[0], f"{wildcards.analysis} / {wildcards.model}, estimates"):
     spec = parse_analysis(params.spec)
-    data = read_dataset(
-        snakemake.input.data, graph=read_graph(snakemake.input.graph), geometry=spec.has_graph
-    )
+    data = read_dataset(snakemake.input.data, graph=snakemake.input.graph, geometry=spec.has_graph)
     draws = read_posterior(snakemake.input.posterior)
     arguments = (spec, wildcards.model, data, draws, np.random.default_rng(params.seed))
     quantities = door(spec.family, "estimate")(*arguments)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from poolmap.config.load import parse_analysis
-from poolmap.dataset import read_dataset, read_graph
+from poolmap.dataset import read_dataset
 from poolmap.families import door
 from poolmap.files import whole_file, write_json
 from poolmap.inference.fit import fit
@@ -14,7 +14,7 @@ from poolmap.stan.compile import compile_program
 wildcards, output = snakemake.wildcards, snakemake.output
 with job(snakemake.log[0], f"{wildcards.analysis} / {wildcards.model}, fit"):
     spec = parse_analysis(snakemake.params.spec)
-    data = read_dataset(snakemake.input.data, graph=read_graph(snakemake.input.graph))
+    data = read_dataset(snakemake.input.data, graph=snakemake.input.graph)
     stan_data = door(spec.family, "stan_data")(spec, wildcards.model, data)
     estimate = door(spec.family, "estimate")
     # already in the cache, unless the cache was emptied since

@@ -55,6 +55,15 @@ class GraphSpec(Section):
 
     contiguity: Literal["queen", "rook"] = "queen"
     """`queen`: areas that share a point; `rook`: areas that share a border."""
+    tolerance: float = Field(0.0, ge=0)
+    """Areas at most this many metres apart are neighbours too, for maps whose borders do not quite meet
+    (queen only)."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> GraphSpec:
+        if self.tolerance and self.contiguity == "rook":
+            raise PydanticCustomError("tolerance", "a tolerance goes with queen contiguity only")
+        return self
 
 
 class AreaModel(Section):

@@ -187,21 +187,18 @@ def _embed(item: NamedFigure, folder: Path) -> EmbeddedFigure:
 def _predictive_figure(result: ModelResult, interval: float) -> NamedFigure:
     table = result.predictive
     unit, outside = table["unit"].iloc[0], table[~table["inside"]]
-    named = (
-        f": {', '.join(outside['label'][:10])}" + (" ..." if len(outside) > 10 else "")
-        if len(outside)
-        else ""
-    )
+    names = ", ".join(outside["label"][:10]) + (" ..." if len(outside) > 10 else "")
     found = (
-        f"{len(outside)} of {len(table)} {unit}s lie outside their {interval:.0%} predictive interval{named}; "
-        f"about {len(table) * (1 - interval):.0f} would be expected to."
+        f"{len(outside)} of {len(table)} {unit}s lie outside their {interval:.0%} predictive interval"
+        f"{': ' + names if names else ''}; about {len(table) * (1 - interval):.0f} would be expected to."
     )
     return NamedFigure(
         name=f"predictive_{result.name}",
         figure=draw_predictive(table, result.value, interval),
         title=f"Posterior predictive check, model {result.name}",
-        caption=f"Left: {result.value}, observed (points) and replicated from the fitted model (bars: {interval:.0%} "
-        f"predictive intervals). {found} Right: predictive p-values; a model that fits gives a flat histogram.",
+        caption=f"Left: {result.value}, observed (points) and replicated from the fitted model (bars: "
+        f"{interval:.0%} predictive intervals). {found} Right: predictive p-values; a model that fits "
+        "gives a flat histogram.",
         alt=f"Observed data against the model's predictive intervals. {found}",
         model=result.name,
     )

@@ -55,6 +55,7 @@ rule graph:
         "results/{analysis}/graph.benchmark.tsv"
     params:
         contiguity=lambda w: ANALYSES[w.analysis].graph.contiguity,
+        tolerance=lambda w: ANALYSES[w.analysis].graph.tolerance,
     priority: 90
     resources:
         mem_mb=1500,
