@@ -54,3 +54,10 @@ clean:
 .venv/installed-dev: requirements-dev.lock .venv/installed
 	@sh scripts/install.sh "$(PYTHON)" requirements-dev.lock
 	@touch $@
+
+# For maintainers; needs uv (pip install uv).
+.PHONY: lock
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+lock:
+	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock

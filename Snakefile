@@ -18,7 +18,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 from poolmap.config import derive_seed, load_config
 from poolmap.errors import PoolmapError
 from poolmap.sources import source_files
-from poolmap.workspace import lock_workspace, memory_mb
+from poolmap.workspace import follow, lead, memory_mb
 
 STARTED = time.monotonic()
 CONFIG_FILE = str((list(workflow.overwrite_configfiles) or ["config/config.yaml"])[-1])
@@ -26,9 +26,13 @@ MAIN = workflow.is_main_process
 
 try:
     # Jobs read the config again, but only the first reading looks into the input files.
-    CONFIG = load_config(CONFIG_FILE, overrides=dict(workflow.config_settings.config), check_files=MAIN)
-    if MAIN and not workflow.dryrun:
-        LOCK = lock_workspace("results")
+    CONFIG = load_config(
+        CONFIG_FILE, overrides=dict(workflow.config_settings.config), check_files=MAIN
+    )
+    if not MAIN:
+        LOCKS = follow("results")
+    elif not workflow.dryrun:
+        LOCKS = lead("results")
 except PoolmapError as error:
     raise WorkflowError(f"poolmap cannot run {CONFIG_FILE}.\n{error}")
 
@@ -45,10 +49,10 @@ wildcard_constraints:
 
 
 rule all:
+    default_target: True
     input:
         "results/report.html",
         "results/verdict.txt",
-    default_target: True
 
 
 include: "workflow/rules/ingest.smk"

@@ -1,43 +1,100 @@
-"""The folder a run works in: one run at a time, within the machine's memory."""
+"""The folder a run works in: one run at a time, no orphans of a killed run, within the machine's memory."""
 
 from __future__ import annotations
 
 import os
+import socket
+import threading
+import time
 from pathlib import Path
 from typing import IO
 
 from poolmap.errors import PoolmapError
 
+try:
+    import fcntl
+except ImportError:  # a system without file locks: two runs at a time are then the user's care
+    fcntl = None
+
 LARGEST_JOB_MB = 3500
+RUN_LOCK = ".run.lock"
+JOBS_LOCK = ".jobs.lock"
+LEADER = "POOLMAP_LEADER"
+SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_FOR_ORPHANS = 20
 
 
-def lock_workspace(folder: str | Path) -> IO[str] | None:
-    """Take the lock of a results folder until this process ends, however it ends.
+def lead(folder: str | Path) -> list[IO[str]]:
+    """Make this process the leader of the one run that may work in a results folder.
 
     The kernel frees the lock with the process, so a killed run leaves none behind (Snakemake's own lock
-    files stay, and have to be removed by hand).
+    files stay, and would have to be removed by hand). Jobs of a killed run end by themselves (`follow`);
+    they are waited for.
 
     Returns:
-        the open lock file, to be kept; None on file systems without locks.
+        the open lock file, to be kept for as long as the run lasts.
 
     Raises:
         PoolmapError: another run is working in the folder.
     """
-    try:
-        import fcntl
-    except ImportError:  # not on this system
-        return None
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    file = Path(folder, ".lock").open("a+")  # noqa: SIM115 (kept open for as long as the run lasts)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise PoolmapError(
-            f"Another run is working in {Path(folder).resolve()}.\n    -> wait for it to end, or end it"
-        ) from None
-    except OSError:
-        return None
-    return file
+    os.environ[LEADER] = f"{socket.gethostname()}:{os.getpid()}"
+    mine = _lock(Path(folder, RUN_LOCK), shared=False, seconds=0)
+    orphans = _lock(Path(folder, JOBS_LOCK), shared=False, seconds=SECONDS_FOR_ORPHANS)
+    for file in orphans:
+        file.close()
+    return mine
+
+
+def follow(folder: str | Path) -> list[IO[str]]:
+    """Let this process, which runs one job, end with the leader of its run, however that ends.
+
+    On another machine than the leader's (a cluster's node) it does nothing: there the scheduler ends jobs.
+
+    Returns:
+        the open lock file that the next leader waits for; to be kept.
+    """
+    host, _, pid = os.environ.get(LEADER, "").rpartition(":")
+    if host != socket.gethostname():
+        return []
+    threading.Thread(target=_end_with, args=(int(pid),), daemon=True).start()
+    return _lock(Path(folder, JOBS_LOCK), shared=True, seconds=SECONDS_FOR_ORPHANS)
+
+
+def _end_with(leader: int) -> None:
+    import psutil
+
+    while psutil.pid_exists(leader):
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    for process in reversed(psutil.Process().children(recursive=True)):
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    os._exit(1)
+
+
+def _lock(path: Path, *, shared: bool, seconds: float) -> list[IO[str]]:
+    """Take a file's lock, waiting for it for some seconds; nothing where the file system has no locks."""
+    if fcntl is None:
+        return []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+")
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            return [file]
+        except BlockingIOError:
+            if time.monotonic() > until:
+                file.close()
+                remedy = "wait for it to end, or end it"
+                raise PoolmapError(
+                    f"Another run is working in {path.parent.resolve()}.\n    -> {remedy}"
+                ) from None
+            time.sleep(SECONDS_BETWEEN_LOOKS / 5)
+        except OSError:
+            file.close()
+            return []
 
 
 def memory_mb() -> int:

@@ -14,7 +14,7 @@ from poolmap.stan.compile import compile_program
 wildcards, output = snakemake.wildcards, snakemake.output
 with job(snakemake.log[0], f"{wildcards.analysis} / {wildcards.model}, fit"):
     spec = parse_analysis(snakemake.params.spec)
-    data = read_dataset(snakemake.input.data, graph=snakemake.input.graph)
+    data = read_dataset(snakemake.input.data, graph=next(iter(snakemake.input.graph), None))
     stan_data = door(spec.family, "stan_data")(spec, wildcards.model, data)
     estimate = door(spec.family, "estimate")
     # already in the cache, unless the cache was emptied since

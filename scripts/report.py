@@ -12,7 +12,7 @@ from poolmap.report.assemble import assemble_analysis
 wildcards, output = snakemake.wildcards, snakemake.output
 with job(snakemake.log[0], f"{wildcards.analysis}, report"):
     spec = parse_analysis(snakemake.params.spec)
-    data = read_dataset(snakemake.input.data, graph=snakemake.input.graph, geometry=True)
+    data = read_dataset(snakemake.input.data, graph=next(iter(snakemake.input.graph), None), geometry=True)
     found = zip(spec.models, snakemake.input.estimates, snakemake.input.checks, strict=True)
     results = {name: read_result(name, estimates, checks) for name, estimates, checks in found}
     with whole_folder(output.figures) as folder:

@@ -1,6 +1,8 @@
 """Results are written whole; steps know the library files they use; one run at a time."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,9 @@ import pytest
 from poolmap.errors import PoolmapError
 from poolmap.files import whole_file, whole_folder, write_json
 from poolmap.sources import source_files
-from poolmap.workspace import lock_workspace
+from poolmap.workspace import follow, lead
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
@@ -66,24 +70,49 @@ def test_a_family_is_not_rerun_by_another():
 
 
 def test_the_library_knows_nothing_of_snakemake():
-    root = Path(__file__).resolve().parents[2]
-    for file in root.glob("poolmap/**/*.py"):
+    for file in ROOT.glob("poolmap/**/*.py"):
         assert "import snakemake" not in file.read_text(), file
 
 
-def test_one_run_at_a_time_and_a_dead_one_frees_the_lock(tmp_path):
+def process(function, folder, env=None):
+    """Another process that calls a function of `workspace` and then waits."""
     code = (
-        "import sys; from poolmap.workspace import lock_workspace; lock = lock_workspace(sys.argv[1]); "
+        f"import sys; from poolmap.workspace import {function}; locks = {function}(sys.argv[1]); "
         "print('locked', flush=True); sys.stdin.read()"
     )
-    root = Path(__file__).resolve().parents[2]
-    other = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)],
-        cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    started = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})},
     )  # fmt: skip
-    assert other.stdout.readline() == "locked\n"
+    assert started.stdout.readline() == "locked\n"
+    return started
+
+
+@pytest.fixture
+def restored_environment(monkeypatch):
+    monkeypatch.setenv("POOLMAP_LEADER", "")
+
+
+def test_one_run_at_a_time_and_a_dead_one_frees_the_lock(tmp_path, restored_environment):
+    other = process("lead", tmp_path)
     with pytest.raises(PoolmapError, match="Another run"):
-        lock_workspace(tmp_path)
+        lead(tmp_path)
     other.kill()
     other.wait()
-    assert lock_workspace(tmp_path) is not None
+    assert lead(tmp_path)
+
+
+def test_a_job_ends_with_its_leader_and_the_next_leader_waits_for_it(tmp_path, restored_environment):
+    leader = process("lead", tmp_path)
+    job = process("follow", tmp_path, {"POOLMAP_LEADER": f"{socket.gethostname()}:{leader.pid}"})
+    assert job.poll() is None
+    leader.kill()
+    leader.wait()
+    locks = lead(tmp_path)
+    assert locks
+    assert job.wait(timeout=10) == 1
+
+
+def test_a_job_on_another_machine_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("POOLMAP_LEADER", "elsewhere:1")
+    assert follow(tmp_path) == []

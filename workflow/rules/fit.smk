@@ -20,8 +20,6 @@ def fit_seed(wildcards):
 
 
 rule fit:
-    message:
-        "{wildcards.analysis} / {wildcards.model}: sampling; progress in {log}"
     input:
         data="results/{analysis}/data",
         graph=graph_of,
@@ -41,19 +39,19 @@ rule fit:
         "results/{analysis}/{model}/fit.log",
     benchmark:
         "results/{analysis}/{model}/fit.benchmark.tsv"
-    params:
-        spec=spec_of("fit"),
-        seed=fit_seed,
     threads: lambda w: ANALYSES[w.analysis].sampling.chains
     resources:
         mem_mb=2000,
+    params:
+        spec=spec_of("fit"),
+        seed=fit_seed,
+    message:
+        "{wildcards.analysis} / {wildcards.model}: sampling; progress in {log}"
     script:
         "../../scripts/fit.py"
 
 
 rule estimate:
-    message:
-        "{wildcards.analysis} / {wildcards.model}: estimates and predictive checks"
     input:
         data="results/{analysis}/data",
         graph=graph_of,
@@ -72,10 +70,12 @@ rule estimate:
         "results/{analysis}/{model}/estimates.log",
     benchmark:
         "results/{analysis}/{model}/estimates.benchmark.tsv"
+    resources:
+        mem_mb=2000,
     params:
         spec=spec_of("estimate"),
         seed=fit_seed,
-    resources:
-        mem_mb=2000,
+    message:
+        "{wildcards.analysis} / {wildcards.model}: estimates and predictive checks"
     script:
         "../../scripts/estimate.py"

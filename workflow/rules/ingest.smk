@@ -21,8 +21,6 @@ def library(*modules):
 
 
 rule ingest:
-    message:
-        "{wildcards.analysis}: reading and checking the input files"
     input:
         files=lambda w: list(ANALYSES[w.analysis].input_files().values()),
         library=library("poolmap.families.{family}.ingest", "poolmap.dataset"),
@@ -32,18 +30,18 @@ rule ingest:
         "results/{analysis}/data.log",
     benchmark:
         "results/{analysis}/data.benchmark.tsv"
-    params:
-        spec=spec_of("ingest"),
     priority: 100
     resources:
         mem_mb=1500,
+    params:
+        spec=spec_of("ingest"),
+    message:
+        "{wildcards.analysis}: reading and checking the input files"
     script:
         "../../scripts/ingest.py"
 
 
 rule graph:
-    message:
-        "{wildcards.analysis}: building the graph of neighbouring areas"
     input:
         data="results/{analysis}/data",
         library=library("poolmap.graph.adjacency", "poolmap.figures.graph_map", "poolmap.dataset"),
@@ -53,11 +51,13 @@ rule graph:
         "results/{analysis}/graph.log",
     benchmark:
         "results/{analysis}/graph.benchmark.tsv"
-    params:
-        contiguity=lambda w: ANALYSES[w.analysis].graph.contiguity,
-        tolerance=lambda w: ANALYSES[w.analysis].graph.tolerance,
     priority: 90
     resources:
         mem_mb=1500,
+    params:
+        contiguity=lambda w: ANALYSES[w.analysis].graph.contiguity,
+        tolerance=lambda w: ANALYSES[w.analysis].graph.tolerance,
+    message:
+        "{wildcards.analysis}: building the graph of neighbouring areas"
     script:
         "../../scripts/graph.py"

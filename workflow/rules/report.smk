@@ -8,7 +8,9 @@ Outputs: results/<analysis>/{comparison.csv,summary.json,figures/,report.html}, 
 
 def of_models(path):
     """A path of each model of the analysis, the primary model first."""
-    return lambda w: [path.format(analysis=w.analysis, model=m) for m in ANALYSES[w.analysis].models]
+    return lambda w: [
+        path.format(analysis=w.analysis, model=m) for m in ANALYSES[w.analysis].models
+    ]
 
 
 def of_fits(path):
@@ -17,8 +19,6 @@ def of_fits(path):
 
 
 rule report:
-    message:
-        "{wildcards.analysis}: figures and report"
     input:
         data="results/{analysis}/data",
         graph=graph_of,
@@ -39,18 +39,18 @@ rule report:
         "results/{analysis}/report.log",
     benchmark:
         "results/{analysis}/report.benchmark.tsv"
+    resources:
+        mem_mb=2000,
     params:
         spec=spec_of("report"),
         title=CONFIG.title,
-    resources:
-        mem_mb=2000,
+    message:
+        "{wildcards.analysis}: figures and report"
     script:
         "../../scripts/report.py"
 
 
 rule index:
-    message:
-        "index of all analyses"
     input:
         summaries=[f"results/{a}/summary.json" for a in ANALYSES],
         pages=[f"results/{a}/report.html" for a in ANALYSES],
@@ -63,13 +63,13 @@ rule index:
     params:
         title=CONFIG.title,
         names=list(ANALYSES),
+    message:
+        "index of all analyses"
     script:
         "../../scripts/index.py"
 
 
 rule verdict:
-    message:
-        "the verdict on all fits"
     input:
         checks=of_fits("results/{analysis}/{model}/checks.json"),
         index="results/report.html",
@@ -79,5 +79,7 @@ rule verdict:
         "results/verdict.log",
     params:
         stop=[spec.on_failed_checks == "stop" for spec in ANALYSES.values() for m in spec.models],
+    message:
+        "the verdict on all fits"
     script:
         "../../scripts/verdict.py"

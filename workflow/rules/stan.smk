@@ -20,27 +20,25 @@ def included(wildcards):
 
 
 rule toolchain:
-    message:
-        "Stan: finding the toolchain, or building it (once for all projects, about a minute)"
     output:
         "results/stan/toolchain.json",
     log:
         "results/stan/toolchain.log",
     benchmark:
         "results/stan/toolchain.benchmark.tsv"
-    params:
-        programs=PROGRAMS,
-        identity=toolchain_identity,
     priority: 95
     resources:
         mem_mb=3500,
+    params:
+        programs=PROGRAMS,
+        identity=toolchain_identity,
+    message:
+        "Stan: finding the toolchain, or building it (once for all projects, about a minute)"
     script:
         "../../scripts/toolchain.py"
 
 
 rule compile:
-    message:
-        "Stan: compiling {wildcards.program}"
     input:
         program="stan/{program}.stan",
         included=included,
@@ -52,10 +50,12 @@ rule compile:
         "results/stan/{program}.log",
     benchmark:
         "results/stan/{program}.benchmark.tsv"
-    params:
-        identity=toolchain_identity,
     priority: 95
     resources:
         mem_mb=2000,
+    params:
+        identity=toolchain_identity,
+    message:
+        "Stan: compiling {wildcards.program}"
     script:
         "../../scripts/compile.py"
