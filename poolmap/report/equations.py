@@ -15,6 +15,7 @@ BOLD = {
     "bold": (0x1D400, 0x1D41A, 0x1D6A8, 0x1D6C2, 0x1D7CE),
     "bold-italic": (0x1D468, 0x1D482, 0x1D71C, 0x1D736, 0x1D7CE),
 }
+ARITY = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "munderover": 3, "mroot": 2}
 ALPHABETS = (("A", "Z"), ("a", "z"), ("Α", "Ω"), ("α", "ω"), ("0", "9"))
 
 
@@ -35,6 +36,10 @@ def mathml(equation: Equation) -> str:
         element.text = html.unescape(element.text) if element.text else element.text
         if element.tag != "mtext" and element.text and "\\" in element.text:
             raise ValueError(f"equation {equation.latex!r}: unknown command {element.text}")
+        if len(element) != ARITY.get(element.tag, len(element)):
+            raise ValueError(
+                f"equation {equation.latex!r}: an argument is missing or too many ({element.tag})"
+            )
     for element in list(root.iter()):
         _mend(element)
     root.attrib.pop("xmlns", None)

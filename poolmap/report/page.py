@@ -308,8 +308,13 @@ def _family(name: str) -> str:
 
 
 def _results(page: AnalysisPage, views: Views) -> Section:
-    parts = views.blocks(page.findings, page.primary.name)
+    findings = list(page.findings)
+    opening = next(
+        (place for place, block in enumerate(findings) if not isinstance(block, str)), len(findings)
+    )
+    parts = views.blocks(findings[:opening])
     parts += [views.figure(figure) for figure in page.figures if figure.model == page.primary.name]
+    parts += views.blocks(findings[opening:], page.primary.name)
     return Section("results", "Results", parts)
 
 
@@ -375,11 +380,11 @@ def _checks(page: AnalysisPage, views: Views) -> Section:
 
 def _verdict(model: ModelSection) -> list[str]:
     chains, draws = model.checks.get("n_chains"), model.checks.get("n_draws")
-    basis = f" They rest on {chains} chains of {draws:,} draws each." if chains and draws else ""
+    basis = f", with {chains} chains of {draws:,} draws each" if chains and draws else ""
     if model.passed:
-        return [f"The fit passed all checks.{basis}"]
+        return [f"The fit passed all checks{basis}."]
     advice = [f"{check['label']}: {check['advice']}" for check in model.failed_checks if check.get("advice")]
-    return [f"The fit failed its checks: do not use its results.{basis}", *advice]
+    return [f"The fit failed its checks{basis}: do not use its results.", *advice]
 
 
 def _check_table(model: ModelSection, views: Views) -> TableView:
