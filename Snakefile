@@ -18,6 +18,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 from poolmap.config import derive_seed, load_config
 from poolmap.errors import PoolmapError
 from poolmap.sources import source_files
+from poolmap.stan.toolchain import find_toolchain
 from poolmap.workspace import follow, lead, memory_mb
 
 STARTED = time.monotonic()
@@ -29,6 +30,8 @@ try:
     CONFIG = load_config(
         CONFIG_FILE, overrides=dict(workflow.config_settings.config), check_files=MAIN
     )
+    if MAIN:
+        find_toolchain()  # a missing compiler is told now, not after an hour
     if not MAIN:
         LOCKS = follow("results")
     elif not workflow.dryrun:

@@ -10,6 +10,7 @@ from poolmap.inference.fit import fit
 from poolmap.inference.posterior import write_posterior
 from poolmap.logs import job
 from poolmap.stan.compile import compile_program
+from poolmap.stan.toolchain import find_toolchain
 
 wildcards, output = snakemake.wildcards, snakemake.output
 with job(snakemake.log[0], f"{wildcards.analysis} / {wildcards.model}, fit"):
@@ -21,6 +22,7 @@ with job(snakemake.log[0], f"{wildcards.analysis} / {wildcards.model}, fit"):
     program = compile_program(
         Path(f"stan/{spec.program(wildcards.model)}.stan"), include_paths=[Path("stan")]
     )
+    toolchain = find_toolchain()
     result = fit(
         program.executable,
         stan_data,
@@ -32,4 +34,4 @@ with job(snakemake.log[0], f"{wildcards.analysis} / {wildcards.model}, fit"):
     write_json(output.stan_data, stan_data.data)
     with whole_file(output.posterior) as part:
         write_posterior(result.draws, part)
-    write_json(output.checks, {**result.verdict, "program": program.as_dict()})
+    write_json(output.checks, {**result.verdict, "program": program.as_dict(), "toolchain": toolchain.as_dict()})

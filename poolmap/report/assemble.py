@@ -205,11 +205,11 @@ def _predictive_figure(result: ModelResult, interval: float) -> NamedFigure:
 
 
 def _software(verdict: Mapping[str, Any]) -> dict[str, str]:
-    program = verdict.get("program", {})
     found = {"poolmap": poolmap.__version__, "Python": platform.python_version()}
-    if program:
-        found["Stan"] = f"{program['stan_version']} ({program['toolchain']})"
-        found["C++ compiler"] = program["compiler"]
+    if toolchain := verdict.get("toolchain"):
+        source = {"cmdstan": "an installed CmdStan", "wheel": "built from a PyPI wheel"}[toolchain["kind"]]
+        found["Stan"] = f"{toolchain['stan_version']} ({source})"
+        found["C++ compiler"] = toolchain["compiler"]
     return {**found, **{package: version(package) for package in PACKAGES}}
 
 

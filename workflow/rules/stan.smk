@@ -7,7 +7,6 @@ The executables themselves are in the user's cache, shared by all projects.
 """
 
 from poolmap.stan.compile import included_files
-from poolmap.stan.toolchain import find_toolchain
 
 
 def toolchain_identity(wildcards):

@@ -1,0 +1,56 @@
+"""A project of its own for each test: the repository's files, linked or copied, in a folder with a space."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ["Snakefile", "workflow", "scripts", "poolmap", "stan", "profiles", "resources", "config"]
+# enough for the gate, few enough to be quick
+QUICK = {"sampling": {"chains": 4, "warmup": 500, "draws": 750, "adapt_delta": 0.95}}
+
+
+class Project:
+    """A project folder and the command that a user types in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen:
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        return subprocess.Popen(
+            command, cwd=self.folder, env={**os.environ, **(env or {})}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+        """Exit code and all output of one run."""
+        process = self.start(*arguments, env=env)
+        output, _ = process.communicate(timeout=1200)
+        return process.returncode, output
+
+    def write(self, path: str, text: str) -> None:
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def read(self, path: str) -> str:
+        return (self.folder / path).read_text()
+
+    def results(self, pattern: str = "**/estimates/*") -> dict[str, bytes]:
+        """The content of result files, by path."""
+        found = sorted((self.folder / "results").glob(pattern))
+        return {p.relative_to(self.folder).as_posix(): p.read_bytes() for p in found if p.is_file()}
+
+
+def make_project(folder: Path) -> Project:
+    folder.mkdir(parents=True)
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / part)
+    return Project(folder)

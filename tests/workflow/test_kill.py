@@ -1,0 +1,66 @@
+"""A run that is killed at any moment is completed by the same command, with the same numbers."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.workflow.projects import make_project
+
+CONFIG = """
+title: "killed"
+seed: 5
+sampling: {chains: 4, warmup: 500, draws: 750, adapt_delta: 0.95}
+analyses:
+  schools:
+    family: meta
+    data: resources/eight_schools/schools.csv
+    study: school
+    measure: GEN
+    columns: {estimate: estimate, se: se}
+    models: {normal: {mu_prior: {normal: [0, 5]}, tau_prior: {half_cauchy: 5}}}
+  sids:
+    family: areas
+    data: resources/nc_sids/counts.csv
+    geometry: resources/nc_sids/counties.gpkg
+    area: fips
+    outcome: {cases: sids_1979, population: births_1979}
+    models: {iid: {prior: iid}}
+"""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The results of a run that nobody killed, and how long it took."""
+    project = make_project(tmp_path_factory.mktemp("whole") / "a project")
+    project.write("config/config.yaml", CONFIG)
+    code, output = project.run()  # compiles, so that the timed run below does not
+    assert code == 0, output
+    (project.folder / "results").rename(project.folder / "first")
+    begin = time.monotonic()
+    code, output = project.run("--forceall")
+    assert code == 0, output
+    return project.results(), time.monotonic() - begin
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGKILL", "SIGKILL of the leader alone", "SIGTERM"])
+@pytest.mark.parametrize("moment", [0.25, 0.5, 0.75])
+def test_killed_and_started_again(project, undisturbed, how, moment):
+    results, seconds = undisturbed
+    project.write("config/config.yaml", CONFIG)
+    process = project.start()
+    time.sleep(moment * seconds)
+    number = getattr(signal, how.split()[0])
+    if how.endswith("alone"):
+        os.kill(process.pid, number)
+    else:
+        os.killpg(process.pid, number)
+    process.communicate(timeout=120)
+    code, output = project.run()
+    assert code == 0, output
+    assert project.results() == results
+    assert not list((project.folder / "results").rglob("*.part"))
+    code, output = project.run()
+    assert code == 0
+    assert "Nothing to be done" in output
