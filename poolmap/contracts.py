@@ -93,7 +93,8 @@ class Predictive:
         labels: a label for each of the n observations.
         observed: array (n,).
         replicated: array (chain, draw, n): replicated data.
-        log_lik: array (chain, draw, n): pointwise log likelihood.
+        log_lik: array (chain, draw, m): log likelihood of each of the m parts that leave-one-out leaves
+            out: the observations, or studies of two arms.
         value: what is observed, in words ("SIDS cases").
     """
 
