@@ -27,9 +27,10 @@ def estimate(
     and its exponential (`rr`, `or`) where it is a ratio, the same of a new study (`..._new`), `tau` and `i2`.
     The effects have the columns `p_lt_null` and `p_gt_null`: posterior probability below and above no effect.
 
-    Table `studies` (key `study`): effect of each study given all studies, with the columns `raw`, `raw_lower`,
-    `raw_upper` (the study's own estimate and its normal interval at the level of the config), `weight` (per
-    cent) and, for the normal likelihood, `shrinkage`, the posterior mean of se^2 / (se^2 + tau^2).
+    Table `studies` (key `study`): effect of each study given all studies, with the columns `raw`,
+    `raw_lower`, `raw_upper` (the study's own estimate and its normal interval at the level of the config),
+    `weight` (per cent) and, for the normal likelihood, `shrinkage`, the posterior mean of
+    se^2 / (se^2 + tau^2).
 
     Args:
         draws: `mu`, `tau` (chain, draw); `theta` (chain, draw, study) for the binomial likelihood.

@@ -1,0 +1,76 @@
+"""Numbers of a meta-analysis as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from poolmap.config.meta import MetaAnalysis
+from poolmap.families.meta.effects import SCALES, Scale
+
+Interval = tuple[float, float, float]
+
+
+def decimals(spread: float) -> int:
+    """Decimals that show two significant digits of a standard deviation; from 0 to 6."""
+    if not np.isfinite(spread) or spread <= 0:
+        return 2
+    return int(np.clip(1 - np.floor(np.log10(spread)), 0, 6))
+
+
+def ratio(value: float) -> str:
+    """A ratio with two decimals; fewer from 10, and two significant digits below 0.05."""
+    if value >= 99.95:
+        return f"{value:,.0f}" if value < 1e6 else "over 1,000,000"
+    if value >= 9.995:
+        return f"{value:.1f}"
+    if value >= 0.0495:
+        return f"{value:.2f}"
+    return f"{value:.2g}" if value >= 0.00095 else "<0.001"
+
+
+def number(value: float, places: int) -> str:
+    """A number with fixed decimals, no sign on zero."""
+    text = f"{value:.{places}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def with_interval(value: Interval, write: Callable[[float], str], words: str = "") -> str:
+    """`0.50 (0.34 to 0.73)`, or with words before the interval."""
+    estimate, lower, upper = (write(x) for x in value)
+    return f"{estimate} ({words + ' ' if words else ''}{lower} to {upper})"
+
+
+def level(interval: float | None) -> str:
+    """The level of an interval: `95%`."""
+    return f"{100 * (interval or 0.95):g}%"
+
+
+def writer(scale: Scale, spreads: Sequence[float]) -> Callable[[float], str]:
+    """How values of the effect that is reported first are written.
+
+    Args:
+        scale: the measure.
+        spreads: standard deviations on that scale; the smallest decides the decimals.
+    """
+    if scale.ratio:
+        return ratio
+    places = decimals(float(np.min(spreads)))
+    return lambda value: number(value, places)
+
+
+def effect_name(spec: MetaAnalysis) -> str:
+    """What the effect is called in the report."""
+    return spec.effect or SCALES[spec.measure].report_words
+
+
+def pooled_row(table: pd.DataFrame, quantity: str) -> pd.Series:
+    """The row of a quantity in the table `pooled`."""
+    return table.loc[table["quantity"] == quantity].iloc[0]
+
+
+def interval_of(row: pd.Series) -> Interval:
+    """Posterior median, lower and upper end of a row."""
+    return float(row["median"]), float(row["lower"]), float(row["upper"])
