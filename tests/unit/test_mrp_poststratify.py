@@ -35,7 +35,7 @@ def shares(problem, **blocks):
         levels=problem["levels"],
         weights=weights,
         **blocks,
-    )
+    )[0]
 
 
 def test_against_brute_force(problem):
@@ -81,6 +81,26 @@ def test_unseen_levels_have_the_variance_of_the_population():
     assert np.abs(unseen.mean(0)).max() < 4 * 0.7 / np.sqrt(draws)
     assert np.abs(unseen.var(0) - 0.49).max() < 4 * 0.49 * np.sqrt(2 / draws)
     assert abs(np.corrcoef(unseen.T)[0, 1]) < 4 / np.sqrt(draws)
+
+
+def test_share_among_few_people_scatters_as_the_binomial():
+    """Two cells of 3 and 5 people, p = 0.5: variance (3 + 5) / 4 / 8^2; tolerance 4 standard errors."""
+    draws = 20_000
+    none = np.zeros((draws, 0))
+    shares, realised = poststratify(
+        alpha=np.zeros(draws),
+        beta=none,
+        predictors=np.zeros((2, 0)),
+        effects=lambda some: [],
+        levels=np.zeros((2, 0), int),
+        weights=group_weights(np.array([3, 5]), [np.zeros(2, int)]),
+        people=np.array([3, 5]),
+        rng=np.random.default_rng(8),
+    )
+    assert (shares == 0.5).all()
+    assert set(np.unique(np.round(realised * 8, 9))) == set(range(9))
+    assert abs(realised.mean() - 0.5) < 4 * np.sqrt(1 / 32 / draws)
+    assert abs(realised.var() * 32 - 1) < 4 * np.sqrt(2 / draws)
 
 
 def test_groups_without_people_have_an_empty_row():

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
 SHARE = (
     "Posterior of the share of yes in the group: cell probabilities of the model averaged over the cells of the "
-    "census (0 to 1). n_survey: respondents; n_census: people; raw: share in the sample with Wilson interval; "
+    "census (0 to 1). predicted_lower, predicted_upper: interval of the share among n_census people who answer with "
+    "these probabilities, wider than that of the expected share where they are few. n_survey: respondents; n_census: people; raw: share in the sample with Wilson interval; "
     "weighted: weighted share, its interval on the logit scale from the linearised standard error with "
     "replacement, weights alone (no strata or clusters), as svydesign(ids = ~1) of R's survey; truth: the known "
     "share."
 )
+
+MOST_ANSWERS = 200_000_000  # cells times draws; beyond it predicted_lower and predicted_upper are left out
 
 
 def estimate(
@@ -35,7 +38,7 @@ def estimate(
         spec: the analysis.
         model: the model's name; all models share the design.
         data: from `ingest`.
-        draws: `alpha`, `sigma`, `z` and, with predictors, `beta`, dimensions (chain, draw, ...).
+        draws: `alpha`, `signed_sigma`, `z` and, with predictors, `beta`, dimensions (chain, draw, ...).
         rng: draws the effects of levels that are in the census and not in the survey.
 
     Returns:
@@ -47,14 +50,17 @@ def estimate(
     groupings = [_groups(census, grouping) for grouping in spec.groupings()]
     weights = group_weights(census["count"].to_numpy(), [index for index, _ in groupings])
     flat = _flat(draws, len(facts["predictors"]))
-    shares = poststratify(
+    shares, realised = poststratify(
         alpha=flat["alpha"],
         beta=flat["beta"],
         predictors=design(census, facts["predictors"]),
         effects=effect_draws(flat["sigma"], flat["z"], seen_levels(data), _all_levels(data), rng),
         levels=level_codes(census, len(terms(data))),
         weights=weights,
+        people=_countable(census["count"].to_numpy(), flat["alpha"].size),
+        rng=rng,
     )
+    tail = (1 - spec.interval) / 2
     shape = draws["alpha"].shape
     quantities, start = [], 0
     for grouping, (_, keys) in zip(spec.groupings(), groupings, strict=True):
@@ -63,6 +69,10 @@ def estimate(
         people = extra["n_census"].to_numpy() > 0
         columns = start + np.flatnonzero(people)
         start += len(keys)
+        extra = extra[people].reset_index(drop=True)
+        if realised is not None:
+            limits = np.quantile(realised[:, columns], [tail, 1 - tail], axis=0)
+            extra[["predicted_lower", "predicted_upper"]] = limits.T
         if columns.size:
             quantities.append(
                 Quantity(
@@ -71,7 +81,7 @@ def estimate(
                     SHARE,
                     shares[:, columns].reshape(*shape, -1),
                     keys[people].reset_index(drop=True) if grouping else None,
-                    extra[people].reset_index(drop=True),
+                    extra,
                 )
             )
     return quantities + _parameters(data, draws)
@@ -110,7 +120,7 @@ def effect_draws(
 ) -> EffectDraws:
     """The effects of every level of the census, block of draws by block.
 
-    A level that the survey holds has the effect sigma_k z_l of the draw; one that it does not hold has an
+    A level that the survey holds has the effect sigma_k z_l of the draw (sigma_k with its sign); one that it does not hold has an
     effect drawn from Normal(0, sigma_k^2), the population of levels. Each batch has its own stream, so the
     numbers do not depend on the size of the blocks.
 
@@ -137,12 +147,20 @@ def _seen_effects(sigma: np.ndarray, z: np.ndarray, seen: Sequence[int], some: s
 
 
 def _flat(draws: xarray.Dataset, predictors: int) -> dict[str, np.ndarray]:
-    """The parameters with chains joined: alpha (draws,), the others (draws, ...)."""
+    """The parameters with chains joined: alpha (draws,), the others (draws, ...); sigma with its sign."""
     count = draws["alpha"].size
-    flat = {name: draws[name].to_numpy().reshape(count, -1) for name in ("sigma", "z")}
+    flat = {"sigma": draws["signed_sigma"], "z": draws["z"]}
+    flat = {name: values.to_numpy().reshape(count, -1) for name, values in flat.items()}
     flat["alpha"] = draws["alpha"].to_numpy().reshape(count)
     flat["beta"] = draws["beta"].to_numpy().reshape(count, -1) if predictors else np.zeros((count, 0))
     return flat
+
+
+def _countable(counts: np.ndarray, draws: int) -> np.ndarray | None:
+    """The counts where answers of single people can be drawn: whole numbers, and not too many cells."""
+    if counts.size * draws > MOST_ANSWERS or (counts != np.floor(counts)).any():
+        return None
+    return counts
 
 
 def _all_levels(data: Dataset) -> list[int]:
@@ -202,19 +220,18 @@ def _direct(
 
 
 def _parameters(data: Dataset, draws: xarray.Dataset) -> list[Quantity]:
-    def quantity(name: str, description: str, names: Sequence[str]) -> Quantity:
-        values = draws[name].to_numpy().reshape(*draws["alpha"].shape, -1)
-        return Quantity("parameters", name, description, values, pd.DataFrame({"term": list(names)}))
+    def quantity(name: str, values: xarray.DataArray, description: str, names: Sequence[str]) -> Quantity:
+        rows = values.to_numpy().reshape(*draws["alpha"].shape, -1)
+        return Quantity("parameters", name, description, rows, pd.DataFrame({"term": list(names)}))
 
-    rows = [
-        quantity("alpha", "Intercept: logit of the share where predictors have their mean.", ["intercept"])
-    ]
+    what = "Intercept: logit of the share where predictors have their mean."
+    rows = [quantity("alpha", draws["alpha"], what, ["intercept"])]
     predictors = list(data.facts["predictors"])
     if predictors:
         what = "Change of the logit of the share per standard deviation of the predictor in the census."
-        rows.append(quantity("beta", what, predictors))
+        rows.append(quantity("beta", draws["beta"], what, predictors))
     what = "Standard deviation of the varying intercepts, on the logit scale."
-    return [*rows, quantity("sigma", what, terms(data))]
+    return [*rows, quantity("sigma", abs(draws["signed_sigma"]), what, terms(data))]
 
 
 def _labels(cells: pd.DataFrame, variables: Sequence[str], predictors: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ def stan_data(spec: MrpAnalysis, model: str, data: Dataset) -> StanData:
     """The survey's cells, their predictors and levels, and the priors, for `mrp/binomial.stan`.
 
     Only levels that the survey holds are sampled; the others' effects are drawn from their prior given
-    sigma when the estimates are made.
+    sigma when the estimates are made. The program samples each sigma with a sign (see its header).
     """
     cells, settings = data.tables["cells"], spec.models[model]
     sizes = seen_levels(data)
@@ -36,7 +36,7 @@ def stan_data(spec: MrpAnalysis, model: str, data: Dataset) -> StanData:
     }
     for name in ("alpha", "beta", "sigma"):
         content |= getattr(settings, f"{name}_prior").stan_data(name)
-    return StanData(content, ["alpha", *(["beta"] if x.shape[1] else []), "sigma", "z"])
+    return StanData(content, ["alpha", *(["beta"] if x.shape[1] else []), "signed_sigma", "z"])
 
 
 def terms(data: Dataset) -> list[str]:

@@ -38,15 +38,20 @@ def poststratify(
     effects: EffectDraws,
     levels: np.ndarray,
     weights: sparse.csc_array,
+    people: np.ndarray | None = None,
+    rng: np.random.Generator | None = None,
     cells_per_block: int = 20_000,
     draws_per_block: int = 100,
-) -> np.ndarray:
-    """Draws of the poststratified share of each group.
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Draws of the poststratified share of each group, and of the share among a finite number of people.
 
     theta_g = sum_j w_gj inv_logit(alpha + x_j beta + sum_k u_k[l_k(j)]), over the cells j of the census
     (Gelman and Little 1997, Survey Methodology 23(2):127-135; Park, Gelman and Bafumi 2004, Political Analysis
     12(4):375-385). The working arrays hold `cells_per_block` x `draws_per_block` numbers, however many cells
-    there are; the block sizes do not change the result beyond the rounding of sums.
+    there are; the block sizes do not change the shares beyond the rounding of sums.
+
+    theta_g is the expected share. Of the N_j people of a cell, Binomial(N_j, p_j) say yes; the share among
+    them scatters about theta_g, the more the fewer they are.
 
     Args:
         alpha: (draws,) intercept.
@@ -55,13 +60,16 @@ def poststratify(
         effects: effects of every batch for a block of draws; called once a block, blocks in order.
         levels: (cells, K) the column of each cell's level in its batch's effects.
         weights: (groups, cells) rows with sum 1, from `group_weights`.
+        people: (cells,) whole numbers, the N_j; None leaves the share among the people out.
+        rng: draws their answers.
         cells_per_block, draws_per_block: size of the working arrays.
 
     Returns:
-        (draws, groups) shares, float64.
+        (draws, groups) expected shares, and shares among the people (or None), float64.
     """
     draws, cells = alpha.size, levels.shape[0]
     shares = np.zeros((draws, weights.shape[0]))
+    realised = None if people is None else np.zeros_like(shares)
     blocks = [slice(start, min(start + cells_per_block, cells)) for start in range(0, cells, cells_per_block)]
     weights_of = [weights[:, block] for block in blocks]
     for start in range(0, draws, draws_per_block):
@@ -72,8 +80,13 @@ def poststratify(
             logit += alpha[some]
             for k, batch in enumerate(batches):
                 logit += batch[levels[block, k]]
-            shares[some] += (weight @ inverse_logit(logit)).T
-    return shares
+            probability = inverse_logit(logit)
+            shares[some] += (weight @ probability).T
+            if realised is not None:
+                size = people[block, None]
+                yes = rng.binomial(size.astype(np.int64), probability)
+                realised[some] += (weight @ (yes / np.maximum(size, 1))).T
+    return shares, realised
 
 
 def inverse_logit(logit: np.ndarray) -> np.ndarray:
