@@ -80,35 +80,45 @@ def included_files(program: Path, include_paths: Sequence[Path] = ()) -> list[Pa
     Raises:
         StanCompileError: the program or an include cannot be read, or includes go in a circle.
     """
-    return [path for path, _ in _read_sources(Path(program), include_paths)][1:]
+    return list(dict.fromkeys(source.path for source in _read_sources(Path(program), include_paths)[1:]))
 
 
-def _read_sources(program: Path, include_paths: Sequence[Path]) -> list[tuple[Path, str]]:
-    """(file, text) of the program and of every file it includes, in order of first use."""
-    sources: dict[Path, str] = {}
-    folders = _include_folders(program, include_paths)
+@dataclass(frozen=True)
+class _Source:
+    """A file of a program: its name (in the #include; the program's own file name), place and text."""
 
-    def visit(file: Path, chain: tuple[Path, ...]) -> None:
-        if file in chain:
-            circle = " -> ".join(path.name for path in (*chain, file))
+    name: str
+    path: Path
+    text: str
+
+
+def _read_sources(program: Path, include_paths: Sequence[Path]) -> list[_Source]:
+    """The program and every file that it includes, in order of first use."""
+    folders = list(dict.fromkeys([*map(Path, include_paths), program.parent]))
+    sources: dict[str, _Source] = {}
+
+    def visit(name: str, file: Path, chain: tuple[str, ...]) -> None:
+        if name in chain:
+            circle = " -> ".join((*chain, name))
             raise StanCompileError(f"{program}: the #include directives go in a circle: {circle}")
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise StanCompileError(f"{program}: cannot read {file}: {error}") from error
-        sources.setdefault(file, text)
-        for line, name in _include_directives(text):
-            found = next((folder / name for folder in folders if (folder / name).is_file()), None)
-            if found is None:
+            raise StanCompileError(f"{file} cannot be read: {error}") from error
+        sources.setdefault(name, _Source(name, file, text))
+        for line, included in _include_directives(text):
+            found = next((folder / included for folder in folders if (folder / included).is_file()), None)
+            if found is None or ".." in Path(included).parts or Path(included).is_absolute():
                 looked = ", ".join(map(str, folders))
                 raise StanCompileError(
-                    f"{file}, line {line}: no file {name!r} to include.\n"
-                    f"Looked in: {looked}. Correct the #include or put the file there."
+                    f"{file}, line {line}: no file {included!r} to include.\n"
+                    f"Looked in: {looked}. Put the file there, or correct the #include (a path below one of "
+                    "these folders, without '..')."
                 )
-            visit(found, (*chain, file))
+            visit(included, found, (*chain, name))
 
-    visit(program, ())
-    return list(sources.items())
+    visit(program.name, program, ())
+    return list(sources.values())
 
 
 def _include_directives(text: str) -> list[tuple[int, str]]:
@@ -120,10 +130,6 @@ def _include_directives(text: str) -> list[tuple[int, str]]:
     code = _COMMENT_OR_STRING.sub(blank, text)
     found = _INCLUDE.finditer(code)
     return [(code.count("\n", 0, hit.start()) + 1, hit[1] or hit[2] or hit[3]) for hit in found]
-
-
-def _include_folders(program: Path, include_paths: Sequence[Path]) -> list[Path]:
-    return list(dict.fromkeys([*map(Path, include_paths), program.parent]))
 
 
 # ---- the cache -------------------------------------------------------------------------------------------
@@ -192,8 +198,14 @@ def compile_program(
     program = Path(program)
     toolchain = tools.find_toolchain()
     source_sha256 = _source_sha256(program, include_paths)
-    options = {"include_paths": include_paths, "user_header": user_header, "threads": threads}
-    key = cache_key(program, toolchain, optimise=optimise, **options)
+    key = cache_key(
+        program,
+        toolchain,
+        include_paths=include_paths,
+        optimise=optimise,
+        user_header=user_header,
+        threads=threads,
+    )
     executable = _executable(program.stem, key)
     compiled = CompiledProgram(
         name=program.stem,
@@ -216,10 +228,13 @@ def compile_program(
         start = time.monotonic()
         whole = folder / "whole"
         whole.mkdir()
-        cpp = folder / f"{program.stem}.hpp"
-        _translate(toolchain, program, include_paths, cpp, user_header)
+        (folder / "source").mkdir()
+        copy = _copy_sources(program, include_paths, folder / "source")
+        _translate(toolchain, program, copy, user_header)
         build = _build_with_wheel if toolchain.kind == "wheel" else _build_with_cmdstan
-        build(toolchain, program, cpp, whole / executable.name, optimise=optimise, **options)
+        level = tools.optimisation_level(optimise)
+        target = whole / executable.name
+        build(toolchain, copy, target, optimise=level, user_header=user_header, threads=threads)
         (whole / "program.json").write_text(json.dumps(compiled.as_dict(), indent=1) + "\n")
         whole.rename(final)
         logger.info("Compiled %s in %.0f s.", program.stem, time.monotonic() - start)
@@ -227,7 +242,7 @@ def compile_program(
 
 
 def _source_sha256(program: Path, include_paths: Sequence[Path]) -> str:
-    return tools.digest(*(text for _, text in _read_sources(program, include_paths)))
+    return tools.digest(*(f"{s.name}\n{s.text}" for s in _read_sources(program, include_paths)))
 
 
 def _flags(optimise: int, user_header: Path | None, threads: bool) -> list[str]:
@@ -242,15 +257,27 @@ def _executable(name: str, key: str) -> Path:
 # ---- building --------------------------------------------------------------------------------------------
 
 
-def _translate(
-    toolchain: Toolchain, program: Path, include_paths: Sequence[Path], cpp: Path, user_header: Path | None
-) -> None:
-    """Runs stanc: Stan to C++."""
-    folders = ",".join(map(str, _include_folders(program, include_paths)))
-    command = [str(toolchain.stanc), "--color=never", f"--include-paths={folders}", f"--o={cpp}"]
-    command.append(f"--filename-in-msg={program.name}")
+def _copy_sources(program: Path, include_paths: Sequence[Path], folder: Path) -> Path:
+    """Copies the program into a folder and its includes below ``include``; returns the program's copy.
+
+    Stan's compiler separates include paths by commas, and make knows no spaces: copies have neither.
+    """
+    for source in _read_sources(program, include_paths):
+        is_program = source.name == program.name
+        copy = folder / source.name if is_program else folder / "include" / source.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(source.text, encoding="utf-8")
+    return folder / program.name
+
+
+def _translate(toolchain: Toolchain, program: Path, copy: Path, user_header: Path | None) -> Path:
+    """Runs stanc on the copy of a program: Stan to C++."""
+    cpp = copy.with_suffix(".hpp")
+    command = [str(toolchain.stanc), "--color=never", "--include-paths=include", f"--o={cpp.name}"]
     command += ["--allow-undefined"] if user_header else []
-    answer = subprocess.run([*command, str(program)], capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        [*command, copy.name], cwd=copy.parent, capture_output=True, text=True, check=False
+    )
     if answer.returncode != 0:
         said = (answer.stderr + answer.stdout).strip()
         raise StanCompileError(
@@ -259,28 +286,26 @@ def _translate(
         )
     for line in answer.stderr.splitlines():
         logger.warning("%s: %s", program.name, line)
+    return cpp
 
 
 def _build_with_wheel(
     toolchain: Toolchain,
-    program: Path,
-    cpp: Path,
+    copy: Path,
     executable: Path,
     *,
     optimise: int,
     user_header: Path | None,
     threads: bool,
-    include_paths: Sequence[Path],
 ) -> None:
     """C++ to executable with the wheel's headers; paths are arguments of their own and may hold spaces."""
-    level = tools.optimisation_level(optimise)
-    arguments = tools.compiler_flags(level, threads)
+    arguments = tools.compiler_flags(optimise, threads)
     if user_header:  # it would come before the precompiled header, which must be first
         arguments += ["-include", str(Path(user_header).absolute())]
     else:
-        arguments += tools.precompiled_header_flags(toolchain, level, threads)
-    model = cpp.with_suffix(".o")
-    compiler, what = toolchain.compiler_command, f"the Stan program {program}"
+        arguments += tools.precompiled_header_flags(toolchain, optimise, threads)
+    cpp, model = copy.with_suffix(".hpp"), copy.with_suffix(".o")
+    compiler, what = toolchain.compiler_command, f"the Stan program {copy.name}"
     arguments += [*tools.include_flags(toolchain), "-x", "c++", "-c", str(cpp), "-o", str(model)]
     tools.run_compiler([*compiler, *arguments], what)
     # the model first: of functions in both objects the linker keeps the first, and the model's are optimised
@@ -303,35 +328,27 @@ def _first_build_alone(toolchain: Toolchain, threads: bool) -> Iterator[None]:
 
 def _build_with_cmdstan(
     toolchain: Toolchain,
-    program: Path,
-    cpp: Path,
+    copy: Path,
     executable: Path,
     *,
     optimise: int,
     user_header: Path | None,
     threads: bool,
-    include_paths: Sequence[Path],
 ) -> None:
-    """Stan to executable with CmdStan's makefile, on a copy in a folder without spaces (make allows none)."""
+    """Stan to executable with CmdStan's makefile, in the system's temporary folder (make knows no spaces)."""
     with tempfile.TemporaryDirectory(prefix="poolmap-") as temporary:
-        folder = Path(temporary)
-        copy = folder / program.name
-        shutil.copyfile(program, copy)
-        places = []
-        for number, include in enumerate(_include_folders(program, include_paths)):
-            places.append(folder / f"include{number}")
-            places[-1].symlink_to(include.absolute(), target_is_directory=True)
-        command = [toolchain.make or "make", f"O={tools.optimisation_level(optimise)}"]
-        command.append(f"STANCFLAGS+=--include-paths={','.join(map(str, places))}")
-        command.append(f"STANCFLAGS+=--filename-in-msg={program.name}")
+        folder = Path(temporary) / "program"
+        shutil.copytree(copy.parent, folder)
+        target = folder / executable.name
+        command = [toolchain.make or "make", f"O={optimise}"]
+        command.append(f"STANCFLAGS+=--include-paths={(folder / 'include').as_posix()}")
+        command.append(f"STANCFLAGS+=--filename-in-msg={copy.name}")
         if threads:
             command.append("STAN_THREADS=TRUE")
         if user_header:
             header = folder / "user_header.hpp"
             shutil.copyfile(user_header, header)
-            command += ["STANCFLAGS+=--allow-undefined", f"USER_HEADER={header}"]
-        target = copy.with_suffix(executable.suffix)
-        command.append(target.as_posix())
+            command += ["STANCFLAGS+=--allow-undefined", f"USER_HEADER={header.as_posix()}"]
         with _first_build_alone(toolchain, threads):
-            tools.run_compiler(command, f"the Stan program {program}", cwd=toolchain.path)
+            tools.run_compiler([*command, target.as_posix()], f"the Stan program {copy.name}", toolchain.path)
         shutil.move(target, executable)

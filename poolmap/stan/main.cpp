@@ -112,7 +112,6 @@ choice method sample
     integer history_size 5 1
     integer num_psis_draws 1000 1
     integer num_paths 4 1
-    flag save_single_paths false
     flag psis_resample true
     flag calculate_lp true
     integer max_lbfgs_iters 1000 1
@@ -126,7 +125,6 @@ choice method sample
   group generate_quantities
     text fitted_params
   group log_prob
-    text unconstrained_params
     text constrained_params
     flag jacobian true
 integer id 1 0
@@ -491,22 +489,18 @@ int Run::optimize() {
 int Run::pathfinder() {
   const auto& s = method();
   const int paths = s.integer("num_paths");
-  const bool keep_paths = s.flag("save_single_paths") && paths > 1;
   // one path is the multi-path service without resampling: the same draws, and half the time to compile
   const bool resample = s.flag("psis_resample") && paths > 1;
   const auto inits = read_variables_by_chain(init_file_, paths, id_);
   auto draws = csv();
-  std::vector<Csv> path_draws;
-  for (int i = 0; i < paths; ++i)
-    path_draws.push_back(keep_paths ? csv("_path_" + std::to_string(id_ + i)) : Csv(nullptr));
-  std::vector<NoWriter> no_inits(paths);
+  std::vector<NoWriter> no_inits(paths), no_path_draws(paths);
   std::vector<NoRecord> no_path_records(paths);
   NoRecord no_record;
   return stan::services::pathfinder::pathfinder_lbfgs_multi(
       *model_, inits, seed_, id_, radius_, s.integer("history_size"), s.real("init_alpha"), s.real("tol_obj"),
       s.real("tol_rel_obj"), s.real("tol_grad"), s.real("tol_rel_grad"), s.real("tol_param"),
       s.integer("max_lbfgs_iters"), s.integer("num_elbo_draws"), s.integer("num_draws"),
-      s.integer("num_psis_draws"), paths, keep_paths, refresh_, interrupt_, log_, no_inits, path_draws,
+      s.integer("num_psis_draws"), paths, false, refresh_, interrupt_, log_, no_inits, no_path_draws,
       no_path_records, draws, no_record, s.flag("calculate_lp"), resample);
 }
 
@@ -537,14 +531,7 @@ int Run::generate_quantities() {
 int Run::log_prob() {
   const auto& s = method();
   Eigen::VectorXd theta;
-  if (const std::string& file = s.text("constrained_params"); !file.empty()) {
-    model_->transform_inits(*read_variables(file), theta, nullptr);
-  } else {
-    const auto values = read_variables(s.text("unconstrained_params"))->vals_r("params_r");
-    theta = Eigen::Map<const Eigen::VectorXd>(values.data(), values.size());
-  }
-  if (theta.size() != static_cast<Eigen::Index>(model_->num_params_r()))
-    refuse("log_prob needs " + std::to_string(model_->num_params_r()) + " parameter values");
+  model_->transform_inits(*read_variables(s.text("constrained_params")), theta, nullptr);
   std::vector<std::string> parameters, names{"lp__"};
   model_->unconstrained_param_names(parameters, false, false);
   for (const auto& name : parameters)
