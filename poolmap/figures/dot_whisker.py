@@ -26,7 +26,7 @@ class Series:
         lower, upper: (rows,) ends of the whiskers, or None for dots alone.
         marker: matplotlib marker; kinds differ in shape, not only in colour.
         colour: of marker and whisker.
-        filled: whether the marker is filled.
+        filled: whether the marker is filled; one that is not shows what lies below it.
         size: of the marker, in points.
         offset: rows by which it is drawn above (below 0) or below its row's middle.
     """
@@ -94,7 +94,9 @@ def dot_whisker(
             if same_rows and axis is not axes[0]:
                 axis.tick_params(axis="y", labelleft=False)
         figure.supxlabel(x_label, fontsize=9)
-        figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=min(5, len(entries)))
+        figure.legend(
+            entries.values(), entries.keys(), loc="outside upper center", ncols=min(5, len(entries))
+        )
     return figure
 
 
@@ -102,7 +104,7 @@ def _draw(axis, place: np.ndarray, series: Series, order: int):
     """Draw one series and return its legend entry."""
     from matplotlib.lines import Line2D
 
-    face = series.colour if series.filled else "white"
+    face = series.colour if series.filled else "none"
     if series.lower is not None:
         axis.hlines(place, series.lower, series.upper, color=series.colour, lw=1.3, zorder=order)
     look = {
@@ -113,5 +115,9 @@ def _draw(axis, place: np.ndarray, series: Series, order: int):
         "markeredgewidth": 1.1,
     }
     axis.plot(series.values, place, ls="", zorder=order + 0.5, **look)
-    line = {"color": series.colour, "lw": 1.3} if series.lower is not None else {"ls": "", "color": series.colour}
+    line = (
+        {"color": series.colour, "lw": 1.3}
+        if series.lower is not None
+        else {"ls": "", "color": series.colour}
+    )
     return Line2D([], [], **line, **look)

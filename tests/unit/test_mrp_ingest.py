@@ -175,9 +175,10 @@ def test_individual_predictor_comes_from_the_survey(write):
     assert len(data.tables["census"]) == 5
     assert data.exclusions["reason"].tolist() == ["no value of 'years'"]
     survey = survey.replace("years", "year")
-    assert "the census does not fix its value" in problems(
-        write(survey, census, formula=formula, estimates=estimates)
-    )[0]
+    assert (
+        "the census does not fix its value"
+        in problems(write(survey, census, formula=formula, estimates=estimates))[0]
+    )
 
 
 def test_constant_predictor_is_refused(write):
@@ -196,8 +197,14 @@ def test_numeric_positive_answer(write):
 
 
 def test_own_column_names_are_reserved(write):
-    found = problems(write(census=CENSUS.replace("age", "mean"), survey=SURVEY.replace("age", "mean"),
-                           formula="vote ~ (1 | state) + (1 | mean)", estimates=["state"]))
+    found = problems(
+        write(
+            census=CENSUS.replace("age", "mean"),
+            survey=SURVEY.replace("age", "mean"),
+            formula="vote ~ (1 | state) + (1 | mean)",
+            estimates=["state"],
+        )
+    )
     assert "rename the column" in found[0]
 
 

@@ -65,9 +65,9 @@ def test_same_generator_same_numbers(problem):
 
 
 def test_seen_levels_have_the_effects_of_the_draws(problem):
-    first, second = effect_draws(
-        problem["sigma"], problem["z"], SEEN, LEVELS, np.random.default_rng(3)
-    )(slice(0, DRAWS))
+    first, second = effect_draws(problem["sigma"], problem["z"], SEEN, LEVELS, np.random.default_rng(3))(
+        slice(0, DRAWS)
+    )
     np.testing.assert_allclose(first[:, :4], problem["sigma"][:, :1] * problem["z"][:, :4])
     np.testing.assert_allclose(second[:, :7], problem["sigma"][:, 1:] * problem["z"][:, 4:])
 
@@ -75,7 +75,9 @@ def test_seen_levels_have_the_effects_of_the_draws(problem):
 def test_unseen_levels_have_the_variance_of_the_population():
     """Each unseen effect is Normal(0, sigma^2), independent of the others; tolerances are 4 standard errors."""
     draws, sigma = 20_000, np.column_stack([np.full(20_000, 0.7)])
-    (effects,) = effect_draws(sigma, np.zeros((draws, 1)), [1], [3], np.random.default_rng(5))(slice(0, draws))
+    (effects,) = effect_draws(sigma, np.zeros((draws, 1)), [1], [3], np.random.default_rng(5))(
+        slice(0, draws)
+    )
     assert (effects[:, 0] == 0).all()
     unseen = effects[:, 1:]
     assert np.abs(unseen.mean(0)).max() < 4 * 0.7 / np.sqrt(draws)

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     import xarray
 
 SHARE = (
-    "Posterior of the share of yes in the group: cell probabilities of the model averaged over the cells of the "
-    "census (0 to 1). predicted_lower, predicted_upper: interval of the share among n_census people who answer with "
-    "these probabilities, wider than that of the expected share where they are few. n_survey: respondents; n_census: people; raw: share in the sample with Wilson interval; "
+    "Posterior of the share of yes in the group: the model's cell probabilities averaged over the cells of the "
+    "census (0 to 1). n_survey: respondents; n_census: people; raw: share in the sample with Wilson interval; "
     "weighted: weighted share, its interval on the logit scale from the linearised standard error with "
-    "replacement, weights alone (no strata or clusters), as svydesign(ids = ~1) of R's survey; truth: the known "
-    "share."
+    "replacement, weights alone (no strata or clusters), as svydesign(ids = ~1) of R's survey; truth: the "
+    "known share; predicted_lower, predicted_upper: interval of the share among n_census people who answer "
+    "with these probabilities, wider than that of the expected share where they are few."
 )
 
 MOST_ANSWERS = 200_000_000  # cells times draws; beyond it predicted_lower and predicted_upper are left out
@@ -120,9 +120,9 @@ def effect_draws(
 ) -> EffectDraws:
     """The effects of every level of the census, block of draws by block.
 
-    A level that the survey holds has the effect sigma_k z_l of the draw (sigma_k with its sign); one that it does not hold has an
-    effect drawn from Normal(0, sigma_k^2), the population of levels. Each batch has its own stream, so the
-    numbers do not depend on the size of the blocks.
+    A level that the survey holds has the effect sigma_k z_l of the draw (sigma_k with its sign); one that it
+    does not hold has an effect drawn from Normal(0, sigma_k^2), the population of levels. Each batch has its
+    own stream, so the numbers do not depend on the size of the blocks.
 
     Args:
         sigma: (draws, K); z: (draws, seen levels of all batches).
@@ -177,9 +177,7 @@ def _groups(census: pd.DataFrame, grouping: tuple[str, ...]) -> tuple[np.ndarray
     return grouped.ngroup().to_numpy(), keys
 
 
-def _direct(
-    spec: MrpAnalysis, data: Dataset, grouping: tuple[str, ...], keys: pd.DataFrame
-) -> pd.DataFrame:
+def _direct(spec: MrpAnalysis, data: Dataset, grouping: tuple[str, ...], keys: pd.DataFrame) -> pd.DataFrame:
     """Numbers of people, direct estimates and the truth of each group; NaN where they are not known.
 
     The direct estimates of a grouping by a variable that the survey lacks are not known.

@@ -12,7 +12,7 @@ from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset, ModelResult, NamedFigure
 from poolmap.families.mrp.accuracy import KINDS, accuracy
 from poolmap.figures.dot_whisker import Panel, Series, dot_whisker
-from poolmap.figures.style import BLUE, GOLD, GREEN, INK, MUTED, ORANGE, RC, RULE, new_figure
+from poolmap.figures.style import BLUE, GOLD, INK, MUTED, ORANGE, RC, RULE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,8 +106,8 @@ def _dots(
         NamedFigure(
             name=f"share_{spec.table_name(grouping)}_{result.name}",
             figure=figure,
-            title=f"By {' and '.join(grouping)}",
-            caption=f"{_capital(share_name(spec))} by {' and '.join(grouping)}, sorted by the model's estimate. "
+            title=f"By {_words(grouping)}",
+            caption=f"{_capital(share_name(spec))} by {_words(grouping)}, sorted by the model's estimate. "
             f"{_capital(marks)}; dashed: MrP estimate of the total.{counts}{alone} Model {result.name}.",
             alt=f"Dot plot of {len(table)} groups. MrP estimates run from {_share(table, low)} in "
             f"{names[low]} to {_share(table, high)} in {names[high]}; the total is "
@@ -138,32 +138,67 @@ def _panels(grouping: tuple[str, ...], table: pd.DataFrame) -> tuple[list[Panel]
     return [Panel(labels[part.index].tolist(), _series(part)) for part in parts], False
 
 
+def _map(spec: MrpAnalysis, data: Dataset, result: ModelResult, table: pd.DataFrame) -> NamedFigure:
+    """Estimates and the width of their intervals side by side on the polygons."""
+    from poolmap.figures.choropleth import MapPanel, draw_maps, sequential_scale
+
+    variable = spec.map.variable
+    rows = table.set_index(variable)
+    mean = rows["mean"].reindex(data.geometry["area"]).to_numpy(dtype=float)
+    width = (rows["upper"] - rows["lower"]).reindex(data.geometry["area"]).to_numpy(dtype=float)
+    level = _level(spec)
+    figure = draw_maps(
+        data.geometry,
+        [
+            MapPanel("Estimate", mean, sequential_scale(share_name(spec), mean)),
+            MapPanel("Uncertainty", width, sequential_scale(f"width of the {level} interval", width)),
+        ],
+        missing_label="not in the census",
+    )
+    low, high = int(table["mean"].argmin()), int(table["mean"].argmax())
+    none = int(np.isnan(mean).sum())
+    hatched = f" {none} areas of the map are not in the census and are hatched." if none > 1 else ""
+    hatched = " One area of the map is not in the census and is hatched." if none == 1 else hatched
+    return NamedFigure(
+        name=f"map_{spec.table_name((variable,))}_{result.name}",
+        figure=figure,
+        title=f"Map by {_words((variable,))}",
+        caption=f"MrP estimates of the {share_name(spec)} (posterior mean), and the width of their {level} "
+        f"intervals: the wider, the less the data say.{hatched} Model {result.name}.",
+        alt=f"Two maps of {len(mean)} areas. The estimated share runs from {_share(table, low)} in "
+        f"{table[variable][low]} to {_share(table, high)} in {table[variable][high]}; intervals are "
+        f"{np.nanmin(width):.2f} to {np.nanmax(width):.2f} wide.",
+        model=result.name,
+    )
+
+
 def _against_truth(
     spec: MrpAnalysis, result: ModelResult, grouping: tuple[str, ...], table: pd.DataFrame
 ) -> NamedFigure:
     """Each kind of estimate against the known share, with its interval."""
     import matplotlib
 
-    figures_of = accuracy(table).set_index("kind")
-    kinds = [kind for kind in KINDS if KINDS[kind][0] in table]
+    kinds = [kind for kind in ("raw", "weighted", "model") if KINDS[kind][0] in table]
     looks = {"raw": ("o", MUTED), "weighted": ("s", GOLD), "model": ("o", BLUE)}
     with matplotlib.rc_context(RC):
         figure: Figure = new_figure(7.5, 3.1 if len(kinds) == 3 else 4)
         axes = figure.subplots(1, len(kinds), sharex=True, sharey=True)
         for axis, kind in zip(axes, kinds, strict=True):
             value, lower, upper, name = KINDS[kind]
+            if kind == "model" and "predicted_lower" in table:
+                _, lower, upper, _ = KINDS["predicted"]
             marker, colour = looks[kind]
             sampled = table["n_survey"].to_numpy() > 0
             axis.plot([0, 1], [0, 1], color=MUTED, lw=0.9, ls=(0, (4, 3)), zorder=1)
-            axis.vlines(table["truth"], table[lower], table[upper], color=RULE, lw=0.9, zorder=1.5)
+            axis.vlines(table["truth"], table[lower], table[upper], color=RULE, lw=1.1, zorder=1.5)
             for rows, filled in ((sampled, True), (~sampled, False)):
-                if rows.any() and table.loc[rows, value].notna().any():
+                if table.loc[rows, value].notna().any():
                     axis.plot(
                         table.loc[rows, "truth"],
                         table.loc[rows, value],
                         ls="",
                         marker=marker,
-                        markersize=4,
+                        markersize=3.8,
                         markeredgecolor=colour,
                         markerfacecolor=colour if filled else "white",
                         label="with respondents" if filled else "without respondents",
@@ -173,35 +208,60 @@ def _against_truth(
             axis.set_aspect("equal")
             axis.set_xlim(-0.04, 1.04)
             axis.set_ylim(-0.04, 1.04)
-        axes[-1].legend(loc="lower right", handletextpad=0.2, borderpad=0.1)
+        handles, labels = axes[-1].get_legend_handles_labels()
+        if len(labels) > 1:
+            figure.legend(handles, labels, loc="outside upper right", ncols=2)
         axes[0].set_ylabel("estimate")
         figure.supxlabel("known share", fontsize=9, color=INK)
-    words = "; ".join(_score(KINDS[kind][3], figures_of.loc[kind]) for kind in kinds if kind in figures_of.index)
-    everyone = figures_of.loc["model_all"]
-    beyond = ""
-    if everyone["groups"] > figures_of.loc["model", "groups"]:
-        beyond = f"; {_score('MrP over all', everyone)}"
+    words = _scores(table, _level(spec))
+    drawn = (
+        "the interval of MrP is that of the share among the census's people, as the known shares are"
+        if "predicted_lower" in table
+        else "the interval of MrP is that of the expected share"
+    )
     return NamedFigure(
         name=f"truth_{spec.table_name(grouping)}_{result.name}",
         figure=figure,
-        title=f"Estimates against the truth, by {' and '.join(grouping)}",
-        caption=f"Estimate against known {share_name(spec)} of each group, with {_level(spec)} intervals; on the "
-        f"dashed line they agree. {_capital(words)}{beyond}. Model {result.name}.",
-        alt=f"Scatter plots of estimates against the truth. {_capital(words)}{beyond}.",
+        title=f"Estimates against the truth, by {_words(grouping)}",
+        caption=f"Estimate against known {share_name(spec)} of each group, with {_level(spec)} intervals; on "
+        f"the dashed line they agree; {drawn}. {words} Model {result.name}.",
+        alt=f"Scatter plots of estimates against the truth. {words}",
         model=result.name,
     )
 
 
-def _score(name: str, row: pd.Series) -> str:
-    return (
-        f"{name}, {row['groups']:.0f} groups: root mean square error {row['rmse']:.3f}, mean absolute error "
-        f"{row['mae']:.3f}, {row['covered']:.0f} of {row['intervals']:.0f} intervals hold the truth"
-    )
+def _scores(table: pd.DataFrame, level: str) -> str:
+    """Errors and coverage in words; the table of the report has the rest."""
+    scores = accuracy(table)
+    sentences = []
+    for where, rows in scores.groupby("where", sort=False):
+        rows = rows.set_index("kind")
+        model = "predicted" if "predicted" in rows.index else "model"
+        kinds = [kind for kind in ("raw", "weighted", model) if kind in rows.index]
+        names = {"raw": "raw", "weighted": "weighted", model: "MrP"}
+
+        def listed(column: str, kinds=kinds, names=names, rows=rows) -> str:
+            return ", ".join(f"{names[kind]} {rows.at[kind, column]:.3f}" for kind in kinds)
+
+        covered = ", ".join(
+            f"{names[kind]} {rows.at[kind, 'covered']} of {rows.at[kind, 'intervals']}" for kind in kinds
+        )
+        who = "with" if where == "sampled" else "without"
+        sentences.append(
+            f"Over the {rows.at[model, 'groups']} groups {who} respondents the root mean square error is: "
+            f"{listed('rmse')}; the mean absolute error: {listed('mae')}; {level} intervals that hold the "
+            f"truth: {covered}."
+        )
+    return " ".join(sentences)
 
 
 def _share(table: pd.DataFrame, row: int) -> str:
     at = table.iloc[row]
     return f"{at['mean']:.2f} ({at['lower']:.2f} to {at['upper']:.2f})"
+
+
+def _words(grouping: tuple[str, ...]) -> str:
+    return " and ".join(variable.replace("_", " ") for variable in grouping)
 
 
 def _level(spec: MrpAnalysis) -> str:

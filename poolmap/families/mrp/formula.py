@@ -96,7 +96,9 @@ def parse_formula(text: str, outcome: str) -> Formula:
             what = f"'(1 | {group.factor.name})' is not a varying intercept of columns"
             problems.append(Problem(where, what, SUPPORTED))
         elif any(set(factor) == set(other) for other in terms):
-            problems.append(Problem(where, f"'(1 | {group.factor.name})' stands twice", "take one of them out"))
+            problems.append(
+                Problem(where, f"'(1 | {group.factor.name})' stands twice", "take one of them out")
+            )
         else:
             terms.append(factor)
     if not model.group_terms:

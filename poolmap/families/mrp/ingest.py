@@ -144,7 +144,9 @@ def _census_rows(spec: MrpAnalysis, formula: Formula, census: Table, variables: 
         if len(lines) > 20:
             census.problem(f"the same in {len(lines) - 20} more rows", column=name)
     if not census.problems and rows["count"].sum() <= 0:
-        census.problem("the counts add up to 0", "name the column with the number of people", column=spec.count)
+        census.problem(
+            "the counts add up to 0", "name the column with the number of people", column=spec.count
+        )
     return rows
 
 
