@@ -39,7 +39,7 @@ def test_implied_intercept_nesting_and_quoted_names():
     ],
 )
 def test_refused(text, message):
-    with pytest.raises(InputError, match=".*") as caught:
+    with pytest.raises(InputError) as caught:
         parse_formula(text, "y")
     assert message in str(caught.value)
 

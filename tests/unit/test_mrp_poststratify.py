@@ -73,11 +73,10 @@ def test_seen_levels_have_the_effects_of_the_draws(problem):
 
 
 def test_unseen_levels_have_the_variance_of_the_population():
-    """Each unseen effect is Normal(0, sigma^2), independent of the others; tolerances are 4 standard errors."""
-    draws, sigma = 20_000, np.column_stack([np.full(20_000, 0.7)])
-    (effects,) = effect_draws(sigma, np.zeros((draws, 1)), [1], [3], np.random.default_rng(5))(
-        slice(0, draws)
-    )
+    """Each unseen effect is Normal(0, sigma^2), independent of the others; tolerance 4 standard errors."""
+    draws = 20_000
+    sigma, z = np.full((draws, 1), 0.7), np.zeros((draws, 1))
+    (effects,) = effect_draws(sigma, z, [1], [3], np.random.default_rng(5))(slice(0, draws))
     assert (effects[:, 0] == 0).all()
     unseen = effects[:, 1:]
     assert np.abs(unseen.mean(0)).max() < 4 * 0.7 / np.sqrt(draws)

@@ -24,8 +24,9 @@ def accuracy(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         one row for each kind over the groups with respondents (`where` "sampled"), and for the model's over
-        the groups without ("unsampled"): `kind`, `where`, `groups`, `rmse`, `mae`, `covered` (groups whose interval holds the truth), `intervals`
-        (groups with an interval), `width` (mean width of the intervals). No rows where no truth is known.
+        the groups without ("unsampled"): `kind`, `where`, `groups`, `rmse`, `mae`, `covered` (groups whose
+        interval holds the truth), `intervals` (groups with an interval), `width` (mean width of the
+        intervals). No rows where no truth is known.
     """
     columns = ["kind", "where", "groups", "rmse", "mae", "covered", "intervals", "width"]
     if "truth" not in table:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import xarray
 
 SHARE = (
-    "Posterior of the share of yes in the group: the model's cell probabilities averaged over the cells of the "
-    "census (0 to 1). n_survey: respondents; n_census: people; raw: share in the sample with Wilson interval; "
-    "weighted: weighted share, its interval on the logit scale from the linearised standard error with "
+    "Posterior of the share of yes in the group: the model's cell probabilities averaged over the cells of "
+    "the census (0 to 1). n_survey: respondents; n_census: people; raw: share in the sample with Wilson "
+    "interval; weighted: weighted share, its interval on the logit scale from the linearised standard error with "
     "replacement, weights alone (no strata or clusters), as svydesign(ids = ~1) of R's survey; truth: the "
     "known share; predicted_lower, predicted_upper: interval of the share among n_census people who answer "
     "with these probabilities, wider than that of the expected share where they are few."

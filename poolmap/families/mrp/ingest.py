@@ -16,8 +16,10 @@ from poolmap.families.mrp.formula import Formula, parse_formula, term_name
 from poolmap.tables import Table, exclusions, nearest, read_table
 
 RESERVED = frozenset(
-    "line yes n weight count value table quantity term level mean sd median lower upper mcse ess_bulk ess_tail "
-    "rhat n_survey n_census raw raw_lower raw_upper weighted weighted_lower weighted_upper truth".split()
+    ["line", "yes", "weight", "n", "count", "truth", "value", "table", "quantity", "term", "level", "mean"]
+    + ["sd", "median", "lower", "upper", "mcse", "ess_bulk", "ess_tail", "rhat", "n_survey", "n_census"]
+    + ["raw", "raw_lower", "raw_upper", "weighted", "weighted_lower", "weighted_upper"]
+    + ["predicted_lower", "predicted_upper"]
 )
 
 
@@ -350,7 +352,7 @@ def _truth(
 
 
 def _geometry(spec: MrpAnalysis, cells: pd.DataFrame, facts: dict[str, Any]) -> Any:
-    """The polygons, with what was repaired noted in the facts; every mapped level of the census must have one."""
+    """The polygons, what was repaired noted in the facts; every mapped level of the census must have one."""
     from poolmap.graph.geometry import read_geometry
 
     column = spec.map.column or spec.map.variable
