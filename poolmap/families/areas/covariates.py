@@ -52,7 +52,8 @@ def design_matrix(table: Table, formula: str | None, lines: pd.Series) -> pd.Dat
         for line in missing.index[:5]:
             table.problem(
                 "the covariate is missing",
-                "fill it in, or leave the covariate out of the formula: an area cannot be left out of the map",
+                "fill it in, or leave the covariate out of the formula: an area cannot be left out of the "
+                "map",
                 line=line,
                 column=column,
             )

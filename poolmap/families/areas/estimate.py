@@ -65,12 +65,16 @@ def estimate(
     def one(name: str) -> NDArray[np.float64]:
         return draws[name].to_numpy()[:, :, None]
 
-    parameter("alpha", "log relative risk at average covariates and no area effect", one("alpha"), ["intercept"])
+    parameter(
+        "alpha", "log relative risk at average covariates and no area effect", one("alpha"), ["intercept"]
+    )
     terms = data.tables["covariates"].columns[1:].tolist()
     if terms:
         beta = draws["beta"].to_numpy()
         parameter("beta", "change of the log relative risk per unit of the covariate", beta, terms)
-        parameter("rate_ratio", "ratio of relative risks per unit of the covariate, exp(beta)", np.exp(beta), terms)
+        parameter(
+            "rate_ratio", "ratio of relative risks per unit of the covariate, exp(beta)", np.exp(beta), terms
+        )
     parameter("sigma", "standard deviation of the area effects, log scale", one("sigma"), ["area effects"])
     if "rho" in draws:
         what = "share of the variance of the area effects that is spatially structured"

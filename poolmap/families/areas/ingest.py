@@ -71,7 +71,12 @@ def ingest(spec: AreasAnalysis) -> Dataset:
     unknown = areas["area"][areas["cases"].isna()]
     left_out = exclusions(
         [
-            (table.path, int(by_area.at[a, "missing_line"]), a, "no case count: estimated from the other areas")
+            (
+                table.path,
+                int(by_area.at[a, "missing_line"]),
+                a,
+                "no case count: estimated from the other areas",
+            )
             for a in unknown
         ]
     )
@@ -89,7 +94,7 @@ def ingest(spec: AreasAnalysis) -> Dataset:
 
 
 def _rows(table: Table, spec: AreasAnalysis) -> pd.DataFrame:
-    """The checked rows: area, name, stratum, cases, size (population or expected); index: line in the file."""
+    """The checked rows: area, name, stratum, cases, size (population or expected); index: its line."""
     outcome = spec.outcome
     strata = list(outcome.strata)
     area = table.ids(spec.area, what="area", unique=not strata)
@@ -105,7 +110,8 @@ def _rows(table: Table, spec: AreasAnalysis) -> pd.DataFrame:
             if pair in first:
                 table.problem(
                     f"area '{pair[0]}' and stratum '{pair[1]}' stand already in line {first[pair]}",
-                    "each area and stratum may stand once: add the rows up or name the missing stratum column",
+                    "each area and stratum may stand once: add the rows up or name the missing stratum "
+                    "column",
                     line=line,
                 )
             first.setdefault(pair, line)
@@ -140,7 +146,8 @@ def _check_sizes(table: Table, spec: AreasAnalysis, rows: pd.DataFrame) -> None:
     empty = (rows["size"] == 0) & (rows["cases"] > 0)
     for line in rows.index[empty][:5]:
         table.problem(
-            f"{rows.at[line, 'cases']:g} cases, but the {'population' if spec.outcome.population else 'expected count'} is 0",
+            f"{rows.at[line, 'cases']:g} cases, but the "
+            f"{'population' if spec.outcome.population else 'expected count'} is 0",
             "check both columns",
             line=line,
             column=column,
@@ -151,15 +158,13 @@ def _check_sizes(table: Table, spec: AreasAnalysis, rows: pd.DataFrame) -> None:
     for line in above[:5]:
         table.problem(
             f"{rows.at[line, 'cases']:g} cases in a population of {rows.at[line, 'size']:g}",
-            "check that 'cases' and 'population' are not exchanged; write a population in single persons, and "
-            "person-time in a smaller unit (the estimates do not depend on the unit)",
+            "check that 'cases' and 'population' are not exchanged; write a population in single persons, "
+            "and person-time in a smaller unit (the estimates do not depend on the unit)",
             line=line,
             column=spec.outcome.cases,
         )
     if len(above) > 5:
-        table.problem(
-            f"more cases than population in {len(above) - 5} more rows", column=spec.outcome.cases
-        )
+        table.problem(f"more cases than population in {len(above) - 5} more rows", column=spec.outcome.cases)
 
 
 def _unmatched(
@@ -180,7 +185,8 @@ def _unmatched(
         problems.append(
             Problem(
                 places,
-                f"{len(dropped)} ids match only with leading zeros: '{a}' in the counts is '{b}' in the polygons",
+                f"{len(dropped)} ids match only with leading zeros: '{a}' in the counts is '{b}' in the "
+                f"polygons",
                 f"leading zeros were lost in {lost} (a spreadsheet does that): write its ids as text, "
                 f"{width} characters long",
             )
@@ -210,8 +216,8 @@ def _unmatched(
                 f"{geometry}, column '{geometry_column}'",
                 f"{len(without_counts)} polygon(s) have no row in {data}: "
                 f"{listed(without_counts, without_polygon)}",
-                f"correct the ids, take the polygons out of {geometry}, or add rows to {data} (with the cases "
-                "left empty where they are unknown: such an area is estimated from the others)",
+                f"correct the ids, take the polygons out of {geometry}, or add rows to {data} (with the "
+                "cases left empty where they are unknown: such an area is estimated from the others)",
             )
         )
     return problems
