@@ -477,7 +477,7 @@ def link_flags(toolchain: Toolchain) -> list[str]:
 def main_object(toolchain: Toolchain, threads: bool) -> Path:
     """The main program's object file, built unless it is there."""
     flags = compiler_flags(_MAIN_OPTIMISE, threads)
-    built = _build_path(toolchain, "main", *flags) / "main.o"
+    built = _build_path(toolchain, "main", toolchain.settings_sha256, *flags) / "main.o"
     if not built.is_file():
         command = [*flags, *include_flags(toolchain), "-c", str(MAIN_PROGRAM)]
         _build(toolchain, built, command, "poolmap's main program for Stan (about 45 s, once)")
@@ -506,8 +506,8 @@ def _build_precompiled_header(toolchain: Toolchain, optimise: int, threads: bool
         _build(toolchain, built, [*flags, "-x", "c++-header", source], what)
 
 
-def _build_path(toolchain: Toolchain, what: str, *flags: str) -> Path:
-    key = digest(toolchain.identity, *flags)[:16]
+def _build_path(toolchain: Toolchain, what: str, *decisive: str) -> Path:
+    key = digest(toolchain.path, toolchain.compiler, *toolchain.compiler_command, *decisive)[:16]
     return cache_root() / "build" / f"{what}-{key}"
 
 
