@@ -78,9 +78,10 @@ def derive_seed(seed: int, *parts: str) -> int:
 def parse_analysis(view: Mapping[str, Any]) -> Analysis:
     """The typed section from what `Analysis.view` gave (a script's way back to it).
 
-    Keys that only later steps read are at their defaults.
+    Keys that only later steps read are at their defaults; none of them is None.
     """
-    return TypeAdapter(AnyAnalysis).validate_python(dict(view), context={"partial": True})
+    defaults = {key: Config.model_fields[key].default for key in INHERITED}
+    return TypeAdapter(AnyAnalysis).validate_python({**defaults, **view}, context={"partial": True})
 
 
 def json_schema() -> dict[str, Any]:
