@@ -9,7 +9,7 @@ KINDS = {
     "raw": ("raw", "raw_lower", "raw_upper", "raw sample share"),
     "weighted": ("weighted", "weighted_lower", "weighted_upper", "weighted sample share"),
     "model": ("mean", "lower", "upper", "MrP"),
-    "predicted": ("mean", "predicted_lower", "predicted_upper", "MrP, share among the census's people"),
+    "predicted": ("mean", "predicted_lower", "predicted_upper", "MrP, finite population"),
 }
 """For each kind of estimate: columns of the value and its interval, and its name in the report."""
 

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 SHARE = (
     "Posterior of the share of yes in the group: the model's cell probabilities averaged over the cells of "
-    "the census (0 to 1). n_survey: respondents; n_census: people; raw: share in the sample with Wilson "
-    "interval; weighted: weighted share, its interval on the logit scale from the linearised standard error with "
-    "replacement, weights alone (no strata or clusters), as svydesign(ids = ~1) of R's survey; truth: the "
-    "known share; predicted_lower, predicted_upper: interval of the share among n_census people who answer "
-    "with these probabilities, wider than that of the expected share where they are few."
+    "the census (0 to 1). n_survey: rows of the survey; n_census: population; raw: share in the sample with "
+    "Wilson interval; weighted: weighted share, its interval on the logit scale from the linearised standard "
+    "error with replacement, weights alone (no strata or clusters), as svydesign(ids = ~1) of R's survey; "
+    "truth: the known share; predicted_lower, predicted_upper: interval of the share in a finite "
+    "population of n_census with these probabilities, wider than that of the expected share where small."
 )
 
-MOST_ANSWERS = 200_000_000  # cells times draws; beyond it predicted_lower and predicted_upper are left out
+MOST_ANSWERS = 100_000_000  # cells times draws; beyond it predicted_lower and predicted_upper are left out
 
 
 def estimate(
@@ -57,7 +57,7 @@ def estimate(
         effects=effect_draws(flat["sigma"], flat["z"], seen_levels(data), _all_levels(data), rng),
         levels=level_codes(census, len(terms(data))),
         weights=weights,
-        people=_countable(census["count"].to_numpy(), flat["alpha"].size),
+        people=countable(census["count"].to_numpy(), flat["alpha"].size),
         rng=rng,
     )
     tail = (1 - spec.interval) / 2
@@ -156,7 +156,7 @@ def _flat(draws: xarray.Dataset, predictors: int) -> dict[str, np.ndarray]:
     return flat
 
 
-def _countable(counts: np.ndarray, draws: int) -> np.ndarray | None:
+def countable(counts: np.ndarray, draws: int) -> np.ndarray | None:
     """The counts where answers of single people can be drawn: whole numbers, and not too many cells."""
     if counts.size * draws > MOST_ANSWERS or (counts != np.floor(counts)).any():
         return None

@@ -99,9 +99,9 @@ def _dots(
         marks += "; hollow square: weighted share"
     if any(series.label == "truth" for series in panels[0].series):
         marks += "; cross: the known share"
-    counts = " The number of respondents stands in brackets." if not same_rows else ""
+    counts = " The size of the sample stands in brackets." if not same_rows else ""
     unseen = int((table["n_survey"] == 0).sum())
-    alone = f" {unseen} groups have no respondent: only the model speaks of them." if unseen else ""
+    alone = f" {unseen} groups are not in the sample: only the model speaks of them." if unseen else ""
     return [
         NamedFigure(
             name=f"share_{spec.table_name(grouping)}_{result.name}",
@@ -201,7 +201,7 @@ def _against_truth(
                         markersize=3.8,
                         markeredgecolor=colour,
                         markerfacecolor=colour if filled else "white",
-                        label="with respondents" if filled else "without respondents",
+                        label="in the sample" if filled else "not in the sample",
                         zorder=2,
                     )
             axis.set_title(_capital(name), loc="left", fontweight="bold")
@@ -215,7 +215,7 @@ def _against_truth(
         figure.supxlabel("known share", fontsize=9, color=INK)
     words = _scores(table, _level(spec))
     drawn = (
-        "the interval of MrP is that of the share among the census's people, as the known shares are"
+        "the interval of MrP is that for the finite population, as the known shares are"
         if "predicted_lower" in table
         else "the interval of MrP is that of the expected share"
     )
@@ -246,9 +246,9 @@ def _scores(table: pd.DataFrame, level: str) -> str:
         covered = ", ".join(
             f"{names[kind]} {rows.at[kind, 'covered']} of {rows.at[kind, 'intervals']}" for kind in kinds
         )
-        who = "with" if where == "sampled" else "without"
+        who = "in" if where == "sampled" else "not in"
         sentences.append(
-            f"Over the {rows.at[model, 'groups']} groups {who} respondents the root mean square error is: "
+            f"Over the {rows.at[model, 'groups']} groups {who} the sample the root mean square error is: "
             f"{listed('rmse')}; the mean absolute error: {listed('mae')}; {level} intervals that hold the "
             f"truth: {covered}."
         )

@@ -16,10 +16,9 @@ from poolmap.families.mrp.formula import Formula, parse_formula, term_name
 from poolmap.tables import Table, exclusions, nearest, read_table
 
 RESERVED = frozenset(
-    ["line", "yes", "weight", "n", "count", "truth", "value", "table", "quantity", "term", "level", "mean"]
-    + ["sd", "median", "lower", "upper", "mcse", "ess_bulk", "ess_tail", "rhat", "n_survey", "n_census"]
-    + ["raw", "raw_lower", "raw_upper", "weighted", "weighted_lower", "weighted_upper"]
-    + ["predicted_lower", "predicted_upper"]
+    """line yes weight n count truth value table quantity term level mean sd median lower upper mcse ess_bulk
+    ess_tail rhat n_survey n_census raw raw_lower raw_upper weighted weighted_lower weighted_upper
+    predicted_lower predicted_upper""".split()  # noqa: SIM905
 )
 
 

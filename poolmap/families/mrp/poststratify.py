@@ -40,15 +40,15 @@ def poststratify(
     weights: sparse.csc_array,
     people: np.ndarray | None = None,
     rng: np.random.Generator | None = None,
-    cells_per_block: int = 20_000,
+    cells_per_block: int = 5_000,
     draws_per_block: int = 100,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Draws of the poststratified share of each group, and of the share among a finite number of people.
 
     theta_g = sum_j w_gj inv_logit(alpha + x_j beta + sum_k u_k[l_k(j)]), over the cells j of the census
     (Gelman and Little 1997, Survey Methodology 23(2):127-135; Park, Gelman and Bafumi 2004, Political
-    Analysis 12(4):375-385). The working arrays hold `cells_per_block` x `draws_per_block` numbers, however many cells
-    there are; the block sizes do not change the shares beyond the rounding of sums.
+    Analysis 12(4):375-385). The working arrays hold `cells_per_block` x `draws_per_block` numbers, however
+    many cells there are; the block sizes do not change the shares beyond the rounding of sums.
 
     theta_g is the expected share. Of the N_j people of a cell, Binomial(N_j, p_j) say yes; the share among
     them scatters about theta_g, the more the fewer they are.
