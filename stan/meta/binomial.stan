@@ -67,13 +67,16 @@ transformed data {
   vector[K] v1 = inv(y1 + 0.5) + inv(no1 + 0.5); // of the empirical logits
   vector[K] v2 = inv(y2 + 0.5) + inv(no2 + 0.5);
   vector[K] d = logit1 - logit2;
-  vector[K] v = v1 + v2;
-  vector[K] slope = 0.5 * (v1 - v2) ./ v; // of the mean logit on the log odds ratio
-  vector[K] spread = sqrt(v1 .* v2 ./ v);
+  vector[K] g1 = ones_vector(K); // change of the arm's log odds (log risk) with its logit
+  vector[K] g2 = ones_vector(K);
   if (link == 2) {
     d = log_inv_logit(logit1) - log_inv_logit(logit2);
-    v = square(inv_logit(-logit1)) .* v1 + square(inv_logit(-logit2)) .* v2;
+    g1 = inv_logit(-logit1);
+    g2 = inv_logit(-logit2);
   }
+  vector[K] v = square(g1) .* v1 + square(g2) .* v2;
+  vector[K] slope = 0.5 * (g1 .* v1 - g2 .* v2) ./ v; // of the mean logit on the effect
+  vector[K] spread = sqrt(0.25 * (v1 + v2) - square(slope) .* v);
 }
 parameters {
   real mu; // pooled effect: log odds ratio or log risk ratio
