@@ -106,7 +106,7 @@ def forest(
 
         def width(text: str, weight: str = "normal") -> float:
             """Width of a text in inches; of the longest line where there are several."""
-            drawn = figure.text(0, 0, text, fontsize=TEXT, fontweight=weight)
+            drawn = figure.text(0, 0, text, fontsize=TEXT, fontweight=weight, parse_math=False)
             inches = drawn.get_window_extent(renderer).width / figure.dpi
             drawn.remove()
             return inches
@@ -139,7 +139,7 @@ def forest(
             axes.set_xscale("log")
         axes.set_xlim(low, high)
         _axis(axes, low, high, log=log, width=plot_width)
-        axes.set_xlabel(axis_label, fontsize=TEXT + 0.5, labelpad=2)
+        axes.set_xlabel(axis_label, fontsize=TEXT + 0.5, labelpad=2, parse_math=False)
         null = 1.0 if log else 0.0
         axes.axvline(null, color=INK, linewidth=0.9, zorder=1)
         pooled = next((s.value[0] for s in summaries if s.shape == "diamond"), None)
@@ -154,7 +154,7 @@ def forest(
                 text,
                 ha="right" if right else "left",
                 va="center",
-                **{"fontsize": TEXT, **style},
+                **{"fontsize": TEXT, "parse_math": False, **style},
             )
 
         ends = np.cumsum([2 * GAP + widths["label"], *(w + GAP for w in cells)])[1:] - GAP / 2

@@ -156,7 +156,7 @@ def draw_models(
                     [estimate], [i], marker=marks[i % len(marks)], color=color, markersize=6,
                     markerfacecolor=color if i == 0 else "white", linestyle="none",
                 )  # fmt: skip
-            axes.set_xlabel(panels[j])
+            axes.set_xlabel(panels[j], parse_math=False)
             axes.set_ylim(len(models) - 0.5, -0.5)
             axes.tick_params(axis="y", length=0)
             if last:
