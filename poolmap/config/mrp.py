@@ -25,7 +25,8 @@ class Truth(Section):
     """Known true shares, to show beside the estimates (a demonstration, a validation)."""
 
     data: PathText
-    """Table with a column for each grouping variable (empty where a row is not about it) and the share."""
+    """Table with a column for each grouping variable (empty where a row is not about it) and the share; other
+    columns are passed over."""
     value: Column
     """Column with the true share, between 0 and 1."""
 

@@ -111,7 +111,7 @@ def predictive(
         observed=yes,
         replicated=replicated.reshape(shape),
         log_lik=log_lik.reshape(shape),
-        value=f"respondents with {spec.outcome.column} '{spec.outcome.positive}'",
+        value=f"yes answers ({spec.outcome.column}: {spec.outcome.positive})",
     )
 
 
