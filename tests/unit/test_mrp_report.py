@@ -30,7 +30,7 @@ def made(tmp_path):
             for age in ("old", "young")
         ]
         survey = [
-            f"{'yes' if rng.random() < 0.4 else 'no'},{STATES[rng.integers(10)]},{age},{rng.uniform(1, 3):.3f}"
+            f"{rng.choice(['yes', 'no'])},{STATES[rng.integers(10)]},{age},{rng.uniform(1, 3):.3f}"
             for age in rng.choice(["old", "young"], 80)
         ]
         truth = [f"{state},,,{0.3 + i / 50:.3f}" for i, state in enumerate(STATES)]
