@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from poolmap.graph.graph import Graph
 
 
+EVERY_MODEL = "*"
+"""In place of a model's name: a figure or table that shows all models side by side."""
+
+
 @dataclass
 class Dataset:
     """Checked input of one analysis: what `ingest` returns and every later step reads.
@@ -144,7 +148,7 @@ class NamedFigure:
         title: a few words.
         caption: what is shown, how to read it, which model and interval.
         alt: what a reader who cannot see it must know, with the main numbers.
-        model: the model whose estimates it draws; "" where it draws data only.
+        model: the model whose estimates it draws; `EVERY_MODEL`; "" where it draws data only.
     """
 
     name: str
@@ -171,7 +175,8 @@ class ReportTable:
         frame: text cells; the column names are the headings.
         caption: what it shows.
         numeric: headings of the columns to set right-aligned.
-        model: the model it belongs to; "" where it shows data only.
+        model: the model it belongs to; `EVERY_MODEL`; "" where it shows data or the
+            findings of the primary model.
     """
 
     frame: pd.DataFrame

@@ -26,7 +26,8 @@ def draw_predictive(table: pd.DataFrame, value: str, interval: float) -> Figure:
 
     Returns:
         the figure. In the left panel observations are ordered by their predictive mean; those outside their
-        interval are drawn as diamonds and named. The right panel is flat for a model that fits.
+        interval are drawn as diamonds and named. The p-values of data that were used in the fit gather around
+        one half where each observation has an effect of its own; those near 0 and 1 speak against the model.
     """
     import matplotlib
     from matplotlib.ticker import FuncFormatter
@@ -59,9 +60,8 @@ def draw_predictive(table: pd.DataFrame, value: str, interval: float) -> Figure:
         left.set_xticks([])
         left.set_xlabel(f"{rows['unit'].iloc[0]}s, by predictive mean")
         left.set_ylabel(value)
-        left.legend(loc="best")
+        figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3)
         right.hist(rows["p_value"], bins=np.linspace(0, 1, PIT_BINS + 1), color=BLUE, edgecolor="white")
-        right.axhline(len(rows) / PIT_BINS, color=INK, linestyle="--", linewidth=1)
         right.set_xlabel("predictive p-value")
         right.set_ylabel("observations")
         right.set_xlim(0, 1)

@@ -190,15 +190,16 @@ def _predictive_figure(result: ModelResult, interval: float) -> NamedFigure:
     names = ", ".join(outside["label"][:10]) + (" ..." if len(outside) > 10 else "")
     found = (
         f"{len(outside)} of {len(table)} {unit}s lie outside their {interval:.0%} predictive interval"
-        f"{': ' + names if names else ''}; about {len(table) * (1 - interval):.0f} would be expected to."
+        f"{': ' + names if names else ''}; where the model fits, at most about "
+        f"{len(table) * (1 - interval):.0f} do."
     )
     return NamedFigure(
         name=f"predictive_{result.name}",
         figure=draw_predictive(table, result.value, interval),
         title=f"Posterior predictive check, model {result.name}",
         caption=f"Left: {result.value}, observed (points) and replicated from the fitted model (bars: "
-        f"{interval:.0%} predictive intervals). {found} Right: predictive p-values; a model that fits "
-        "gives a flat histogram.",
+        f"{interval:.0%} predictive intervals). {found} Right: posterior predictive p-values. The same data "
+        "were used in the fit, so they gather around one half; many near 0 or 1 speak against the model.",
         alt=f"Observed data against the model's predictive intervals. {found}",
         model=result.name,
     )

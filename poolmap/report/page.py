@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poolmap.contracts import Block
+from poolmap.contracts import EVERY_MODEL, Block
 from poolmap.report.views import (
     Cell,
     Stamp,
@@ -39,6 +39,23 @@ SETTINGS = {
     "interval": "Level of posterior intervals",
     "on_failed_checks": "When checks fail",
 }
+
+
+COMPARISON = {
+    "model": "Model",
+    "unit": "Left out",
+    "n": "Number",
+    "elpd_loo": "elpd",
+    "se": "SE",
+    "p_loo": "Effective parameters",
+    "n_high_k": "Pareto k > 0.7",
+    "elpd_diff": "Difference",
+    "se_diff": "SE of difference",
+}
+COMPARISON_CAPTION = (
+    "The models compared by the expected log predictive density of left-out data (elpd, by PSIS "
+    "leave-one-out; higher is better), and its difference from the primary model's."
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,7 @@ class EmbeddedFigure:
     Attributes:
         name: file name without ending.
         title, caption, alt: as in `contracts.NamedFigure`.
-        model: the model whose estimates it draws; "" where it draws data only.
+        model: the model whose estimates it draws; `EVERY_MODEL`; "" where it draws data only.
         svg: the SVG file's text.
         png: the PNG file's bytes, used where there is no SVG or it is over 600 kB.
     """
@@ -205,6 +222,8 @@ def render_analysis(page: AnalysisPage) -> str:
     """
     _family(page.family)
     stamps = {model.name: model.stamp for model in page.models if model.stamp}
+    if stamps:
+        stamps[EVERY_MODEL] = Stamp("; ".join(stamp.why for stamp in stamps.values()))
     views = Views(stamps)
     sections = [
         _results(page, views),
@@ -348,10 +367,10 @@ def _methods(page: AnalysisPage, views: Views) -> Section:
 def _comparison(page: AnalysisPage, views: Views) -> Section:
     parts = []
     if page.comparison is not None:
-        stamps = list(views.stamps.values())
-        stamp = Stamp("; ".join(stamp.why for stamp in stamps)) if stamps else None
         parts += views.blocks(page.comparison_notes)
-        parts.append(views.frame(page.comparison, "The models compared.", stamp=stamp))
+        frame = page.comparison.rename(columns=COMPARISON)
+        parts.append(views.frame(frame, COMPARISON_CAPTION, stamp=views.stamps.get(EVERY_MODEL)))
+    parts += [views.figure(figure) for figure in page.figures if figure.model == EVERY_MODEL]
     for place, model in enumerate(page.models, 1):
         if model is page.primary:
             continue

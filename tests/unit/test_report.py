@@ -13,6 +13,7 @@ from poolmap.contracts import Equation, ReportTable
 from poolmap.figures.style import RC, new_figure, save_figure
 from poolmap.report.equations import mathml
 from poolmap.report.page import (
+    COMPARISON_CAPTION,
     AnalysisPage,
     EmbeddedFigure,
     IndexEntry,
@@ -347,7 +348,7 @@ def test_failed_model_is_stamped_and_nothing_else(pictures, failed, tables, figu
     words = f"DO NOT USE: the fit of model {failed} failed R-hat and E-BFMI."
     marked = captions(soup, stamped=True)
     # The comparison rests on every model, so it is stamped with whichever failed.
-    assert {text.split(words)[1].strip() for text in marked} == tables | {"The models compared."}
+    assert {text.split(words)[1].strip() for text in marked} == tables | {COMPARISON_CAPTION}
     assert not [text for text in captions(soup, stamped=False) if "DO NOT USE" in text]
     for box in soup.select("div.table.stamped"):
         assert box.select_one("thead .stamp").get_text() == "DO NOT USE"
