@@ -19,6 +19,9 @@
  * w_k near 1 (non-centred) where the counts say little about it, near 0 (centred) where they say so much
  * that they would settle it even if sigma were 0.1.
  *
+ * alpha is sampled as the level, alpha plus the mean of re over the areas weighted by E_i, which the counts
+ * tell well; the transform has Jacobian 1.
+ *
  * Source: Riebler, Sorbye, Simpson and Rue 2016, Statistical Methods in Medical Research 25:1145-1165;
  * components: Freni-Sterrantino, Ventrucci and Rue 2018, Spatial and Spatio-temporal Epidemiology 26:25-34.
  */
@@ -57,6 +60,7 @@ transformed data {
   matrix[N, N] V;                                  // eigenvectors of Q
   vector[N] structured;                            // 1 / lambda, 0 where lambda = 0
   vector[N] w;                                     // share of non-centring
+  vector[N_observed] weight = exp(log_expected) / sum(exp(log_expected));
   {
     matrix[N, N] Q = rep_matrix(0, N, N);
     for (e in 1:N_edges) {
@@ -72,11 +76,12 @@ transformed data {
     V = eigen.1;
     structured = inv(eigen.2);                     // ascending: the null space comes first
     structured[1:N_components] = rep_vector(0, N_components);
-    w = inv(1 + square(0.1) * (square(V[observed])' * exp(log_expected)));
+    matrix[N_observed, N] about_level = V[observed] - rep_matrix(weight' * V[observed], N_observed);
+    w = inv(1 + square(0.1) * (square(about_level)' * exp(log_expected)));
   }
 }
 parameters {
-  real alpha;
+  real level;
   vector[K] beta;
   real<lower=0> sigma;
   real<lower=0, upper=1> rho;
@@ -84,6 +89,7 @@ parameters {
 }
 transformed parameters {
   vector[N] re = V * (exp(w .* log_sd(sigma, rho, structured)) .* z);
+  real alpha = level - dot_product(weight, re[observed]);
 }
 model {
   cases ~ poisson_log_glm(X_observed, log_expected + alpha + re[observed], beta);

@@ -6,9 +6,9 @@
  *
  *   alpha, each beta_k and sigma have priors chosen by code (functions/priors.stanfunctions).
  *
- * Each re_i is scaled by sigma^w_i (Papaspiliopoulos, Roberts and Skold 2007, Statistical Science 22:59-73):
- * w_i near 1 (non-centred) where few cases are expected, near 0 (centred) where so many are that they would
- * settle the effect even if sigma were 0.1.
+ * Sampled is z_i, with alpha + re_i = w_i alpha + sigma^w_i z_i (Papaspiliopoulos, Roberts and Skold 2007,
+ * Statistical Science 22:59-73): w_i near 1 (non-centred) where few cases are expected, near 0 (centred on
+ * alpha) where so many are that they would settle the effect even if sigma were 0.1.
  *
  * Source: Clayton and Kaldor 1987, Biometrics 43:671-681 (log-normal relative risks).
  */
@@ -42,13 +42,13 @@ parameters {
   vector[N] z;
 }
 transformed parameters {
-  vector[N] re = exp(w * log(sigma)) .* z;
+  vector[N] re = exp(w * log(sigma)) .* z - (1 - w) * alpha;
 }
 model {
   cases ~ poisson_log_glm(X_observed, log_expected + alpha + re[observed], beta);
-  // z ~ normal(0, exp(log_scale)), without the error that normal() prints when a trial step rounds sigma to 0.
-  vector[N] log_scale = (1 - w) * log(sigma);
-  target += -0.5 * dot_self(z .* exp(-log_scale)) - sum(log_scale);
+  // re ~ normal(0, sigma) with the Jacobian sigma^w of re, without the error that normal() prints when a trial
+  // step rounds sigma to 0.
+  target += -0.5 * dot_self(re / sigma) - sum(1 - w) * log(sigma);
   alpha ~ chosen_prior(alpha_prior_family, alpha_prior);
   beta ~ chosen_priors(beta_prior_family, beta_prior);
   sigma ~ chosen_prior(sigma_prior_family, sigma_prior);

@@ -19,7 +19,7 @@ def formula_columns(formula: str | None) -> list[str]:
     if formula is None:
         return []
     try:
-        return sorted(model_description(_right_side(formula)).var_names)
+        return sorted(filter(None, model_description(_right_side(formula)).var_names))
     except Exception:
         return []
 

@@ -275,11 +275,11 @@ def _areas(
 
 def _enough(table: Table, areas: pd.DataFrame) -> None:
     usable = areas["cases"].notna() & (areas["expected"] > 0)
-    if usable.sum() < 2:
+    if areas["cases"].sum() == 0:
+        table.problem("there are no cases at all", "without a case there is no risk to map")
+    elif usable.sum() < 2:
         table.problem(
             f"{usable.sum()} area(s) have a case count and a population",
             "a map is estimated from at least two areas",
         )
-    elif areas["cases"].sum() == 0:
-        table.problem("there are no cases at all", "without a case there is no risk to map")
     table.finish()

@@ -138,7 +138,8 @@ def methods(spec: AreasAnalysis, model: str, data: Dataset) -> list[Block]:
             Equation(
                 r"b_i = \sigma \left( \sqrt{1 - \rho}\, \theta_i + \sqrt{\rho / s}\, \phi_i \right), "
                 r"\qquad \theta_i \sim \mathrm{Normal}(0, 1), \qquad "
-                r"p(\boldsymbol\phi) \propto \exp\left( -\tfrac{1}{2} \sum_{i \sim j} (\phi_i - \phi_j)^2 \right)",
+                r"p(\boldsymbol\phi) \propto "
+                r"\exp\left( -\tfrac{1}{2} \sum_{i \sim j} (\phi_i - \phi_j)^2 \right)",
                 "b i is sigma times the sum of the square root of one minus rho times theta i and the "
                 "square root of rho over s times phi i; theta i is standard normal; the density of phi is "
                 "proportional to the exponential of minus one half of the sum over neighbours i and j of "

@@ -1,0 +1,165 @@
+"""Maps and report text: what they hold, not how they look."""
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import PathCollection
+from shapely.geometry import box
+
+from poolmap.config.areas import AreasAnalysis
+from poolmap.contracts import Dataset, Equation, ModelResult, ReportTable
+from poolmap.families.areas.figures import figures
+from poolmap.families.areas.methods import describe, findings, methods
+from poolmap.figures.choropleth import (
+    MapPanel,
+    class_scale,
+    draw_maps,
+    in_plane,
+    ratio_scale,
+    sequential_scale,
+)
+from poolmap.graph.graph import Graph
+from poolmap.tables import exclusions
+
+N = 6
+
+
+def _spec():
+    return AreasAnalysis.model_validate(
+        {
+            "family": "areas",
+            "data": "counts.csv",
+            "geometry": "map.gpkg",
+            "area": "id",
+            "interval": 0.95,
+            "outcome": {"cases": "cases", "population": "pop"},
+            "models": {
+                "bym2": {"prior": "bym2", "sigma_prior": {"half_normal": 0.3}},
+                "iid": {"prior": "iid"},
+            },
+        }
+    )
+
+
+def _data():
+    names = [f"area {k}" for k in "ABCDEF"]
+    areas = pd.DataFrame({"area": list("abcdef"), "name": names, "expected": np.arange(1.0, 7)})
+    areas["cases"] = [0, 2, np.nan, 8, 5, 3]
+    areas["population"] = 100 * areas["expected"]
+    areas["sir"] = areas["cases"] / areas["expected"]
+    frame = gpd.GeoDataFrame(
+        {"area": areas["area"]}, geometry=[box(i, 50, i + 1, 51) for i in range(N)], crs="EPSG:4326"
+    )
+    facts = {
+        "areas": N,
+        "cases": 18.0,
+        "expected": 18.0,
+        "population": 2100.0,
+        "strata": [],
+        "reference_rates": [{"stratum": "", "rate": 0.01}],
+        "without_cases": ["c"],
+        "without_population": [],
+        "geometry": [],
+        "covariates": [],
+    }
+    graph = Graph.from_edges("abcdef", [(i, i + 1) for i in range(N - 2)], "queen")
+    return Dataset({"areas": areas, "covariates": areas[["area"]].copy()}, exclusions(), facts, frame, graph)
+
+
+def _result(data, name, shift=1.0):
+    rr = data.tables["areas"].drop(columns="population").copy()
+    rr["mean"] = np.array([0.6, 0.9, 1.0, 1.8, 1.2, 0.7]) ** shift
+    rr["sir_lower"], rr["sir_upper"] = rr["sir"] / 2, rr["sir"] * 2
+    rr["lower"], rr["upper"] = rr["mean"] / 1.5, rr["mean"] * 1.5
+    rr["p_rr_gt_1"] = [0.02, 0.3, 0.5, 0.99 if shift == 1 else 0.9, 0.85, 0.05]
+    rr.insert(0, "quantity", "rr")
+    rows = [("alpha", "intercept", -0.1, -0.2, 0.0), ("sigma", "area effects", 0.4, 0.2, 0.6)]
+    if name == "bym2":
+        rows.append(("rho", "area effects", 0.5, 0.1, 0.9))
+    parameters = pd.DataFrame(rows, columns=["quantity", "term", "mean", "lower", "upper"])
+    empty = pd.DataFrame()
+    tables = {"areas": rr, "parameters": parameters}
+    return ModelResult(name, tables, {}, {"passed": True}, empty, empty, "cases")
+
+
+@pytest.fixture
+def analysis():
+    data = _data()
+    return _spec(), data, {"bym2": _result(data, "bym2"), "iid": _result(data, "iid", 0.5)}
+
+
+def test_the_four_figures(analysis):
+    named = {figure.name: figure for figure in figures(*analysis)}
+    assert list(named) == ["maps", "ranked", "models", "graph"]
+    assert "from 0.60 in area A to 1.80 in area D; in 1 areas" in named["maps"].alt
+    assert named["maps"].model == "bym2" and named["graph"].model == ""
+    assert "area A" in named["models"].alt or "area D" in named["models"].alt
+    assert "1 areas have no neighbours" in named["graph"].alt
+
+
+def test_the_maps_share_a_scale_hatch_the_unknown_and_outline_the_sure(analysis):
+    maps = next(f.figure for f in figures(*analysis) if f.name == "maps")
+    panels = [a for a in maps.axes if a.get_title(loc="left")]
+    assert len(panels) == 4 and len(maps.axes) == 4 + 3
+    fills = [next(c for c in a.collections if isinstance(c, PathCollection)) for a in panels]
+    assert all(len(fill.get_paths()) == N for fill in fills)
+    hatched = [[c for c in a.collections if c.get_hatch()] for a in panels]
+    assert [len(h) for h in hatched] == [1, 0, 0, 0] and len(hatched[0][0].get_paths()) == 1
+    heavy = [[c for c in a.collections if c.get_linewidth()[0] == 1.5 and len(c.get_paths())] for a in panels]
+    assert [sum(len(c.get_paths()) for c in h) for h in heavy] == [0, 1, 0, 1]
+    legend = [text.get_text() for text in maps.legends[0].get_texts()]
+    assert legend == ["P(RR > 1) > 0.95", "no case count, or nobody at risk"]
+    # orange (more red than blue) above 1, purple below, and the same value has the same colour in A and B
+    colours = fills[1].get_facecolor()
+    assert colours[3][0] > colours[3][2] and colours[0][2] > colours[0][0]
+    assert any("km" in text.get_text() for text in panels[0].texts)
+
+
+def test_the_ratio_scale_is_symmetric_about_one_and_marks_values_beyond():
+    scale = ratio_scale("ratio", np.array([0.6, 1.3]), np.array([0.0, 1.3]))
+    assert scale.norm.vmin * scale.norm.vmax == pytest.approx(1)
+    assert scale.norm.vmax == 2 and scale.extend == "min"
+    assert [float(t) for t in scale.labels] == pytest.approx([0.5, 0.71, 1, 1.4, 2])
+    up, down = scale.colours(np.array([2.0, 0.5]))
+    assert not np.allclose(up, down)
+    assert np.allclose(scale.colours(np.array([0.0])), scale.colours(np.array([0.5])))
+
+
+def test_a_sequential_scale_of_equal_values_and_a_single_map():
+    frame = _data().geometry
+    scale = sequential_scale("x", np.ones(N))
+    figure = draw_maps(frame, [MapPanel("all the same", np.ones(N), scale)])
+    figure.draw_without_rendering()
+    classes = class_scale("class", ["low", "middle", "high"])
+    assert len({tuple(c) for c in classes.colours(np.array([0.0, 1.0, 2.0]))}) == 3
+
+
+def test_a_map_in_degrees_is_drawn_equal_area():
+    frame, metres = in_plane(_data().geometry)
+    assert metres == 1 and not frame.crs.is_geographic
+    assert frame.area.max() / frame.area.min() == pytest.approx(1, rel=1e-6)
+
+
+def test_findings_name_the_raised_area_the_extremes_and_what_another_model_changes(analysis):
+    blocks = findings(*analysis)
+    text = " ".join(b for b in blocks if isinstance(b, str))
+    assert "In 1 of 6 areas" in text and "area D (0.990)" in text
+    assert "highest in area D, 1.80 (95% interval 1.20 to 2.70)" in text
+    assert "lowest in area A, 0.60 (95% interval 0.40 to 0.90)" in text
+    assert "area D crosses the bound of 0.95" in text
+    tables = [b for b in blocks if isinstance(b, ReportTable)]
+    assert tables[0].frame["area"].tolist() == [f"area {k}" for k in "DECBFA"]
+    assert tables[0].frame["SIR"].tolist()[2] == ""
+    assert tables[1].frame["model"].tolist() == ["bym2"] * 3 + ["iid"] * 2
+
+
+def test_description_and_methods_say_what_was_done(analysis):
+    spec, data, _ = analysis
+    text = " ".join(b for b in describe(spec, data) if isinstance(b, str))
+    assert "No case count: area C." in text and "1,000 per 100,000" in text
+    assert "1 areas without neighbours: area F" in text
+    told = methods(spec, "bym2", data)
+    assert "sigma ~ half-normal(0.3); rho ~ beta(0.5, 0.5)" in told[-1]
+    assert sum(isinstance(b, Equation) for b in told) == 2
+    assert "rho" not in methods(spec, "iid", data)[-1]

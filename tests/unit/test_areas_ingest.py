@@ -1,0 +1,154 @@
+"""Counts and polygons: matched, standardised, refused with a reason."""
+
+import geopandas as gpd
+import numpy as np
+import pytest
+from shapely.geometry import box
+
+from poolmap.config.areas import AreasAnalysis
+from poolmap.errors import InputError
+from poolmap.families.areas.ingest import ingest
+
+ROWS = ["01,Ash,2,100,1.5", "02,Birch,5,200,2.5", "03,Cedar,0,50,0.5"]
+
+
+def _files(tmp_path, rows, ids=("03", "01", "02"), header="id,name,cases,pop,x"):
+    counts, polygons = tmp_path / "counts.csv", tmp_path / "map.gpkg"
+    counts.write_text("\n".join([header, *rows]) + "\n")
+    shapes = [box(i, 0, i + 1, 1) for i in range(len(ids))]
+    gpd.GeoDataFrame({"id": list(ids)}, geometry=shapes, crs="EPSG:4326").to_file(polygons)
+    return counts, polygons
+
+
+def _ingest(tmp_path, rows=ROWS, ids=("03", "01", "02"), header="id,name,cases,pop,x", **keys):
+    counts, polygons = _files(tmp_path, rows, ids, header)
+    section = {
+        "family": "areas",
+        "data": str(counts),
+        "geometry": str(polygons),
+        "area": "id",
+        "name": "name",
+        "outcome": {"cases": "cases", "population": "pop"},
+    }
+    return ingest(AreasAnalysis.model_validate(section | keys))
+
+
+def _message(*args, **keys):
+    with pytest.raises(InputError) as caught:
+        _ingest(*args, **keys)
+    return str(caught.value)
+
+
+def test_rows_come_in_the_order_of_the_polygons(tmp_path):
+    data = _ingest(tmp_path)
+    areas = data.tables["areas"]
+    assert areas["area"].tolist() == data.geometry["area"].tolist() == ["03", "01", "02"]
+    assert areas["name"].tolist() == ["Cedar", "Ash", "Birch"]
+    assert areas["expected"].tolist() == pytest.approx([1, 2, 4])
+    assert areas["sir"].tolist() == pytest.approx([0, 1, 1.25])
+    assert data.exclusions.empty
+
+
+def test_strata(tmp_path):
+    rows = ["A,A,10,1000,young", "A,A,30,500,old", "B,B,14,2000,young", "B,B,15,250,old"]
+    outcome = {"cases": "cases", "population": "pop", "strata": ["age"]}
+    data = _ingest(tmp_path, rows, ("A", "B"), "id,name,cases,pop,age", outcome=outcome)
+    assert data.tables["areas"]["expected"].tolist() == pytest.approx([38, 31])
+    assert data.tables["areas"]["cases"].tolist() == [40, 29]
+    rows[1] = rows[1].replace("old", "young")
+    text = _message(tmp_path, rows, ("A", "B"), "id,name,cases,pop,age", outcome=outcome)
+    assert "line 3" in text and "area 'A' and stratum 'young' stand already in line 2" in text
+
+
+def test_given_expected_counts(tmp_path):
+    rows = ["01,Ash,2,1.0,0", "02,Birch,5,2.5,0", "03,Cedar,0,0.5,0"]
+    data = _ingest(tmp_path, rows, outcome={"cases": "cases", "expected": "pop"})
+    assert data.tables["areas"]["sir"].tolist() == pytest.approx([0, 2, 2])
+
+
+def test_ids_that_do_not_match_are_all_named_both_ways(tmp_path):
+    text = _message(
+        tmp_path,
+        ["Ash,a,2,100,1", "Birhc,b,5,200,1", "Elm,c,1,10,1"],
+        ("Ash", "Birch", "Zelkova"),
+    )
+    assert "2 area(s) have no polygon" in text and "'Birhc' (did you mean 'Birch'?)" in text
+    assert "'Elm'" in text and "'Zelkova'" in text and "2 polygon(s) have no row" in text
+    assert "counts.csv" in text and "map.gpkg" in text
+
+
+def test_lost_leading_zeros_are_recognised(tmp_path):
+    rows = [row.removeprefix("0") for row in ROWS]
+    text = _message(tmp_path, rows)
+    assert "3 ids match only with leading zeros: '1' in the counts is '01' in the polygons" in text
+    assert "leading zeros were lost in" in text and "counts.csv (a spreadsheet" in text
+    assert "have no polygon" not in text
+
+
+@pytest.mark.parametrize(
+    ("row", "parts"),
+    [
+        ("01,Ash,-1,100,1", ["line 2, column 'cases'", "-1 is not at least 0"]),
+        ("01,Ash,1.5,100,1", ["line 2, column 'cases'", "1.5 is not a whole number"]),
+        ("01,Ash,two,100,1", ["line 2, column 'cases'", "'two' is not a number"]),
+        ("01,Ash,2,,1", ["line 2, column 'pop'", "the population is missing"]),
+        ("01,Ash,2,0,1", ["line 2, column 'pop'", "2 cases, but the population is 0"]),
+        ("01,Ash,101,100,1", ["line 2, column 'cases'", "101 cases in a population of 100", "exchanged"]),
+        ("02,Ash,2,100,1", ["line 3, column 'id'", "area '02' stands already in line 2"]),
+    ],
+)
+def test_a_bad_row_is_refused_with_its_place(tmp_path, row, parts):
+    text = _message(tmp_path, [row, *ROWS[1:]])
+    for part in parts:
+        assert part in text
+
+
+def test_more_cases_than_person_time_in_fractions_is_allowed(tmp_path):
+    data = _ingest(tmp_path, ["01,Ash,2,0.5,1", *ROWS[1:]])
+    assert data.tables["areas"]["cases"].sum() == 7
+
+
+def test_an_area_without_a_count_or_without_people_stays(tmp_path):
+    rows = ["01,Ash,,100,1", ROWS[1], "03,Cedar,0,0,1", "04,Dogwood,3,200,1"]
+    data = _ingest(tmp_path, rows, ("03", "01", "02", "04"))
+    areas = data.tables["areas"].set_index("area")
+    assert len(areas) == 4 and np.isnan(areas.at["01", "cases"])
+    assert areas["expected"].tolist() == pytest.approx([0, 2, 4, 4])
+    assert data.exclusions[["row", "id"]].values.tolist() == [[2, "01"]]
+    assert "estimated" in data.exclusions["reason"][0]
+    assert data.facts["without_population"] == ["03"]
+    assert data.facts["without_cases"] == ["01"]
+
+
+def test_covariates_are_centred_and_without_intercept(tmp_path):
+    data = _ingest(tmp_path, covariates="~ x + scale(pop)")
+    table = data.tables["covariates"]
+    assert table.columns.tolist() == ["area", "x", "scale(pop)"]
+    assert table["x"].tolist() == pytest.approx([-1, 0, 1])
+    assert table.set_index("area").loc["02", "x"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "formula", "parts"),
+    [
+        (["01,A,2,100,", *ROWS[1:]], "~ x", ["line 2, column 'x'", "the covariate is missing"]),
+        (["01,A,2,100,1;5", *ROWS[1:]], "~ x", ["line 2, column 'x'", "'1;5' is not a number"]),
+        (ROWS, "~ scale(xx)", ["there is no column 'xx'", "did you mean 'x'"]),
+        (ROWS, "~ scale(x", ["the formula '~ scale(x' cannot be read"]),
+        (ROWS, "~ x + I(2 * x)", ["depend on each other"]),
+        (["01,A,2,100,1", "02,B,5,200,1", "03,C,0,50,1"], "~ x", ["'x' is the same in all areas"]),
+    ],
+)
+def test_bad_covariates_are_refused(tmp_path, rows, formula, parts):
+    text = _message(tmp_path, rows, covariates=formula)
+    for part in parts:
+        assert part in text
+
+
+def test_problems_of_both_files_come_together(tmp_path):
+    text = _message(tmp_path, geometry_area="code", outcome={"cases": "case", "population": "pop"})
+    assert "there is no column 'case'" in text and "there is no column 'code'" in text
+
+
+def test_no_cases_at_all(tmp_path):
+    assert "no cases at all" in _message(tmp_path, ["01,A,0,10,1", "02,B,0,10,1", "03,C,0,10,1"])
