@@ -221,8 +221,9 @@ def _simulated(graph: Graph, rng, *, sigma=0.5, rho=0.7, expected=(3, 40)):
 
 
 def test_true_risks_are_covered(programs):
-    """8 simulated maps of 45 areas: the 90% intervals hold the true relative risk as often as they say. Effects
-    within a map are correlated; the bounds are those of a binomial of half as many independent areas."""
+    """8 simulated maps of 45 areas: the 90% intervals hold the true relative risk as often as they say.
+
+    Effects within a map are correlated; the bounds are those of a binomial of half as many areas."""
     graph = _pieces()
     spec = _spec(interval=0.9)
     rng = np.random.default_rng(20261120)
