@@ -286,7 +286,9 @@ NIEL_WEISE = [
         (4, 64, 1, 69),
     ),
 ]
-# Made up: risks near 1 in both arms, where the bound of the risk ratio decides
+# Made up: risks near 1 in both arms, where the bound of the risk ratio decides (in SMALL with a baseline
+# near 0, forgetting the mass of the truncated prior moves mu by 0.9 posterior sd)
+SMALL = [(4, 5, 3, 5), (6, 6, 5, 6), (3, 4, 4, 4), (5, 6, 4, 7), (2, 3, 3, 4)]
 HIGH_RISK = [(18, 20, 17, 20), (30, 30, 26, 30), (9, 10, 10, 10), (45, 50, 41, 50), (11, 12, 7, 12)]
 
 
@@ -354,6 +356,7 @@ class ExactBinomial:
     [
         ("RR", HIGH_RISK, (0, 10)),
         ("RR", HIGH_RISK, (-1, 0.5)),
+        ("RR", SMALL, (0, 0.3)),
         ("RR", NIEL_WEISE[:8], (0, 10)),
         ("OR", NIEL_WEISE[:8], (-3, 2)),
     ],
