@@ -1,10 +1,12 @@
-"""Writing results whole: under a temporary name first, renamed when complete."""
+"""Writing results whole: under a temporary name first, renamed when complete.
+
+The temporary name is the same each time, so that what a killed run left behind is overwritten.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to; rename it to `path` when the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.part")
     try:
         yield part
         part.replace(path)
@@ -29,7 +31,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """Give an empty temporary folder; it takes the place of `path` when the block ends without an error."""
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:

@@ -126,7 +126,7 @@ def test_no_compiler(project, tmp_path):
     project.write("trials.csv", TRIALS)
     tools = tmp_path / "bin"
     tools.mkdir()
-    for name in ("sh", "bash", "env", "make", "uname", "rm", "cat"):
+    for name in ("sh", "bash", "env", "make", "uname", "rm", "cat", "which"):
         (tools / name).symlink_to(shutil.which(name))
     env = {"PATH": str(tools), "CXX": ""}
     refused(project, META, "C++ compiler", "sudo apt install g++", env=env)

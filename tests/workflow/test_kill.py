@@ -44,8 +44,20 @@ def undisturbed(tmp_path_factory):
     return project.results(), time.monotonic() - begin
 
 
-@pytest.mark.parametrize("how", ["SIGINT", "SIGKILL", "SIGKILL of the leader alone", "SIGTERM"])
-@pytest.mark.parametrize("moment", [0.25, 0.5, 0.75])
+@pytest.mark.parametrize(
+    ("how", "moment"),
+    [
+        ("SIGKILL", 0.2),
+        ("SIGKILL", 0.4),
+        ("SIGKILL", 0.6),
+        ("SIGKILL", 0.8),
+        ("SIGKILL of the leader alone", 0.3),
+        ("SIGKILL of the leader alone", 0.5),
+        ("SIGINT", 0.4),
+        ("SIGINT", 0.7),
+        ("SIGTERM", 0.5),
+    ],
+)
 def test_killed_and_started_again(project, undisturbed, how, moment):
     results, seconds = undisturbed
     project.write("config/config.yaml", CONFIG)
