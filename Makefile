@@ -20,9 +20,11 @@ help:
 
 demo: .venv/installed
 	@$(SNAKEMAKE)
+	@echo "The report: results/report.html"
 
 run: .venv/installed
 	@$(SNAKEMAKE) --configfile "$(CONFIG)"
+	@echo "The report: results/report.html"
 
 dry-run: .venv/installed
 	@$(SNAKEMAKE) --configfile "$(CONFIG)" --dry-run

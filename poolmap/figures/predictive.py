@@ -16,6 +16,11 @@ MAX_LABELLED = 8
 PIT_BINS = 10
 
 
+def plural(unit: str) -> str:
+    """studies of study, areas of area."""
+    return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
+
+
 def draw_predictive(table: pd.DataFrame, value: str, interval: float) -> Figure:
     """Two panels: each observation with its predictive interval; the histogram of predictive p-values.
 
@@ -58,7 +63,7 @@ def draw_predictive(table: pd.DataFrame, value: str, interval: float) -> Figure:
             left.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
             left.set_ylim(bottom=0)
         left.set_xticks([])
-        left.set_xlabel(f"{rows['unit'].iloc[0]}s, by predictive mean")
+        left.set_xlabel(f"{plural(rows['unit'].iloc[0])}, by predictive mean")
         left.set_ylabel(value)
         figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3)
         right.hist(rows["p_value"], bins=np.linspace(0, 1, PIT_BINS + 1), color=BLUE, edgecolor="white")

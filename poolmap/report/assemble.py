@@ -18,7 +18,7 @@ import poolmap
 from poolmap.config.base import Analysis
 from poolmap.contracts import Dataset, ModelResult, NamedFigure
 from poolmap.families import door
-from poolmap.figures.predictive import draw_predictive
+from poolmap.figures.predictive import draw_predictive, plural
 from poolmap.figures.style import save_figure
 from poolmap.files import read_json
 from poolmap.inference.checks import failures
@@ -189,7 +189,7 @@ def _predictive_figure(result: ModelResult, interval: float) -> NamedFigure:
     unit, outside = table["unit"].iloc[0], table[~table["inside"]]
     names = ", ".join(outside["label"][:10]) + (" ..." if len(outside) > 10 else "")
     found = (
-        f"{len(outside)} of {len(table)} {unit}s lie outside their {interval:.0%} predictive interval"
+        f"{len(outside)} of {len(table)} {plural(unit)} lie outside their {interval:.0%} predictive interval"
         f"{': ' + names if names else ''}; where the model fits, at most about "
         f"{len(table) * (1 - interval):.0f} do."
     )

@@ -15,8 +15,6 @@ from poolmap.families.meta.effects import SCALES, typical_variance
 if TYPE_CHECKING:
     import xarray
 
-DEFAULT_INTERVAL = 0.95  # in the fit step, which does not read the level
-
 
 def estimate(
     spec: MetaAnalysis, model: str, data: Dataset, draws: xarray.Dataset, rng: np.random.Generator
@@ -72,7 +70,7 @@ def estimate(
 
     theta = study_effects(draws, studies, rng)
     keys = studies[["study"]]
-    extra = _study_columns(spec, studies, tau, interval=spec.interval or DEFAULT_INTERVAL)
+    extra = _study_columns(spec, studies, tau, interval=spec.interval)
     if spec.models[model].likelihood == "binomial":
         extra = extra.drop(columns="shrinkage")
     told = "; raw, raw_lower, raw_upper: the study's own estimate and interval; weight: per cent"

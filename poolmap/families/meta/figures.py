@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolmap.config.meta import MetaAnalysis
-from poolmap.contracts import Dataset, ModelResult, NamedFigure
+from poolmap.contracts import EVERY_MODEL, Dataset, ModelResult, NamedFigure
 from poolmap.families.meta.effects import SCALES
 from poolmap.families.meta.numbers import (
     decimals,
@@ -121,7 +121,8 @@ def _models(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> NamedFigu
         f"between-study standard deviation tau (of the {scale.words})."
         + (f" Do not use: {', '.join(stamped)} failed its checks." if stamped else "")
     )
-    return NamedFigure("models", figure, "Models side by side", caption, f"Pooled {name} by model: {spoken}.")
+    alt = f"Pooled {name} by model: {spoken}."
+    return NamedFigure("models", figure, "Models side by side", caption, alt, EVERY_MODEL)
 
 
 def draw_models(

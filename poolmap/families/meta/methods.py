@@ -10,7 +10,7 @@ from scipy import stats
 
 from poolmap.config.base import Prior
 from poolmap.config.meta import MetaAnalysis
-from poolmap.contracts import Block, Dataset, Equation, ModelResult, ReportTable
+from poolmap.contracts import EVERY_MODEL, Block, Dataset, Equation, ModelResult, ReportTable
 from poolmap.families.meta.effects import SCALES
 from poolmap.families.meta.numbers import (
     decimals,
@@ -75,7 +75,7 @@ def describe(spec: MetaAnalysis, data: Dataset) -> list[Block]:
 
 def _study_data(spec: MetaAnalysis, studies: pd.DataFrame, extras: Sequence[str]) -> ReportTable:
     scale, percent = SCALES[spec.measure], level(spec.interval)
-    half = stats.norm.ppf(0.5 + (spec.interval or 0.95) / 2) * studies["se"]
+    half = stats.norm.ppf(0.5 + spec.interval / 2) * studies["se"]
     write = writer(scale, [float(studies["se"].min())])
     frame = pd.DataFrame({"Study": studies["study"]})
     numeric = []
@@ -283,7 +283,7 @@ def _pooled_table(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> Rep
         frame,
         f"Pooled results{several}: posterior median ({percent} posterior interval).",
         numeric=list(results),
-        model=next(iter(results)) if len(results) == 1 else "",
+        model=next(iter(results)) if len(results) == 1 else EVERY_MODEL,
     )
 
 

@@ -45,7 +45,7 @@ def with_interval(value: Interval, write: Callable[[float], str], words: str = "
 
 def level(interval: float | None) -> str:
     """The level of an interval: `95%`."""
-    return f"{100 * (interval or 0.95):g}%"
+    return f"{100 * interval:g}%"
 
 
 def writer(scale: Scale, spreads: Sequence[float]) -> Callable[[float], str]:
