@@ -13,7 +13,9 @@ from poolmap.logs import job
 wildcards, params = snakemake.wildcards, snakemake.params
 with job(snakemake.log[0], f"{wildcards.analysis} / {wildcards.model}, estimates"):
     spec = parse_analysis(params.spec)
-    data = read_dataset(snakemake.input.data, graph=next(iter(snakemake.input.graph), None), geometry=spec.has_graph)
+    data = read_dataset(
+        snakemake.input.data, graph=next(iter(snakemake.input.graph), None), geometry=spec.has_graph
+    )
     draws = read_posterior(snakemake.input.posterior)
     arguments = (spec, wildcards.model, data, draws, np.random.default_rng(params.seed))
     quantities = door(spec.family, "estimate")(*arguments)

@@ -22,7 +22,7 @@ with job(snakemake.log[0], f"{wildcards.analysis} / {wildcards.model}, fit"):
     program = compile_program(
         Path(f"stan/{spec.program(wildcards.model)}.stan"), include_paths=[Path("stan")]
     )
-    toolchain = find_toolchain()
+    made_with = {"program": program.as_dict(), "toolchain": find_toolchain().as_dict()}
     result = fit(
         program.executable,
         stan_data,
@@ -34,4 +34,4 @@ with job(snakemake.log[0], f"{wildcards.analysis} / {wildcards.model}, fit"):
     write_json(output.stan_data, stan_data.data)
     with whole_file(output.posterior) as part:
         write_posterior(result.draws, part)
-    write_json(output.checks, {**result.verdict, "program": program.as_dict(), "toolchain": toolchain.as_dict()})
+    write_json(output.checks, result.verdict | made_with)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from poolmap.figures.choropleth import outline
 from poolmap.figures.style import BLUE, GOLD, GREEN, INK, MUTED, ORANGE, RC, new_figure
 
 if TYPE_CHECKING:
     import geopandas as gpd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.path import Path as Outline
 
     from poolmap.graph.graph import Graph
 
@@ -66,7 +66,7 @@ def draw_graph(frame: gpd.GeoDataFrame, graph: Graph) -> Figure:
         axes.set_aspect(stretch)
         axes.add_collection(
             PathCollection(
-                [_outline(polygon) for polygon in polygons],
+                [outline(polygon) for polygon in polygons],
                 facecolor=_FILL,
                 edgecolor=_BORDER,
                 linewidth=0.2 if many else 0.6,
@@ -135,14 +135,3 @@ def _handle(label: str, **look: Any) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], label=label, **look)
-
-
-def _outline(polygon: Any) -> Outline:
-    """All rings of a polygon or multipolygon as one path; holes stay empty."""
-    import shapely
-    from matplotlib.path import Path as Outline
-
-    rings = shapely.get_rings(shapely.get_parts(shapely.orient_polygons(polygon)))
-    return Outline.make_compound_path(
-        *[Outline(shapely.get_coordinates(ring), closed=True) for ring in rings]
-    )

@@ -161,5 +161,5 @@ def test_description_and_methods_say_what_was_done(analysis):
     assert "1 areas without neighbours: area F" in text
     told = methods(spec, "bym2", data)
     assert "sigma ~ half-normal(0.3); rho ~ beta(0.5, 0.5)" in told[-1]
-    assert sum(isinstance(b, Equation) for b in told) == 2
+    assert sum(isinstance(b, Equation) for b in told) == 3
     assert "rho" not in methods(spec, "iid", data)[-1]

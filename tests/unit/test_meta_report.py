@@ -7,7 +7,7 @@ import pytest
 import xarray
 
 from poolmap.config.load import parse_analysis
-from poolmap.contracts import Equation, ModelResult, ReportTable
+from poolmap.contracts import EVERY_MODEL, Equation, ModelResult, ReportTable
 from poolmap.families.meta.estimate import estimate, predictive, study_effects
 from poolmap.families.meta.figures import figures
 from poolmap.families.meta.ingest import ingest
@@ -220,7 +220,7 @@ def test_findings(tmp_path):
     tables = [block for block in blocks if isinstance(block, ReportTable)]
     assert list(tables[0].frame.columns) == ["Quantity", "normal", "counts"]
     assert tables[0].frame["normal"][0] == headline.replace("90% interval ", "")
-    assert [table.model for table in tables] == ["", "normal", "counts"]
+    assert [table.model for table in tables] == [EVERY_MODEL, "normal", "counts"]
     assert [len(table.frame) for table in tables[1:]] == [3, 3]
 
 

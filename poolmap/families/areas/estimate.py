@@ -43,7 +43,7 @@ def estimate(
     """
     areas = data.tables["areas"]
     rr = np.exp(_log_rr(data, draws))
-    lower, upper = ratio_interval(areas["cases"], areas["expected"], spec.interval or 0.95)
+    lower, upper = ratio_interval(areas["cases"], areas["expected"], spec.interval)
     extra = areas[["cases", "expected", "sir"]].assign(sir_lower=lower, sir_upper=upper)
     for threshold in spec.exceedance:
         extra[exceedance_column(threshold)] = (rr > threshold).mean(axis=(0, 1))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from poolmap.contracts import Dataset, ModelResult, NamedFigure
+from poolmap.contracts import EVERY_MODEL, Dataset, ModelResult, NamedFigure
 from poolmap.families.areas.estimate import exceedance_column
 from poolmap.figures.choropleth import MapPanel, class_scale, draw_maps, ratio_scale, sequential_scale
 from poolmap.figures.style import BLUE, INK, MUTED, ORANGE, RC, RULE, new_figure
@@ -245,7 +245,7 @@ def _compared(spec: AreasAnalysis, primary: ModelResult, others: list[ModelResul
         "Posterior means of the relative risk, one dot an area; size by expected cases. On the line both "
         f"models say the same. {primary.name} is the primary model; the areas that differ most are named.",
         " ".join(words),
-        primary.name,
+        EVERY_MODEL,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from poolmap.contracts import Block, Dataset, Equation, ModelResult, ReportTable
+from poolmap.contracts import EVERY_MODEL, Block, Dataset, Equation, ModelResult, ReportTable
 from poolmap.families.areas.estimate import exceedance_column
 from poolmap.families.areas.figures import CERTAIN, rr_table
 
@@ -137,13 +137,15 @@ def methods(spec: AreasAnalysis, model: str, data: Dataset) -> list[Block]:
             "Riebler, Sørbye, Simpson and Rue 2016, Statistical Methods in Medical Research 25:1145-1165):",
             Equation(
                 r"b_i = \sigma \left( \sqrt{1 - \rho}\, \theta_i + \sqrt{\rho / s}\, \phi_i \right), "
-                r"\qquad \theta_i \sim \mathrm{Normal}(0, 1), \qquad "
+                r"\qquad \theta_i \sim \mathrm{Normal}(0, 1)",
+                "b i is sigma times the sum of the square root of one minus rho times theta i and the "
+                "square root of rho over s times phi i; theta i is standard normal",
+            ),
+            Equation(
                 r"p(\boldsymbol\phi) \propto "
                 r"\exp\left( -\tfrac{1}{2} \sum_{i \sim j} (\phi_i - \phi_j)^2 \right)",
-                "b i is sigma times the sum of the square root of one minus rho times theta i and the "
-                "square root of rho over s times phi i; theta i is standard normal; the density of phi is "
-                "proportional to the exponential of minus one half of the sum over neighbours i and j of "
-                "the squared difference of phi i and phi j",
+                "the density of phi is proportional to the exponential of minus one half of the sum over "
+                "neighbours i and j of the squared difference of phi i and phi j",
             ),
             "phi sums to zero in each connected component, and s is the scaling factor of the component: "
             "the geometric mean of the variances of phi, so that sigma is the typical standard deviation "
@@ -301,6 +303,7 @@ def _parameters_table(spec: AreasAnalysis, results: Mapping[str, ModelResult]) -
         "exp(beta), per unit of the covariate; sigma, standard deviation of the area effects; rho, their "
         "spatially structured share.",
         ["mean", level],
+        EVERY_MODEL,
     )
 
 

@@ -53,8 +53,6 @@ def describe(spec: MetaAnalysis, data: Dataset) -> list[Block]:
         )
         more = f"; and {left_out - SHOWN_STUDIES} more" if left_out > SHOWN_STUDIES else ""
         blocks.append(f"Left out: {_count(left_out, 'row')} ({reasons}{more}).")
-    else:
-        blocks.append("No row was left out.")
     if facts["no_information"]:
         blocks.append(
             f"{_names(facts['no_information'])}: a study without events in both arms, or with events only, "

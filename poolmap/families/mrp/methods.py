@@ -34,8 +34,6 @@ def describe(spec: MrpAnalysis, data: Dataset) -> list[Block]:
             f"{_count(facts['rows_excluded'], 'row')} of the survey could not be used ({reasons}); the list "
             "of exclusions names each."
         )
-    else:
-        blocks.append("No row of the survey was left out.")
     blocks.append(_levels_table(levels))
     if (~levels["seen"]).any():
         blocks.append(
