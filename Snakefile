@@ -1,6 +1,5 @@
 """poolmap: the front door. Reads the config, lists the targets, includes the rules."""
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -11,15 +10,11 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 sys.path.insert(0, str(workflow.basedir))
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [str(workflow.basedir), *filter(None, [os.environ.get("PYTHONPATH")])]
-)
 
-from poolmap.config import derive_seed, load_config
+from poolmap.config import load_config
 from poolmap.errors import PoolmapError
-from poolmap.sources import source_files
 from poolmap.stan.toolchain import find_toolchain
-from poolmap.workspace import follow, lead, memory_mb
+from poolmap.workspace import lead, memory_mb, prepare_scripts
 
 STARTED = time.monotonic()
 CONFIG_FILE = str((list(workflow.overwrite_configfiles) or ["config/config.yaml"])[-1])
@@ -30,12 +25,9 @@ try:
     CONFIG = load_config(
         CONFIG_FILE, overrides=dict(workflow.config_settings.config), check_files=MAIN
     )
+    prepare_scripts(workflow.basedir)
     if MAIN:
         find_toolchain()  # a missing compiler is told now, not after an hour
-    if not MAIN:
-        LOCKS = follow("results")
-    elif not workflow.dryrun:
-        LOCKS = lead("results")
 except PoolmapError as error:
     raise WorkflowError(f"poolmap cannot run {CONFIG_FILE}.\n{error}")
 
@@ -58,10 +50,18 @@ rule all:
         "results/verdict.txt",
 
 
+include: "workflow/rules/common.smk"
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/stan.smk"
 include: "workflow/rules/fit.smk"
 include: "workflow/rules/report.smk"
+
+
+onstart:
+    try:
+        lead("results")
+    except PoolmapError as error:
+        raise WorkflowError(str(error))
 
 
 onsuccess:

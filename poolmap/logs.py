@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from poolmap.errors import PoolmapError
+from poolmap.workspace import follow
 
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 @contextmanager
 def job(log_file: str | Path, title: str) -> Iterator[logging.Logger]:
-    """Run a job's body with logging set up, and end the process with status 1 where it fails.
+    """Run a job's body with logging set up; it ends with its run, and with status 1 where it fails.
 
     A `PoolmapError` is shown as its message alone. Anything else is a fault of poolmap: the traceback goes
     to the log and the terminal says where the log is.
@@ -37,6 +38,7 @@ def job(log_file: str | Path, title: str) -> Iterator[logging.Logger]:
     logging.getLogger("py.warnings").propagate = False
     log = logging.getLogger("poolmap")
     try:
+        follow()
         log.info("%s: begins", title)
         yield log
         log.info("%s: done", title)

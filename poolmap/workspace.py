@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -23,41 +24,37 @@ LEADER = "POOLMAP_LEADER"
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_FOR_ORPHANS = 20
 
+_held: list[IO[str]] = []  # open until the process ends, and locked as long
 
-def lead(folder: str | Path) -> list[IO[str]]:
+
+def lead(folder: str | Path) -> None:
     """Make this process the leader of the one run that may work in a results folder.
 
     The kernel frees the lock with the process, so a killed run leaves none behind (Snakemake's own lock
     files stay, and would have to be removed by hand). Jobs of a killed run end by themselves (`follow`);
     they are waited for.
 
-    Returns:
-        the open lock file, to be kept for as long as the run lasts.
-
     Raises:
         PoolmapError: another run is working in the folder.
     """
-    os.environ[LEADER] = f"{socket.gethostname()}:{os.getpid()}"
-    mine = _lock(Path(folder, RUN_LOCK), shared=False, seconds=0)
-    orphans = _lock(Path(folder, JOBS_LOCK), shared=False, seconds=SECONDS_FOR_ORPHANS)
-    for file in orphans:
+    os.environ[LEADER] = f"{socket.gethostname()}:{os.getpid()}:{Path(folder).absolute()}"
+    _held.extend(_lock(Path(folder, RUN_LOCK), shared=False, seconds=0))
+    for file in _lock(Path(folder, JOBS_LOCK), shared=False, seconds=SECONDS_FOR_ORPHANS):
         file.close()
-    return mine
 
 
-def follow(folder: str | Path) -> list[IO[str]]:
+def follow() -> None:
     """Let this process, which runs one job, end with the leader of its run, however that ends.
 
-    On another machine than the leader's (a cluster's node) it does nothing: there the scheduler ends jobs.
-
-    Returns:
-        the open lock file that the next leader waits for; to be kept.
+    The leader is named in the environment. On another machine than the leader's (a cluster's node) this does
+    nothing: there the scheduler ends jobs.
     """
-    host, _, pid = os.environ.get(LEADER, "").rpartition(":")
+    host, _, rest = os.environ.get(LEADER, "").partition(":")
+    pid, _, folder = rest.partition(":")
     if host != socket.gethostname():
-        return []
+        return
     threading.Thread(target=_end_with, args=(int(pid),), daemon=True).start()
-    return _lock(Path(folder, JOBS_LOCK), shared=True, seconds=SECONDS_FOR_ORPHANS)
+    _held.extend(_lock(Path(folder, JOBS_LOCK), shared=True, seconds=SECONDS_FOR_ORPHANS))
 
 
 def _end_with(leader: int) -> None:
@@ -95,6 +92,28 @@ def _lock(path: Path, *, shared: bool, seconds: float) -> list[IO[str]]:
         except OSError:
             file.close()
             return []
+
+
+def prepare_scripts(root: str | Path) -> None:
+    """Let the scripts that Snakemake starts find this library, with this Python.
+
+    Snakemake does not quote the path of the Python that it runs scripts with: it is written without blanks.
+
+    Args:
+        root: the project folder.
+
+    Raises:
+        PoolmapError: the path has blanks even when seen from the working folder.
+    """
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    if any(c.isspace() for c in sys.executable):
+        relative = os.path.relpath(sys.executable)
+        if any(c.isspace() for c in relative):
+            raise PoolmapError(
+                f"Snakemake cannot run scripts with the Python in {sys.executable}: the path has a blank.\n"
+                "    -> use the virtual environment that `make` puts into this folder"
+            )
+        sys.executable = relative
 
 
 def memory_mb() -> int:

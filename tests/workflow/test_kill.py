@@ -76,3 +76,18 @@ def test_killed_and_started_again(project, undisturbed, how, moment):
     code, output = project.run()
     assert code == 0
     assert "Nothing to be done" in output
+
+
+def test_a_second_run_in_the_same_folder_is_refused(project, undisturbed):
+    results, _ = undisturbed
+    project.write("config/config.yaml", CONFIG)
+    first = project.start()
+    until = time.monotonic() + 60
+    while not (project.folder / "results/sids/data.log").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    code, output = project.run()
+    assert code != 0
+    assert "Another run is working in" in output
+    output, _ = first.communicate(timeout=600)
+    assert first.returncode == 0, output
+    assert project.results() == results

@@ -5,20 +5,6 @@ Outputs: results/<analysis>/<model>/{stan_data.json,posterior.nc,checks.json} an
 """
 
 
-def graph_of(wildcards):
-    """The graph's folder, for analyses that have one."""
-    return ["results/{analysis}/graph"] if ANALYSES[wildcards.analysis].has_graph else []
-
-
-def program_of(wildcards):
-    return f"results/stan/{ANALYSES[wildcards.analysis].program(wildcards.model)}.json"
-
-
-def fit_seed(wildcards):
-    spec = ANALYSES[wildcards.analysis]
-    return derive_seed(spec.seed, "fit", wildcards.analysis, wildcards.model)
-
-
 rule fit:
     input:
         data="results/{analysis}/data",

@@ -5,21 +5,6 @@ Outputs: results/<analysis>/data/, results/<analysis>/graph/
 """
 
 
-def spec_of(step):
-    """The part of an analysis's config that a step reads; a change in it reruns the step."""
-    return lambda wildcards: ANALYSES[wildcards.analysis].view(step, wildcards.get("model"))
-
-
-def library(*modules):
-    """The library files that a step uses, `{family}` standing for the analysis's family."""
-
-    def files(wildcards):
-        family = ANALYSES[wildcards.analysis].family
-        return source_files(*(module.format(family=family) for module in modules))
-
-    return files
-
-
 rule ingest:
     input:
         files=lambda w: list(ANALYSES[w.analysis].input_files().values()),

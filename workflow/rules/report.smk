@@ -6,18 +6,6 @@ Outputs: results/<analysis>/{comparison.csv,summary.json,figures/,report.html}, 
 """
 
 
-def of_models(path):
-    """A path of each model of the analysis, the primary model first."""
-    return lambda w: [
-        path.format(analysis=w.analysis, model=m) for m in ANALYSES[w.analysis].models
-    ]
-
-
-def of_fits(path):
-    """A path of each fit of the run."""
-    return [path.format(analysis=a, model=m) for a, spec in ANALYSES.items() for m in spec.models]
-
-
 rule report:
     input:
         data="results/{analysis}/data",

@@ -6,17 +6,6 @@ Outputs: results/stan/toolchain.json, results/stan/<program>.json (where the exe
 The executables themselves are in the user's cache, shared by all projects.
 """
 
-from poolmap.stan.compile import included_files
-
-
-def toolchain_identity(wildcards):
-    """Which Stan is used: another one recompiles."""
-    return find_toolchain().identity
-
-
-def included(wildcards):
-    return [str(f) for f in included_files(Path(f"stan/{wildcards.program}.stan"), [Path("stan")])]
-
 
 rule toolchain:
     output:

@@ -1,0 +1,55 @@
+"""What the rules share: the inputs and parameters of a step, worked out from the config."""
+
+from poolmap.config import derive_seed
+from poolmap.sources import source_files
+from poolmap.stan.compile import included_files
+
+
+def spec_of(step):
+    """The part of an analysis's config that a step reads; a change in it reruns the step."""
+    return lambda wildcards: ANALYSES[wildcards.analysis].view(step, wildcards.get("model"))
+
+
+def library(*modules):
+    """The library files that a step uses, `{family}` standing for the analysis's family."""
+
+    def files(wildcards):
+        family = ANALYSES[wildcards.analysis].family
+        return source_files(*(module.format(family=family) for module in modules))
+
+    return files
+
+
+def toolchain_identity(wildcards):
+    """Which Stan is used: another one recompiles."""
+    return find_toolchain().identity
+
+
+def included(wildcards):
+    return [str(f) for f in included_files(Path(f"stan/{wildcards.program}.stan"), [Path("stan")])]
+
+
+def graph_of(wildcards):
+    """The graph's folder, for analyses that have one."""
+    return ["results/{analysis}/graph"] if ANALYSES[wildcards.analysis].has_graph else []
+
+
+def program_of(wildcards):
+    return f"results/stan/{ANALYSES[wildcards.analysis].program(wildcards.model)}.json"
+
+
+def fit_seed(wildcards):
+    spec = ANALYSES[wildcards.analysis]
+    return derive_seed(spec.seed, "fit", wildcards.analysis, wildcards.model)
+
+
+def of_models(path):
+    """A path of each model of the analysis, the primary model first."""
+    return lambda w: [
+        path.format(analysis=w.analysis, model=m) for m in ANALYSES[w.analysis].models
+    ]
+
+
+def of_fits(path):
+    """A path of each fit of the run."""
+    return [path.format(analysis=a, model=m) for a, spec in ANALYSES.items() for m in spec.models]
