@@ -16,7 +16,7 @@ import pandas as pd
 
 import poolmap
 from poolmap.config.base import Analysis
-from poolmap.contracts import Dataset, ModelResult, NamedFigure
+from poolmap.contracts import Dataset, ModelResult, NamedFigure, ReportTable
 from poolmap.families import door
 from poolmap.figures.predictive import draw_predictive, plural
 from poolmap.figures.style import save_figure
@@ -101,7 +101,13 @@ def assemble_analysis(
         describe=door(spec.family, "describe")(spec, data),
         exclusions=data.exclusions,
         models=[
-            ModelSection(model, model == primary, methods(spec, model, data), result.checks)
+            ModelSection(
+                model,
+                model == primary,
+                methods(spec, model, data),
+                result.checks,
+                [_statistics_table(result, spec.interval)],
+            )
             for model, result in results.items()
         ],
         findings=findings,
@@ -203,6 +209,26 @@ def _predictive_figure(result: ModelResult, interval: float) -> NamedFigure:
         alt=f"Observed data against the model's predictive intervals. {found}",
         model=result.name,
     )
+
+
+def _statistics_table(result: ModelResult, interval: float) -> ReportTable:
+    """Statistics of the data beside their posterior predictive distributions."""
+    rows = result.statistics
+    level = f"{interval:.0%} interval"
+    frame = pd.DataFrame(
+        {
+            "Statistic": rows["statistic"],
+            "Observed": rows["observed"].map("{:.4g}".format),
+            "Predicted mean": rows["mean"].map("{:.4g}".format),
+            level: [f"{low:.4g} to {up:.4g}" for low, up in zip(rows["lower"], rows["upper"], strict=True)],
+            "p-value": rows["p_value"].map("{:.2f}".format),
+        }
+    )
+    caption = (
+        f"Statistics of the observed {result.value} beside those of data replicated from model "
+        f"{result.name}; a p-value near 0 or 1 says that the model does not reproduce the statistic."
+    )
+    return ReportTable(frame, caption, numeric=list(frame.columns[1:]), model=result.name)
 
 
 def _software(verdict: Mapping[str, Any]) -> dict[str, str]:

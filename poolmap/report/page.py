@@ -66,13 +66,15 @@ class ModelSection:
         name: its name in the config.
         primary: whether the findings are its.
         methods: what was done, in words, equations and tables of priors.
-        checks: the gate's verdict, `inference.checks.Checks.as_dict`.
+        checks: the gate's verdict, as it stands in checks.json.
+        predictive: blocks on the posterior predictive check, shown after its figure.
     """
 
     name: str
     primary: bool
     methods: Sequence[Block]
     checks: Mapping[str, Any]
+    predictive: Sequence[Block] = ()
 
     @property
     def passed(self) -> bool:
@@ -393,6 +395,7 @@ def _checks(page: AnalysisPage, views: Views) -> Section:
             for figure in page.check_figures
             if figure.model == model.name or (not figure.model and model is page.primary)
         ]
+        parts += views.blocks(model.predictive, model.name)
         section.parts.append(Section(f"checks-{place}", _model_title(model, page), parts))
     return section
 
