@@ -19,7 +19,7 @@ class Project:
         self.folder = folder
 
     def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen:
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        command = [".venv/bin/python", "-m", "snakemake", "--cores", "2", *arguments]
         return subprocess.Popen(
             command, cwd=self.folder, env={**os.environ, **(env or {})}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -53,4 +53,5 @@ def make_project(folder: Path) -> Project:
             shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy2(source, folder / part)
+    (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)
     return Project(folder)

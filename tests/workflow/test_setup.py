@@ -36,6 +36,7 @@ def installed(project):
     """A virtual environment in the project that sees this one's packages, in place of an installation."""
     for part in ("Makefile", "requirements.lock"):
         shutil.copy2(ROOT / part, project.folder / part)
+    (project.folder / ".venv").unlink()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", project.folder / ".venv"], check=True)
     (packages,) = (project.folder / ".venv/lib").glob("python*/site-packages")
     (packages / "packages.pth").write_text(sysconfig.get_path("purelib") + "\n")
@@ -89,6 +90,7 @@ def test_lint_has_nothing_to_say_that_matters(project):
 def test_python_too_old_or_absent_is_told(project):
     for part in ("Makefile", "requirements.lock"):
         shutil.copy2(ROOT / part, project.folder / part)
+    (project.folder / ".venv").unlink()
     code, output = make(project.folder, "demo", "PYTHON=python-of-nowhere")
     assert code != 0
     assert "there is no 'python-of-nowhere'" in output
