@@ -111,6 +111,21 @@ class Predictive:
 
 
 @dataclass(frozen=True)
+class Companion:
+    """A table beside the estimates that does not come from the draws: classical results, refits.
+
+    Attributes:
+        name: of the CSV file, without ending.
+        frame: the table.
+        description: what it is and where it comes from; goes to the data dictionary.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    description: str
+
+
+@dataclass(frozen=True)
 class ModelResult:
     """What the report knows of one fitted model, read back from its files.
 
@@ -122,6 +137,7 @@ class ModelResult:
         predictive: posterior predictive summary per observation.
         statistics: posterior predictive test statistics.
         value: what is observed, in words (`Predictive.value`).
+        companions: companion tables by name.
     """
 
     name: str
@@ -131,6 +147,7 @@ class ModelResult:
     predictive: pd.DataFrame
     statistics: pd.DataFrame
     value: str
+    companions: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from poolmap.contracts import ModelResult, Predictive, Quantity
+from poolmap.contracts import Companion, ModelResult, Predictive, Quantity
 from poolmap.files import read_json, write_json
 from poolmap.inference.checks import failures
 from poolmap.inference.predictive import leave_one_out, predictive_statistics, summarise_predictive
-from poolmap.inference.summary import dictionary, summarise
+from poolmap.inference.summary import dictionary
 
 if TYPE_CHECKING:
     import geopandas
@@ -23,29 +23,35 @@ _OWN_FILES = ("predictive", "predictive_statistics")
 
 def write_estimates(
     folder: Path,
+    tables: Mapping[str, pd.DataFrame],
     quantities: Sequence[Quantity],
     predictive: Predictive,
     verdict: Mapping[str, Any],
     interval: float,
     *,
+    companions: Sequence[Companion] = (),
     polygons: geopandas.GeoDataFrame | None = None,
 ) -> None:
     """Write everything that the report and the user read of one model's results.
 
     Args:
         folder: an empty folder.
-        quantities, predictive: from the family's doors.
+        tables: the estimates (`inference.summary.summarise`).
+        quantities, predictive, companions: from the family's doors.
         verdict: the gate's (checks.json); where it failed, a file says in the folder that the numbers
             must not be used.
         interval: level of the intervals.
         polygons: with a column `area`; each table with the key `area` is also written as a GeoPackage.
     """
-    tables = summarise(quantities, interval)
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)
         if polygons is not None and "area" in table.columns:
             _write_geopackage(polygons, table, folder / f"{name}.gpkg", layer=name)
-    write_json(folder / "dictionary.json", dictionary(quantities, interval))
+    words = dictionary(quantities, interval)
+    words["companions"] = {companion.name: companion.description for companion in companions}
+    write_json(folder / "dictionary.json", words)
+    for companion in companions:
+        companion.frame.to_csv(folder / f"{companion.name}.csv", index=False)
     summarise_predictive(predictive, interval).to_csv(folder / "predictive.csv", index=False)
     predictive_statistics(predictive, interval).to_csv(folder / "predictive_statistics.csv", index=False)
     write_json(folder / "loo.json", {**leave_one_out(predictive), "value": predictive.value})
@@ -77,6 +83,7 @@ def read_result(name: str, estimates: str | Path, checks: str | Path) -> ModelRe
         predictive=predictive,
         statistics=statistics,
         value=read_json(folder / "loo.json")["value"],
+        companions={name: pd.read_csv(folder / f"{name}.csv") for name in words["companions"]},
     )
 
 

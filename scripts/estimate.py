@@ -5,9 +5,10 @@ import numpy as np
 from poolmap.config.load import parse_analysis
 from poolmap.dataset import read_dataset
 from poolmap.estimates import write_estimates
-from poolmap.families import door
+from poolmap.families import door, has_door
 from poolmap.files import read_json, whole_folder
 from poolmap.inference.posterior import read_posterior
+from poolmap.inference.summary import summarise
 from poolmap.logs import job
 
 wildcards, params = snakemake.wildcards, snakemake.params
@@ -20,6 +21,18 @@ with job(snakemake.log[0], f"{wildcards.analysis} / {wildcards.model}, estimates
     arguments = (spec, wildcards.model, data, draws, np.random.default_rng(params.seed))
     quantities = door(spec.family, "estimate")(*arguments)
     predictive = door(spec.family, "predictive")(*arguments)
-    verdict = read_json(snakemake.input.checks)
+    tables = summarise(quantities, spec.interval)
+    companions = ()
+    if has_door(spec.family, "companions"):
+        companions = door(spec.family, "companions")(spec, wildcards.model, data, tables)
     with whole_folder(snakemake.output.estimates) as folder:
-        write_estimates(folder, quantities, predictive, verdict, spec.interval, polygons=data.geometry)
+        write_estimates(
+            folder,
+            tables,
+            quantities,
+            predictive,
+            read_json(snakemake.input.checks),
+            spec.interval,
+            companions=companions,
+            polygons=data.geometry,
+        )

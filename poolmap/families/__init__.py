@@ -4,6 +4,8 @@
     model.py      stan_data(spec, model, data) -> contracts.StanData
     estimate.py   estimate(spec, model, data, draws, rng) -> list of contracts.Quantity
                   predictive(spec, model, data, draws, rng) -> contracts.Predictive
+    companions.py companions(spec, model, data, tables) -> list of contracts.Companion; only where the
+                  family has tables that do not come from the draws
     figures.py    figures(spec, data, results) -> list of contracts.NamedFigure
     methods.py    describe(spec, data) -> blocks on the data: what came in, what was left out
                   methods(spec, model, data) -> blocks on the model: words, equations, priors
@@ -18,12 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 
 DOORS = {
     "ingest": "ingest",
     "stan_data": "model",
     "estimate": "estimate",
     "predictive": "estimate",
+    "companions": "companions",
     "figures": "figures",
     "methods": "methods",
     "findings": "methods",
@@ -39,3 +43,8 @@ def door(family: str, name: str) -> Callable:
         name: one of `DOORS`.
     """
     return getattr(import_module(f"poolmap.families.{family}.{DOORS[name]}"), name)
+
+
+def has_door(family: str, name: str) -> bool:
+    """Whether a family has a door that not every family needs."""
+    return find_spec(f"poolmap.families.{family}.{DOORS[name]}") is not None

@@ -1,6 +1,7 @@
 """What the rules share: the inputs and parameters of a step, worked out from the config."""
 
 from poolmap.config import derive_seed
+from poolmap.families import DOORS, has_door
 from poolmap.sources import source_files
 from poolmap.stan.compile import included_files
 
@@ -10,12 +11,13 @@ def spec_of(step):
     return lambda wildcards: ANALYSES[wildcards.analysis].view(step, wildcards.get("model"))
 
 
-def library(*modules):
-    """The library files that a step uses, `{family}` standing for the analysis's family."""
+def library(*modules, doors=()):
+    """The library files that a step uses: modules, and doors of the analysis's family that it has."""
 
     def files(wildcards):
         family = ANALYSES[wildcards.analysis].family
-        return source_files(*(module.format(family=family) for module in modules))
+        own = {DOORS[name] for name in doors if has_door(family, name)}
+        return source_files(*modules, *(f"poolmap.families.{family}.{module}" for module in own))
 
     return files
 

@@ -11,11 +11,10 @@ rule fit:
         graph=graph_of,
         program=program_of,
         library=library(
-            "poolmap.families.{family}.model",
-            "poolmap.families.{family}.estimate",
             "poolmap.inference.fit",
             "poolmap.inference.posterior",
             "poolmap.dataset",
+            doors=["stan_data", "estimate", "predictive"],
         ),
     output:
         stan_data="results/{analysis}/{model}/stan_data.json",
@@ -44,11 +43,10 @@ rule estimate:
         posterior="results/{analysis}/{model}/posterior.nc",
         checks="results/{analysis}/{model}/checks.json",
         library=library(
-            "poolmap.families.{family}.estimate",
-            "poolmap.inference.summary",
-            "poolmap.inference.predictive",
+            "poolmap.estimates",
             "poolmap.inference.posterior",
             "poolmap.dataset",
+            doors=["estimate", "predictive", "companions"],
         ),
     output:
         estimates=directory("results/{analysis}/{model}/estimates"),

@@ -8,7 +8,7 @@ Outputs: results/<analysis>/data/, results/<analysis>/graph/
 rule ingest:
     input:
         files=lambda w: list(ANALYSES[w.analysis].input_files().values()),
-        library=library("poolmap.families.{family}.ingest", "poolmap.dataset"),
+        library=library("poolmap.dataset", doors=["ingest"]),
     output:
         data=directory("results/{analysis}/data"),
     log:

@@ -13,9 +13,7 @@ rule report:
         checks=of_models("results/{analysis}/{model}/checks.json"),
         estimates=of_models("results/{analysis}/{model}/estimates"),
         library=library(
-            "poolmap.families.{family}.figures",
-            "poolmap.families.{family}.methods",
-            "poolmap.report.assemble",
+            "poolmap.report.assemble", doors=["figures", "methods", "findings", "describe"]
         ),
         templates=sorted(str(p) for p in Path("poolmap/report/templates").glob("*")),
     output:

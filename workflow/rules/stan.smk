@@ -8,6 +8,8 @@ The executables themselves are in the user's cache, shared by all projects.
 
 
 rule toolchain:
+    input:
+        library=source_files("poolmap.stan.compile"),
     output:
         "results/stan/toolchain.json",
     log:
@@ -30,6 +32,7 @@ rule compile:
     input:
         program="stan/{program}.stan",
         included=included,
+        library=source_files("poolmap.stan.compile"),
         # a rebuilt toolchain alone recompiles nothing; another one does, through `identity`
         toolchain=ancient("results/stan/toolchain.json"),
     output:
