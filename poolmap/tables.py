@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import difflib
 import math
-from collections.abc import Iterable, Sequence
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,17 +46,19 @@ class Table:
         path: the file, as the user wrote it in the config.
         frame: one column of stripped text a field; the index is the line number in the file.
         problems: what was found wrong so far; `finish` raises them together.
+        unit: what a row is called in messages: `line` of a text file, `row` of a sheet or of Parquet.
     """
 
     path: str
     frame: pd.DataFrame
     problems: list[Problem] = field(default_factory=list)
+    unit: str = "line"
 
     def where(self, line: int | None = None, column: str | None = None) -> str:
         """The place, in words: file, line, column."""
         parts = [self.path]
         if line is not None:
-            parts.append(f"line {line}")
+            parts.append(f"{self.unit} {line}")
         if column is not None:
             parts.append(f"column '{column}'")
         return ", ".join(parts)
@@ -94,7 +99,7 @@ class Table:
             for line, value in full.items():
                 if value in first:
                     self.problem(
-                        f"{what} '{value}' stands already in line {first[value]}",
+                        f"{what} '{value}' stands already in {self.unit} {first[value]}",
                         f"each {what} may stand once: merge the rows or give them different names",
                         line=line,
                         column=column,
@@ -152,13 +157,41 @@ class Table:
             raise InputError(self.problems)
 
 
-def read_header(path: str | Path) -> list[str]:
+def read_header(path: str | Path, sheet: str | None = None) -> list[str]:
     """The column names of a table, without reading its rows.
 
     Raises:
         InputError: as `read_table`.
     """
+    kind = _format(path, sheet)
+    if kind == "excel":
+        return next((fields for _, fields in _excel_rows(path, sheet)), [])
+    if kind == "parquet":
+        return list(_parquet(path, only_schema=True).names)
     return next(csv.reader([line := _header_line(_read_text(path, 65536))], delimiter=_delimiter(line)), [])
+
+
+def _format(path: str | Path, sheet: str | None) -> str:
+    """`text`, `excel` or `parquet`, by the ending.
+
+    Raises:
+        InputError: an Excel format that cannot be read, or a sheet of a file that has none.
+    """
+    ending = Path(path).suffix.lower()
+    if ending in (".xls", ".xlsb", ".ods"):
+        raise InputError(
+            [
+                Problem(
+                    str(path), f"files ending in {ending} cannot be read", "save it as .xlsx or as CSV UTF-8"
+                )
+            ]
+        )
+    kind = {".xlsx": "excel", ".xlsm": "excel", ".parquet": "parquet", ".pq": "parquet"}.get(ending, "text")
+    if sheet is not None and kind != "excel":
+        raise InputError(
+            [Problem(str(path), f"it has no sheets, but sheet '{sheet}' is asked for", "leave `sheet` away")]
+        )
+    return kind
 
 
 def _header_line(text: str) -> str:
@@ -200,25 +233,61 @@ def _read_text(path: str | Path, characters: int = -1) -> str:
     return text
 
 
-def read_table(path: str | Path) -> Table:
-    """Read a comma, semicolon or tab separated file as text.
+def read_table(path: str | Path, sheet: str | None = None) -> Table:
+    """Read a table as text: text with separators, Excel (.xlsx) or Parquet, by the file's ending.
 
-    The separator is the one that the header line uses most. Lines are numbered as in the file, blank
-    lines are skipped, fields are stripped of surrounding blanks.
+    Text: comma, semicolon or tab, whichever the header line uses most; lines are numbered as in the file.
+    Excel: the first row that is not empty is the header; rows are numbered as in the sheet; a number that is
+    shown with leading zeros keeps them. Parquet: rows are numbered from 1. Blank rows are skipped, fields
+    are stripped of surrounding blanks.
+
+    Args:
+        path: the file.
+        sheet: of an Excel workbook; the first one if None.
 
     Raises:
-        InputError: the file is absent, is not UTF-8 text, is empty, repeats a column name, or a line has
-            another number of fields than the header.
+        InputError: the file is absent or cannot be read as what its ending says, is not UTF-8 text, is empty,
+            repeats a column name, or a row has another number of fields than the header.
     """
     name = str(path)
+    kind = _format(path, sheet)
+    if kind == "parquet":
+        return _parquet_table(path)
+    problems: list[Problem] = []
+    if kind == "excel":
+        header, rows, lines = _excel_table(path, sheet, problems)
+        name = f"{name}, sheet '{sheet}'" if sheet else name
+    else:
+        header, rows, lines = _text_table(path, problems)
+    unit = "line" if kind == "text" else "row"
+    _check_header(name, header, problems)
+    if not rows:
+        raise InputError(
+            [Problem(name, "the table has a header but no rows", "add the data below the header")]
+        )
+    frame = pd.DataFrame(rows, columns=header, index=pd.Index(lines, name="line"), dtype=str).astype(object)
+    return Table(path=name, frame=frame, unit=unit)
 
+
+def _check_header(name: str, header: list[str], problems: Sequence[Problem] = ()) -> None:
+    """Raise what is wrong with the header, and the problems found in the rows, together."""
+    if not header:
+        raise InputError([Problem(name, "the file is empty", "it needs a header line and at least one row")])
+    problems = list(problems)
+    for column in sorted({c for c in header if header.count(c) > 1}):
+        what = f"the column '{column}' stands twice" if column else "a column has no name"
+        problems.append(Problem(name, what, "give each column a name of its own in the header"))
+    if problems:
+        raise InputError(problems[:20])
+
+
+def _text_table(path: str | Path, problems: list[Problem]) -> tuple[list[str], list[list[str]], list[int]]:
     text = _read_text(path)
     delimiter = _delimiter(_header_line(text))
     reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
     header: list[str] = []
     rows: list[list[str]] = []
     lines: list[int] = []
-    problems: list[Problem] = []
     for fields in reader:
         fields = [f.strip() for f in fields]
         if not any(fields):
@@ -228,7 +297,7 @@ def read_table(path: str | Path) -> Table:
         elif len(fields) != len(header):
             problems.append(
                 Problem(
-                    f"{name}, line {reader.line_num}",
+                    f"{path}, line {reader.line_num}",
                     f"{len(fields)} fields, but the header names {len(header)} columns",
                     "look for a missing or extra separator, or an unquoted separator inside a text",
                 )
@@ -236,16 +305,155 @@ def read_table(path: str | Path) -> Table:
         else:
             rows.append(fields)
             lines.append(reader.line_num)
-    if not header:
-        raise InputError([Problem(name, "the file is empty", "it needs a header line and at least one row")])
-    for column in sorted({c for c in header if header.count(c) > 1}):
-        what = f"the column '{column}' stands twice" if column else "a column has no name"
-        problems.append(Problem(name, what, "give each column a name of its own in the header"))
-    if problems:
-        raise InputError(problems[:20])
-    if not rows:
-        raise InputError(
-            [Problem(name, "the table has a header but no rows", "add the data below the header")]
+    return header, rows, lines
+
+
+def _workbook(path: str | Path, **options: bool) -> Any:
+    """An Excel workbook, opened by openpyxl.
+
+    Raises:
+        InputError: the file is absent or is no such workbook.
+    """
+    import openpyxl
+
+    try:
+        return openpyxl.load_workbook(path, read_only=True, **options)
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        zipfile.BadZipFile,
+        openpyxl.utils.exceptions.InvalidFileException,
+    ):
+        raise _unreadable(path, "an Excel workbook (.xlsx)") from None
+
+
+def _unreadable(path: str | Path, what: str) -> InputError:
+    if not Path(path).exists():
+        problem = "the file does not exist", "check the path; it is relative to the project folder"
+    else:
+        problem = f"the file cannot be read as {what}", "save it again in that format, or as CSV UTF-8"
+    return InputError([Problem(str(path), *problem)])
+
+
+def _sheet(book: Any, path: str | Path, sheet: str | None) -> Any:
+    names = [s.title for s in book.worksheets]
+    if sheet is not None and sheet not in names:
+        raise InputError([Problem(str(path), f"there is no sheet '{sheet}'", nearest(sheet, names))])
+    found = book.worksheets[0 if sheet is None else names.index(sheet)]
+    found.reset_dimensions()  # what the file says of its size may be wrong
+    return found
+
+
+def _excel_rows(path: str | Path, sheet: str | None) -> Iterator[tuple[int, list[str]]]:
+    """Row number and text of each row that is not blank, without empty cells at its end."""
+    book = _workbook(path, data_only=True)
+    try:
+        for number, cells in enumerate(_sheet(book, path, sheet).iter_rows(), start=1):
+            fields = [_cell_text(cell.value, getattr(cell, "number_format", "")) for cell in cells]
+            while fields and not fields[-1]:
+                fields.pop()
+            if fields:
+                yield number, fields
+    finally:
+        book.close()
+
+
+def _excel_table(
+    path: str | Path, sheet: str | None, problems: list[Problem]
+) -> tuple[list[str], list[list[str]], list[int]]:
+    header: list[str] = []
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    for number, fields in _excel_rows(path, sheet):
+        if not header:
+            header = fields
+        elif len(fields) > len(header):
+            problems.append(
+                Problem(
+                    f"{path}, row {number}",
+                    f"there is a value in column {len(fields)}, but the header names {len(header)} columns",
+                    "keep notes and totals off the sheet of the data, or name the column",
+                )
+            )
+        else:
+            rows.append(fields + [""] * (len(header) - len(fields)))
+            lines.append(number)
+    problems += _formulas_without_value(path, sheet)
+    return header, rows, lines
+
+
+def _formulas_without_value(path: str | Path, sheet: str | None) -> list[Problem]:
+    """Cells that hold a formula whose result was never stored (the file was not written by Excel)."""
+    formulas, values = _workbook(path), _workbook(path, data_only=True)
+    found = []
+    try:
+        pairs = zip(
+            _sheet(formulas, path, sheet).iter_rows(), _sheet(values, path, sheet).iter_rows(), strict=False
         )
-    frame = pd.DataFrame(rows, columns=header, index=pd.Index(lines, name="line"), dtype=str).astype(object)
-    return Table(path=name, frame=frame)
+        for written, stored in pairs:
+            for cell, value in zip(written, stored, strict=False):
+                if getattr(cell, "data_type", "") == "f" and value.value is None:
+                    what = f"cell {cell.coordinate} holds a formula without a stored result"
+                    found.append(
+                        Problem(str(path), what, "open the file in Excel or LibreOffice and save it")
+                    )
+    finally:
+        formulas.close()
+        values.close()
+    return found[:_SHOWN]
+
+
+def _cell_text(value: Any, number_format: str = "") -> str:
+    """A value as text: whole numbers without decimals, dates as 2001-12-31, zeros kept where shown."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, float) and math.isnan(value):
+        return ""
+    if isinstance(value, int | float) and math.isfinite(value) and value == int(value):
+        zeros = len(number_format) if number_format and set(number_format) == {"0"} else 0
+        return f"{int(value):0{zeros}d}"
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
+        value = value.date()
+    return str(value).strip()
+
+
+def _parquet(path: str | Path, *, only_schema: bool = False) -> Any:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_schema(path) if only_schema else parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException):
+        raise _unreadable(path, "Parquet") from None
+
+
+def _parquet_table(path: str | Path) -> Table:
+    from pyarrow import types
+
+    content = _parquet(path)
+    header = [str(column) for column in content.column_names]
+    _check_header(str(path), header)
+    problems = [
+        Problem(f"{path}, column '{part.name}'", f"it holds {part.type}", "a column holds one value a row")
+        for part in content.schema
+        if types.is_nested(part.type)
+    ]
+    if problems:
+        raise InputError(problems)
+    columns = []
+    for part, column in zip(content.schema, content.columns, strict=True):
+        values = column.to_pylist()
+        if types.is_float32(part.type):
+            values = [None if v is None else float(str(np.float32(v))) for v in values]
+        columns.append([_cell_text(value) for value in values])
+    frame = pd.DataFrame(dict(zip(header, columns, strict=True)), dtype=str).astype(object)
+    frame.index = pd.Index(range(1, len(frame) + 1), name="line")
+    frame = frame[(frame != "").any(axis=1)]
+    if frame.empty:
+        raise InputError([Problem(str(path), "the table has columns but no rows", "add the data")])
+    return Table(path=str(path), frame=frame, unit="row")

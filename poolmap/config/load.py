@@ -220,7 +220,7 @@ def _file_problems(config: Config, place: Callable[[Location], str]) -> list[Pro
                 problems.append(Problem(place(at), f"the file '{path}' does not exist", remedy))
             elif key != "geometry":
                 try:
-                    headers[key] = read_header(path)
+                    headers[key] = read_header(path, getattr(spec, "sheet", None))
                 except InputError as error:
                     problems.extend(error.problems)
         for key, file, column in spec.column_references():

@@ -11,6 +11,7 @@ from scipy import special, stats
 
 from poolmap.config.base import Sampling
 from poolmap.config.load import parse_analysis
+from poolmap.config.meta import COUNT_COLUMNS
 from poolmap.contracts import Dataset
 from poolmap.families.meta.effects import effect_sizes
 from poolmap.families.meta.estimate import estimate, predictive
@@ -295,7 +296,7 @@ HIGH_RISK = [(18, 20, 17, 20), (30, 30, 26, 30), (9, 10, 10, 10), (45, 50, 41, 5
 def counted(rows, measure):
     """A dataset from counts, for what no file holds."""
     counts = np.array(rows)
-    yi, vi, _ = effect_sizes(measure, *counts.T)
+    yi, vi, _ = effect_sizes(measure, dict(zip(COUNT_COLUMNS, counts.T, strict=True)))
     table = pd.DataFrame(counts, columns=COUNTS).assign(yi=yi, vi=vi, se=np.sqrt(vi))
     table.insert(0, "study", [f"S{i}" for i in range(len(rows))])
     return Dataset(tables={"studies": table}, exclusions=exclusions())

@@ -187,7 +187,7 @@ def test_describe_names_what_was_left_out_and_corrected(tmp_path):
     assert "Lost 1997: no value in 'e1'" in text
     assert "None 1996: a study without events in both arms" in text
     assert "0.5 was added to all four cells of Zero 1995" in text
-    assert "The binomial likelihood uses the counts as they are." in text
+    assert "The exact likelihoods use the counts as they are." in text
     assert "16 events among 539 people in the arm Drug" in text
     for part in ("year", "2001", "0 / 116", "0.41 (0.16 to 1.05)"):
         assert part in text
@@ -238,7 +238,7 @@ def test_figures(tmp_path):
     ):
         assert part in shown
     assert any(text.startswith("Heterogeneity (90% intervals): τ ") and "I² " in text for text in shown)
-    assert "1/2 added" in forest.caption
+    assert "0.5 added" in forest.caption
     assert "3 studies" in forest.alt
     assert [axes.get_xscale() for axes in models.figure.axes] == ["log", "log", "linear"]
     assert [label.get_text() for label in models.figure.axes[0].get_yticklabels()] == ["normal", "counts"]

@@ -10,7 +10,7 @@ from scipy import special
 
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Dataset, Predictive, Quantity
-from poolmap.families.meta.effects import SCALES, typical_variance
+from poolmap.families.meta.effects import scale_of, typical_variance
 
 if TYPE_CHECKING:
     import xarray
@@ -21,9 +21,10 @@ def estimate(
 ) -> list[Quantity]:
     """Pooled effect, heterogeneity, prediction for a new study, and the effect of each study.
 
-    Table `pooled` (no keys): the pooled effect on the scale of analysis (`log_rr`, `log_or`, `rd`, `effect`)
-    and its exponential (`rr`, `or`) where it is a ratio, the same of a new study (`..._new`), `tau` and `i2`.
-    The effects have the columns `p_lt_null` and `p_gt_null`: posterior probability below and above no effect.
+    Table `pooled` (no keys): the pooled effect on the scale of analysis (`log_rr`, `rd`, `logit_p` ...)
+    and on the natural scale where that is another one (`rr`, `proportion`, `correlation` ...), the same of
+    a new study (`..._new`), `tau` and `i2`. Effects that compare have the columns `p_lt_null` and
+    `p_gt_null`: posterior probability below and above no effect.
 
     Table `studies` (key `study`): effect of each study given all studies, with the columns `raw`,
     `raw_lower`, `raw_upper` (the study's own estimate and its normal interval at the level of the config),
@@ -34,7 +35,7 @@ def estimate(
         draws: `mu`, `tau` (chain, draw); `theta` (chain, draw, study) for the binomial likelihood.
         rng: draws the new study's effect and, for the normal likelihood, the studies' effects.
     """
-    scale = SCALES[spec.measure]
+    scale = scale_of(spec)
     studies = data.tables["studies"]
     vi = studies["vi"].to_numpy()
     mu, tau = draws["mu"].values, draws["tau"].values
@@ -50,16 +51,20 @@ def estimate(
             )
         quantities.append(Quantity("pooled", quantity, description, values[:, :, None], extra=extra))
 
-    sides = "; p_lt_null and p_gt_null: posterior probability that it is below and above no effect"
-    pooled(scale.name, f"pooled {scale.words}: mean of the studies' effects{sides}", mu, 0.0)
-    if scale.ratio:
-        pooled(
-            scale.ratio, f"pooled {scale.ratio_words}: exponential of {scale.name}{sides}", np.exp(mu), 1.0
-        )
-    pooled(f"{scale.name}_new", f"{scale.words} in a new study (its interval: prediction interval)", new, 0.0)
-    if scale.ratio:
-        words = f"{scale.ratio_words} in a new study (its interval: prediction interval)"
-        pooled(f"{scale.ratio}_new", words, np.exp(new), 1.0)
+    sides, null, natural_null = "", None, None
+    if scale.contrast:
+        sides = "; p_lt_null and p_gt_null: posterior probability that it is below and above no effect"
+        null, natural_null = 0.0, scale.null
+    pooled(scale.name, f"pooled {scale.words}: mean of the studies' effects{sides}", mu, null)
+    if scale.back:
+        words = f"pooled {scale.back_words}: {scale.inverse_words} of {scale.name}{sides}"
+        pooled(scale.back, words, scale.natural(mu), natural_null)
+    pooled(
+        f"{scale.name}_new", f"{scale.words} in a new study (its interval: prediction interval)", new, null
+    )
+    if scale.back:
+        words = f"{scale.back_words} in a new study (its interval: prediction interval)"
+        pooled(f"{scale.back}_new", words, scale.natural(new), natural_null)
     pooled("tau", f"standard deviation of the {scale.words} between studies", tau)
     pooled(
         "i2",
@@ -79,11 +84,10 @@ def estimate(
             "studies", scale.name, f"{scale.words} of the study, given all studies{told}", theta, keys, extra
         )
     )
-    if scale.ratio:
-        raw = ["raw", "raw_lower", "raw_upper"]
-        extra = extra.assign(**np.exp(extra[raw]))
-        words = f"{scale.ratio_words} of the study: exponential of {scale.name}{told}"
-        quantities.append(Quantity("studies", scale.ratio, words, np.exp(theta), keys, extra))
+    if scale.back:
+        extra = extra.assign(**{raw: scale.natural(extra[raw]) for raw in ("raw", "raw_lower", "raw_upper")})
+        words = f"{scale.back_words} of the study: {scale.inverse_words} of {scale.name}{told}"
+        quantities.append(Quantity("studies", scale.back, words, scale.natural(theta), keys, extra))
     return quantities
 
 
@@ -142,7 +146,7 @@ def predictive(
         observed=yi,
         replicated=mu + spread * rng.standard_normal(spread.shape),
         log_lik=-0.5 * np.log(2 * np.pi) - np.log(spread) - 0.5 * ((yi - mu) / spread) ** 2,
-        value=SCALES[spec.measure].words,
+        value=scale_of(spec).words,
     )
 
 

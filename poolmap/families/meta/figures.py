@@ -9,7 +9,8 @@ import numpy as np
 
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import EVERY_MODEL, Dataset, ModelResult, NamedFigure
-from poolmap.families.meta.effects import SCALES
+from poolmap.families.meta.arms import arm_cells, cells_in_words
+from poolmap.families.meta.effects import scale_of
 from poolmap.families.meta.numbers import (
     decimals,
     effect_name,
@@ -36,27 +37,22 @@ def figures(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResult
 
 
 def _forest(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> NamedFigure:
-    scale = SCALES[spec.measure]
+    scale = scale_of(spec)
     pooled = result.estimates["pooled"]
     table = result.estimates["studies"]
     table = table[table["quantity"] == scale.report].set_index("study")
     studies = data.tables["studies"]
-    counts = spec.measure != "GEN"
+    headings, columns = arm_cells(spec, studies)
     effect, new = (pooled_row(pooled, f"{scale.report}{end}") for end in ("", "_new"))
     write_one = writer(scale, [effect["sd"], *table["sd"]])
     percent = level(spec.interval)
 
     rows = []
-    for study in studies.itertuples(index=False):
-        found = table.loc[study.study]
-        cells = [
-            f"{events:,} / {total:,}"
-            for events, total in (
-                [(study.events_1, study.total_1), (study.events_2, study.total_2)] if counts else []
-            )
-        ]
+    for i, study in enumerate(studies["study"]):
+        found = table.loc[study]
+        cells = [column[i] for column in columns]
         raw = (float(found["raw"]), float(found["raw_lower"]), float(found["raw_upper"]))
-        rows.append(ForestRow(study.study, cells, raw, interval_of(found), float(found["weight"])))
+        rows.append(ForestRow(study, cells, raw, interval_of(found), float(found["weight"])))
 
     tau, i2 = pooled_row(pooled, "tau"), pooled_row(pooled, "i2")
     places = decimals(float(tau["sd"]))
@@ -69,34 +65,38 @@ def _forest(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> NamedFigu
             Summary("Pooled effect", interval_of(effect), "diamond"),
             Summary("New study (prediction)", interval_of(new), "line"),
         ],
-        headings=[f"{arm}\nevents / total" for arm in spec.arms] if counts else [],
+        headings=headings,
         effect=scale.short,
         interval_heading=f"{percent} interval",
         axis_label=effect_name(spec) + (" (log axis)" if scale.ratio else ""),
         write=lambda value: with_interval(value, write_one),
         log=bool(scale.ratio),
+        **({} if scale.contrast else {"null": None}),
         favours=spec.favours,
         note=note,
     )
     name = effect_name(spec)
     text = with_interval(interval_of(effect), write_one, f"{percent} interval")
     predicted = with_interval(interval_of(new), write_one, f"{percent} interval")
+    solid = ", the solid one no effect" if scale.contrast else ""
     caption = (
         f"Each study's own {name} with its {percent} confidence interval (filled square, area by weight; "
         f"upper text) and its {name} given all studies (open circle, dashed {percent} posterior interval; "
         f"lower text in italics). The diamond is the pooled {name}, the capped line the {percent} prediction "
-        "interval for a new study; the dotted line marks the pooled effect, the solid one no effect. "
+        f"interval for a new study; the dotted line marks the pooled effect{solid}. "
         "Estimates of the model are posterior medians; an interval that leaves the axis ends in an arrow. "
         f"Model {result.name}."
     )
     if data.facts.get("corrected"):
-        caption += " Studies with a zero cell: 1/2 added to all four cells for the study's own estimate."
+        which = "All studies" if spec.zero_cells.to == "all" else "Studies with a zero cell"
+        added = f"{data.facts['correction']:g} added to {cells_in_words(spec)}"
+        caption += f" {which}: {added} for the study's own estimate."
     alt = f"Forest plot of {len(rows)} studies. Pooled {name} {text}; prediction for a new study {predicted}."
     return NamedFigure("forest", figure, "Forest plot", caption, alt, result.name)
 
 
 def _models(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> NamedFigure:
-    scale = SCALES[spec.measure]
+    scale = scale_of(spec)
     found = {
         name: [
             pooled_row(result.estimates["pooled"], q) for q in (scale.report, f"{scale.report}_new", "tau")
@@ -110,6 +110,7 @@ def _models(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> NamedFigu
         [[interval_of(row) for row in rows] for rows in found.values()],
         panels=[f"Pooled {name}", "New study (prediction)", "τ, between studies"],
         log=bool(scale.ratio),
+        contrast=scale.contrast,
     )
     spoken = "; ".join(
         f"{model} {with_interval(interval_of(rows[0]), write, f'{percent} interval')}"
@@ -126,7 +127,12 @@ def _models(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> NamedFigu
 
 
 def draw_models(
-    models: list[str], values: list[list[tuple[float, float, float]]], *, panels: list[str], log: bool
+    models: list[str],
+    values: list[list[tuple[float, float, float]]],
+    *,
+    panels: list[str],
+    log: bool,
+    contrast: bool = True,
 ) -> Figure:
     """Dots and whiskers of several quantities (panels) by model (rows).
 
@@ -134,7 +140,8 @@ def draw_models(
         models: names, the primary one first (drawn on top).
         values: for each model, for each panel: estimate, lower and upper end.
         panels: what each panel shows; the last is a standard deviation.
-        log: log axis for all panels but the last, with a line at 1; else a line at 0.
+        log: log axis for all panels but the last (no effect is 1), else linear (no effect is 0).
+        contrast: whether there is such a value of no effect, to be marked with a line.
     """
     import matplotlib
     from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
@@ -164,7 +171,8 @@ def draw_models(
                 axes.set_xlim(left=0)
                 axes.xaxis.set_major_locator(MaxNLocator(4))
                 continue
-            axes.axvline(1.0 if log else 0.0, color=MUTED, linewidth=0.8, linestyle=":", zorder=0)
+            if contrast:
+                axes.axvline(1.0 if log else 0.0, color=MUTED, linewidth=0.8, linestyle=":", zorder=0)
             if log:
                 axes.set_xscale("log")
                 low, high = axes.get_xlim()

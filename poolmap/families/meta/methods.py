@@ -11,7 +11,8 @@ from scipy import stats
 from poolmap.config.base import Prior
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import EVERY_MODEL, Block, Dataset, Equation, ModelResult, ReportTable
-from poolmap.families.meta.effects import SCALES
+from poolmap.families.meta.arms import arm_cells, cells_in_words, totals_in_words
+from poolmap.families.meta.effects import Scale, scale_of
 from poolmap.families.meta.numbers import (
     decimals,
     effect_name,
@@ -29,22 +30,19 @@ SHOWN_STUDIES = 40  # named one by one in a sentence
 
 def describe(spec: MetaAnalysis, data: Dataset) -> list[Block]:
     """What came in, what was left out, which studies were corrected; the table of studies."""
-    scale = SCALES[spec.measure]
+    scale = scale_of(spec)
     facts = data.facts
     studies = data.tables["studies"]
     blocks: list[Block] = []
     text = f"{facts['n_studies']} studies are analysed, from {_count(facts['n_rows'], 'row')} of {spec.data}."
-    if spec.measure == "GEN":
-        text += f" Each gives an estimate of the effect ({effect_name(spec)}) and its standard error."
-    else:
-        t = facts["totals"]
-        text += (
-            f" Together they count {t['events_1']:,} events among {t['total_1']:,} people in the arm "
-            f"{spec.arms[0]} and {t['events_2']:,} among {t['total_2']:,} in the arm {spec.arms[1]}. The "
-            f"effect is the {scale.report_words} of {spec.arms[0]} against {spec.arms[1]}"
-            + (f", analysed as its logarithm ({scale.name})." if scale.ratio else ".")
-        )
+    text += totals_in_words(spec, data) + _measured(spec, scale)
     blocks.append(text)
+    if facts.get("asymmetric"):
+        blocks.append(
+            f"The confidence limits of {_names(facts['asymmetric'])} lie unevenly about the estimate. Check "
+            "that they stand on the same scale (of the ratio, or of its logarithm) and are not rounded too "
+            "far: the standard error is computed from the distance of the limits, as if they were even."
+        )
 
     left_out = facts["n_excluded"]
     if left_out:
@@ -57,32 +55,60 @@ def describe(spec: MetaAnalysis, data: Dataset) -> list[Block]:
         blocks.append(
             f"{_names(facts['no_information'])}: a study without events in both arms, or with events only, "
             f"says next to nothing about a {scale.report_words} when each study has a baseline of its own, "
-            "and is left out of all models. Measured as a risk difference (measure RD) it would count."
+            "and is left out of all models. Measured as a difference (measure "
+            f"{'IRD' if spec.measure == 'IRR' else 'RD'}) it would count."
         )
     if facts["corrected"]:
-        binomial = any(m.likelihood == "binomial" for m in spec.models.values())
+        exact = any(m.likelihood != "normal" for m in spec.models.values())
+        which = "every study" if spec.zero_cells.to == "all" else _names(facts["corrected"])
         blocks.append(
-            f"Zero cells: {facts['correction']:g} was added to all four cells of "
-            f"{_names(facts['corrected'])} for the study's own estimate and its variance, and so in models "
-            "with the normal likelihood."
-            + (" The binomial likelihood uses the counts as they are." if binomial else "")
+            f"Zero cells: {facts['correction']:g} was added to {cells_in_words(spec)} of {which} for the "
+            "study's own estimate and its variance, and so in models with the normal likelihood."
+            + (" The exact likelihoods use the counts as they are." if exact else "")
         )
     blocks.append(_study_data(spec, studies, facts["extras"]))
     return blocks
 
 
+def _measured(spec: MetaAnalysis, scale: Scale) -> str:
+    """What the effect is and on which scale it is analysed."""
+    if spec.measure == "GEN":
+        precision = {
+            "se": "its standard error",
+            "variance": "its variance",
+            "upper": f"its {level(spec.confidence)} confidence limits, from which the standard error is "
+            "computed as their distance over twice the normal quantile",
+            "p_value": "its two-sided p-value, from which the standard error is computed as for a z-test",
+        }
+        given = next(words for name, words in precision.items() if getattr(spec.columns, name) is not None)
+        text = f" Each gives an estimate of the effect ({effect_name(spec)}) and {given}."
+        return text + (" The ratios are analysed as logarithms." if scale.ratio else "")
+    against = f" of {spec.arms[0]} against {spec.arms[1]}" if spec.compares_arms else ""
+    text = f" {'The effect is' if scale.contrast else 'What is pooled is'} the {scale.report_words}{against}"
+    if scale.inverse == "sin2":
+        text += (
+            f", analysed as its {scale.words} and carried back by the squared sine, the inverse for large "
+            "samples (Miller's inverse depends on a sample size, which a pooled proportion does not have; "
+            "Schwarzer et al. 2019)"
+        )
+    elif scale.inverse == "exp":
+        text += f", analysed as its logarithm ({scale.name})"
+    elif scale.back:
+        text += f", analysed as its {scale.words} ({scale.name})"
+    elif spec.measure == "PR":
+        text += ", analysed as it is, so that intervals may reach beyond 0 and 1"
+    return text + "."
+
+
 def _study_data(spec: MetaAnalysis, studies: pd.DataFrame, extras: Sequence[str]) -> ReportTable:
-    scale, percent = SCALES[spec.measure], level(spec.interval)
+    scale, percent = scale_of(spec), level(spec.interval)
     half = stats.norm.ppf(0.5 + spec.interval / 2) * studies["se"]
     write = writer(scale, [float(studies["se"].min())])
     frame = pd.DataFrame({"Study": studies["study"]})
     numeric = []
-    if spec.measure != "GEN":
-        for arm in (1, 2):
-            heading = f"{spec.arms[arm - 1]}: events / total"
-            numeric.append(heading)
-            pairs = zip(studies[f"events_{arm}"], studies[f"total_{arm}"], strict=True)
-            frame[heading] = [f"{events:,} / {total:,}" for events, total in pairs]
+    for heading, column in zip(*arm_cells(spec, studies), strict=True):
+        numeric.append(heading.replace("\n", ": "))
+        frame[numeric[-1]] = column
     heading = f"{scale.short} ({percent} confidence interval)"
     values = zip(studies["yi"], studies["yi"] - half, studies["yi"] + half, strict=True)
     frame[heading] = [with_interval(tuple(scale.natural(np.array(v))), write) for v in values]
@@ -96,10 +122,10 @@ def _study_data(spec: MetaAnalysis, studies: pd.DataFrame, extras: Sequence[str]
 
 def methods(spec: MetaAnalysis, model: str, data: Dataset) -> list[Block]:
     """The model in words and equations, with the priors in force."""
-    scale, name = SCALES[spec.measure], effect_name(spec)
+    scale, name = scale_of(spec), effect_name(spec)
     priors = spec.priors(model)
     counts = spec.models[model].likelihood == "binomial"
-    on_scale = scale.words if scale.ratio else name
+    on_scale = scale.words if scale.back else name
     blocks: list[Block] = []
     if counts:
         link = "logit" if spec.measure == "OR" else "log"
@@ -166,15 +192,18 @@ def methods(spec: MetaAnalysis, model: str, data: Dataset) -> list[Block]:
 
 
 def _prior_sentence(spec: MetaAnalysis, priors: Mapping[str, Prior]) -> str:
-    scale = SCALES[spec.measure]
+    scale = scale_of(spec)
     mu, tau = priors["mu"], priors["tau"]
-    on = f" on the {scale.words}" if scale.ratio else ""
+    on = f" on the {scale.words}" if scale.back else ""
     text = f"Priors: mu ~ {mu}{on}"
     lower, upper = (_quantile(mu, p) for p in (0.025, 0.975))
     if scale.ratio:
         text += (
             f" (95% of its mass on a {scale.ratio_words} of {ratio(np.exp(lower))} to {ratio(np.exp(upper))})"
         )
+    elif scale.back:
+        ends = (float(scale.natural(end)) for end in (lower, upper))
+        text += " (95% of its mass on a {} of {:.3g} to {:.3g})".format(scale.back_words, *ends)
     else:
         text += f" (95% of its mass from {lower:.3g} to {upper:.3g})"
     text += (
@@ -198,25 +227,28 @@ def _quantile(prior: Prior, p: float) -> float:
 def findings(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResult]) -> list[Block]:
     """The headline of the primary model, then all models side by side and the studies."""
     primary = next(iter(results.values()))
-    scale, name, percent = SCALES[spec.measure], effect_name(spec), level(spec.interval)
+    scale, name, percent = scale_of(spec), effect_name(spec), level(spec.interval)
     pooled = primary.estimates["pooled"]
     effect, new = (pooled_row(pooled, f"{scale.report}{end}") for end in ("", "_new"))
     tau, i2 = pooled_row(pooled, "tau"), pooled_row(pooled, "i2")
     write = writer(scale, [effect["sd"]])
     interval = f"{percent} interval"
     tau_places = decimals(float(tau["sd"]))
-    null = f"{scale.null:g}"
+    odds = ""
+    if scale.contrast:
+        below, above = (_probability(new[column]) for column in ("p_lt_null", "p_gt_null"))
+        odds = f", with probability {below} below {scale.null:g} and {above} above it"
 
     blocks: list[Block] = [
         f"The pooled {name} over {data.facts['n_studies']} studies is "
-        f"{with_interval(interval_of(effect), write, interval)}. {_sides(spec, effect)}",
+        f"{with_interval(interval_of(effect), write, interval)}."
+        + (f" {_sides(spec, effect)}" if scale.contrast else ""),
         f"The {name} differs between studies with a standard deviation tau of "
         f"{with_interval(interval_of(tau), lambda x: number(x, tau_places), interval)}"
-        + (f" on the {scale.words}" if scale.ratio else "")
+        + (f" on the {scale.words}" if scale.back else "")
         + f"; I-squared is {with_interval(interval_of(i2), lambda x: f'{x:.0f}%', interval)}. In a new study "
         f"like these the {name} is predicted to lie between {write(new['lower'])} and {write(new['upper'])} "
-        f"({percent} prediction interval), with probability {_probability(new['p_lt_null'])} below "
-        f"{null} and {_probability(new['p_gt_null'])} above it.",
+        f"({percent} prediction interval){odds}.",
     ]
     others = [result for result in results.values() if result is not primary]
     if others:
@@ -230,7 +262,7 @@ def findings(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResul
 
 def _sides(spec: MetaAnalysis, effect: pd.Series) -> str:
     """The posterior probability of either direction, in the words of the config where it has any."""
-    null = f"{SCALES[spec.measure].null:g}"
+    null = f"{scale_of(spec).null:g}"
     below, above = (_probability(effect[column]) for column in ("p_lt_null", "p_gt_null"))
     if spec.favours:
         left, right = spec.favours
@@ -251,7 +283,7 @@ def _probability(p: float) -> str:
 
 
 def _pooled_table(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> ReportTable:
-    scale, name, percent = SCALES[spec.measure], effect_name(spec), level(spec.interval)
+    scale, name, percent = scale_of(spec), effect_name(spec), level(spec.interval)
     tables = [result.estimates["pooled"] for result in results.values()]
 
     def written(quantity: str) -> list[str]:
@@ -259,19 +291,20 @@ def _pooled_table(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> Rep
         if quantity == "i2":
             return [with_interval(interval_of(row), lambda x: f"{x:.0f}%") for row in rows]
         if scale.ratio and quantity.removesuffix("_new") == scale.ratio:
-            return [with_interval(interval_of(row), ratio) for row in rows]
+            return [with_interval(interval_of(row), writer(scale, [])) for row in rows]
         places = decimals(min(float(row["sd"]) for row in rows))
         return [with_interval(interval_of(row), lambda x: number(x, places)) for row in rows]
 
     lines = {f"Pooled {name}": written(scale.report)}
-    if scale.ratio:
+    if scale.back:
         lines[f"Pooled {scale.words}"] = written(scale.name)
     lines[f"{name[:1].upper()}{name[1:]} in a new study (prediction)"] = written(f"{scale.report}_new")
     lines["tau"] = written("tau")
     lines["I-squared"] = written("i2")
     for words, column in (
-        (f"P({name} < {scale.null:g})", "p_lt_null"),
-        (f"P({name} > {scale.null:g})", "p_gt_null"),
+        [(f"P({name} < {scale.null:g})", "p_lt_null"), (f"P({name} > {scale.null:g})", "p_gt_null")]
+        if scale.contrast
+        else []
     ):
         lines[words] = [_probability(pooled_row(table, scale.report)[column]) for table in tables]
     frame = pd.DataFrame(list(lines.values()), columns=list(results))
@@ -286,7 +319,7 @@ def _pooled_table(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> Rep
 
 
 def _study_table(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
-    scale, percent = SCALES[spec.measure], level(spec.interval)
+    scale, percent = scale_of(spec), level(spec.interval)
     table = result.estimates["studies"]
     table = table[table["quantity"] == scale.report]
     write = writer(scale, table["sd"])

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from poolmap.config.meta import MetaAnalysis
-from poolmap.families.meta.effects import SCALES, Scale
+from poolmap.families.meta.effects import Scale, scale_of
 
 Interval = tuple[float, float, float]
 
@@ -29,6 +29,14 @@ def ratio(value: float) -> str:
     if value >= 0.0495:
         return f"{value:.2f}"
     return f"{value:.2g}" if value >= 0.00095 else "<0.001"
+
+
+def significant(value: float) -> str:
+    """A rate with three significant digits, never in powers of ten."""
+    if value == 0 or not np.isfinite(value):
+        return f"{value:g}"
+    places = int(np.clip(2 - np.floor(np.log10(abs(value))), 0, 12))
+    return f"{value:,.{places}f}"
 
 
 def number(value: float, places: int) -> str:
@@ -55,15 +63,17 @@ def writer(scale: Scale, spreads: Sequence[float]) -> Callable[[float], str]:
         scale: the measure.
         spreads: standard deviations on that scale; the smallest decides the decimals.
     """
-    if scale.ratio:
+    if scale.ratio and scale.contrast:
         return ratio
+    if scale.ratio:
+        return significant
     places = decimals(float(np.min(spreads)))
     return lambda value: number(value, places)
 
 
 def effect_name(spec: MetaAnalysis) -> str:
     """What the effect is called in the report."""
-    return spec.effect or SCALES[spec.measure].report_words
+    return spec.effect or scale_of(spec).report_words
 
 
 def pooled_row(table: pd.DataFrame, quantity: str) -> pd.Series:
