@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -18,13 +18,27 @@ if TYPE_CHECKING:
 Interval = tuple[float, float, float]
 """Estimate, lower and upper end of its interval, on the scale that is drawn."""
 
+JUDGEMENTS = {
+    # letter, marker, face, colour of the letter
+    "low": ("L", "o", "white", INK),
+    "some concerns": ("S", "h", "#d5d9df", INK),
+    "high": ("H", "s", INK, "white"),
+    "unclear": ("U", "D", "white", INK),
+}
+"""Judgements of the risk of bias, told apart by letter, shape and shade."""
+
 WIDTH = 7.5
-ROW = 0.31  # inches; two lines of text
+LINE = 0.125  # inches, of a line of text
+ROW = 0.31  # two lines of text
+SINGLE = 0.21  # one
 TEXT = 7.5  # points
 GAP = 0.12
 PLOT = 2.0  # narrowest plot
 MOST_LABEL = 1.75
+MOST_LINES = 5
 MOST_TICKS = 7
+PART = "#a9b0ba"  # a subgroup's diamond
+JUDGEMENT = 0.21  # column of the risk of bias
 
 
 @dataclass(frozen=True)
@@ -33,17 +47,19 @@ class ForestRow:
 
     Attributes:
         label: its name.
-        cells: text of the columns between name and plot.
+        cells: text of the columns between name and plot (`events_text`, `mean_text`).
         raw: the study's own estimate and interval.
-        shrunken: the same given all studies.
-        weight: per cent.
+        shrunken: the same given all studies; None draws the study's own alone.
+        weight: per cent; None for no weight.
+        bias: its risk of bias in each domain: `low`, `some concerns`, `high`, `unclear`, or "" for none.
     """
 
     label: str
     cells: Sequence[str]
     raw: Interval
-    shrunken: Interval
-    weight: float
+    shrunken: Interval | None
+    weight: float | None
+    bias: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -54,15 +70,61 @@ class Summary:
         label: its name.
         value: estimate and interval.
         shape: `diamond` (pooled effect) or `line` (prediction for a new study).
+        cells: totals, in the columns of `ForestRow.cells`.
+        weight: per cent.
     """
 
     label: str
     value: Interval
     shape: str
+    cells: Sequence[str] = ()
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """A block of studies under a heading, with a summary of its own.
+
+    Attributes:
+        label: its heading.
+        rows: its studies.
+        summaries: its pooled effect and prediction.
+        note: a line below them (heterogeneity).
+    """
+
+    label: str
+    rows: Sequence[ForestRow]
+    summaries: Sequence[Summary] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A row of the plot: what it is, its text and its place, inches from the top of the table."""
+
+    kind: str  # study, summary, subgroup, note, rule
+    of: object
+    label: str
+    top: float
+    height: float
+
+    @property
+    def middle(self) -> float:
+        return self.top + self.height / 2
+
+
+def events_text(events: int, total: int) -> str:
+    """Events and people of an arm: `4 / 1,230`."""
+    return f"{events:,} / {total:,}"
+
+
+def mean_text(mean: float, sd: float, n: int, places: int = 1) -> str:
+    """Mean, standard deviation and people of an arm: `12.3 (4.5), 40`."""
+    return f"{mean:.{places}f} ({sd:.{places}f}), {n:,}".replace("-", "\N{MINUS SIGN}")
 
 
 def forest(
-    rows: Sequence[ForestRow],
+    rows: Sequence[ForestRow] | Sequence[Subgroup],
     summaries: Sequence[Summary],
     *,
     headings: Sequence[str],
@@ -73,151 +135,303 @@ def forest(
     log: bool,
     favours: tuple[str, str] | None = None,
     note: str = "",
+    bias_domains: Sequence[str] = (),
+    null: float | Literal["by axis"] | None = "by axis",
+    bounds: tuple[float, float] | None = None,
 ) -> Figure:
     """A forest plot.
 
     Each study has a row with two lines: above, a filled square (area by weight) with the study's own estimate
-    and interval; below, an open circle with the estimate given all studies. An interval that leaves the
-    axis ends in an arrow. The height grows with the number of studies, so that rows never overlap.
+    and interval; below, an open circle with the estimate given all studies, where there is one. An
+    interval that leaves the axis ends in an arrow. The height grows with the number of studies and the
+    lines of their names, so that rows never overlap and text keeps its size; names longer than five
+    lines are cut. Diamonds of subgroups are grey, those of all studies black.
 
     Args:
-        rows: the studies, drawn from the top.
-        summaries: pooled effect and prediction, below the studies.
-        headings: of the columns of `ForestRow.cells`.
+        rows: the studies, drawn from the top, or blocks of them (all of one kind).
+        summaries: pooled effect and prediction over all studies, below them.
+        headings: of the columns of `ForestRow.cells`; one column for single groups, two for two arms.
         effect: heading of the column of estimates ("RR").
         interval_heading: what follows it in the second line ("95% interval").
         axis_label: name of the effect, below the axis.
         write: estimate and interval as text.
-        log: log axis (ratios; no effect is 1), else linear (no effect is 0).
+        log: log axis (ratios), else linear.
         favours: labels below the axis for effects left and right of no effect.
         note: a line at the foot (heterogeneity).
+        bias_domains: names of the domains of `ForestRow.bias`: columns D1, D2 ... with a key at the foot.
+        null: no effect, drawn as a line: 1 on a log axis, else 0; None for single groups, which have none.
+        bounds: the axis never passes these (0 and 1 for a proportion).
+
+    Raises:
+        ValueError: a study without as many cells as headings or judgements as domains, or with a
+            judgement that is not one of `JUDGEMENTS`.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.font_manager import FontProperties
     from matplotlib.lines import Line2D
 
+    if null == "by axis":
+        null = 1.0 if log else 0.0
+    blocks = [b if isinstance(b, Subgroup) else Subgroup("", [b]) for b in rows]
+    studies = [row for block in blocks for row in block.rows]
+    every_summary = [*(s for block in blocks for s in block.summaries), *summaries]
+    _check(studies, every_summary, headings, bias_domains)
+    weighted = any(row.weight is not None for row in studies)
+    doubled = any(row.shrunken is not None for row in studies)
+
     with matplotlib.rc_context(RC):
-        head, foot = 0.48, 0.76 + (0.26 if favours else 0.0) + (0.24 if note else 0.0)
-        n = len(rows) + len(summaries) + 0.5  # half a row between studies and summaries
-        height = head + n * ROW + foot
-        figure = new_figure(WIDTH, height)
+        figure = new_figure(WIDTH, 1)
         figure.set_layout_engine("none")
         renderer = FigureCanvasAgg(figure).get_renderer()
+        fonts = {weight: FontProperties(size=TEXT, weight=weight) for weight in ("normal", "bold")}
 
         def width(text: str, weight: str = "normal") -> float:
             """Width of a text in inches; of the longest line where there are several."""
-            drawn = figure.text(0, 0, text, fontsize=TEXT, fontweight=weight, parse_math=False)
-            inches = drawn.get_window_extent(renderer).width / figure.dpi
-            drawn.remove()
-            return inches
+            lines = (
+                renderer.get_text_width_height_descent(t, fonts[weight], False) for t in text.split("\n")
+            )
+            return max(line[0] for line in lines) / figure.dpi
 
-        labels = [_wrap(row.label, width) for row in rows]
-        effects = [(write(row.raw), write(row.shrunken)) for row in rows]
-        widths = {
-            "label": max(width(text) for text in [*labels, *(s.label for s in summaries)]),
-            "effect": max(width(f"{effect} ({interval_heading})", "bold"), 0.3),
-            "weight": width("Weight", "bold"),
-        }
-        widths["effect"] = max([widths["effect"], *(width(text) for pair in effects for text in pair)])
-        widths["effect"] = max([widths["effect"], *(width(write(s.value), "bold") for s in summaries)])
+        def bold_width(text: str) -> float:
+            return width(text, "bold")
+
+        title = f"{effect} ({interval_heading})"
+        values = [value for row in studies for value in (row.raw, row.shrunken) if value is not None]
+        texts = [write(value) for value in values]
+        effect_width = max([0.3, bold_width(title), *(width(text) for text in texts)])
+        effect_width = max([effect_width, *(bold_width(write(s.value)) for s in every_summary)])
+        names = {row.label: _wrap(row.label, width) for row in studies}
+        names |= {s.label: _wrap(s.label, bold_width) for s in every_summary}
+        study_width = max([bold_width("Study"), *(width(names[row.label]) for row in studies)])
+        study_width = max([study_width, *(bold_width(names[s.label]) for s in every_summary)])
         cells = [
-            max(width(heading, "bold"), *(width(row.cells[j]) for row in rows))
+            max(
+                bold_width(heading),
+                *(width(row.cells[j]) for row in studies),
+                *(bold_width(s.cells[j]) for s in every_summary if s.cells),
+            )
             for j, heading in enumerate(headings)
         ]
-        fixed = widths["label"] + sum(cells) + widths["effect"] + widths["weight"] + (len(cells) + 6) * GAP
-        total = max(WIDTH, fixed + PLOT)
+        weight_width = bold_width("Weight") + GAP if weighted else 0.0
+        bias_width = len(bias_domains) * JUDGEMENT + (GAP if bias_domains else 0.0)
+        study_width += GAP if any(block.label for block in blocks) else 0.0  # indent
+        plot_left = 2 * GAP + study_width + sum(w + GAP for w in cells) + GAP
+        beside = 1.5 * GAP + effect_width + GAP + weight_width + bias_width
+        total = max(WIDTH, plot_left + PLOT + beside)
+        plot_width = total - plot_left - beside
+
+        items = _items(blocks, summaries, names, doubled, plot_left - 2.5 * GAP, width)
+        body = items[-1].top + items[-1].height
+        foot_notes = [_fit(note, total - 2 * GAP, width)] if note else []
+        if bias_domains:
+            key = "; ".join(f"D{j} {name}" for j, name in enumerate(bias_domains, 1))
+            shown = [name for name in JUDGEMENTS if any(name in row.bias for row in studies)]
+            letters = ", ".join(f"{JUDGEMENTS[name][0]} {name}" for name in shown)
+            foot_notes.append(_fit(f"Risk of bias: {letters}. {key}", total - 2 * GAP, width))
+        foot_lines = sum(text.count("\n") + 1 for text in foot_notes)
+        sides = []
+        if favours:
+            half = plot_width / 2 - 0.05
+            sides = [_fit(f"← {favours[0]}", half, width), _fit(f"{favours[1]} →", half, width)]
+        side_lines = max((text.count("\n") + 1 for text in sides), default=0)
+        side_height = 0.0 if not sides else 0.06 + LINE * max(side_lines, 1.6)
+        head = 0.23 + LINE * max([1, *(heading.count("\n") + 1 for heading in headings)])
+        foot = 0.76 + side_height + (0.12 + LINE * foot_lines if foot_lines else 0.0)
+        height = head + body + foot
         figure.set_size_inches(total, height)
-        plot_left = 2 * GAP + widths["label"] + sum(w + GAP for w in cells) + GAP
-        plot_width = total - plot_left - widths["effect"] - widths["weight"] - 3.5 * GAP
 
         axes = figure.add_axes(
-            (plot_left / total, foot / height, plot_width / total, n * ROW / height), label="forest"
+            (plot_left / total, foot / height, plot_width / total, body / height), label="forest"
         )
-        axes.set_ylim(n, 0)
-        low, high = _limits(rows, summaries, log=log)
+        axes.set_ylim(body, 0)
+        low, high = _limits(studies, every_summary, log=log, null=null, bounds=bounds)
         if log:
             axes.set_xscale("log")
         axes.set_xlim(low, high)
         _axis(axes, low, high, log=log, width=plot_width)
         axes.set_xlabel(axis_label, fontsize=TEXT + 0.5, labelpad=2, parse_math=False)
-        null = 1.0 if log else 0.0
-        axes.axvline(null, color=INK, linewidth=0.9, zorder=1)
+        if null is not None:
+            axes.axvline(null, color=INK, linewidth=0.9, zorder=1)
         pooled = next((s.value[0] for s in summaries if s.shape == "diamond"), None)
         if pooled is not None and low < pooled < high:
             axes.axvline(pooled, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
 
-        def put(x: float, y: float, text: str, *, right: bool = False, **style: object) -> None:
-            """Write a text x inches from the left at row y."""
-            figure.text(
-                x / total,
-                (foot + (n - y) * ROW) / height,
-                text,
-                ha="right" if right else "left",
-                va="center",
-                **{"fontsize": TEXT, "parse_math": False, **style},
-            )
+        def put(x: float, y: float, text: str, *, align: str = "left", **style: object) -> None:
+            """Write a text x inches from the left, y inches below the top of the rows."""
+            style = {"fontsize": TEXT, "parse_math": False, "va": "center", "linespacing": 1.0, **style}
+            figure.text(x / total, (foot + body - y) / height, text, ha=align, **style)
 
-        ends = np.cumsum([2 * GAP + widths["label"], *(w + GAP for w in cells)])[1:] - GAP / 2
+        ends = np.cumsum([2 * GAP + study_width, *(w + GAP for w in cells)])[1:] - GAP / 2
         right = total - GAP
-        effect_end = right - widths["weight"] - GAP
+        weight_end = right - bias_width
+        effect_end = weight_end - weight_width
+        places = right - JUDGEMENT * (len(bias_domains) - np.arange(len(bias_domains)) - 0.5)
         bold = {"fontweight": "bold"}
-        put(GAP, -0.55, "Study", **bold)
+        heading_at = -(head - 0.12) / 2 - 0.02
+        put(GAP, heading_at, "Study", **bold)
         for end, heading in zip(ends, headings, strict=True):
-            put(end, -0.55, heading, right=True, **bold)
-        put(effect_end, -0.55, f"{effect} ({interval_heading})", right=True, **bold)
-        put(right, -0.55, "Weight", right=True, **bold)
-        for y in (0.0, len(rows) + 0.25):
-            height_of = (foot + (n - y) * ROW) / height
-            figure.add_artist(
-                Line2D([GAP / total, right / total], [height_of, height_of], color=RULE, linewidth=0.8)
-            )
+            put(end, heading_at, heading, align="right", **bold)
+        put(effect_end, heading_at, title, align="right", **bold)
+        if weighted:
+            put(weight_end, heading_at, "Weight", align="right", **bold)
+        for j, x in enumerate(places, 1):
+            put(x, heading_at, f"D{j}", align="center", **bold)
 
-        heaviest = max(row.weight for row in rows)
-        for i, row in enumerate(rows):
-            middle = i + 0.5
-            put(GAP, middle, labels[i], linespacing=1.0)
-            for end, text in zip(ends, row.cells, strict=True):
-                put(end, middle, text, right=True)
-            put(effect_end, middle - 0.21, effects[i][0], right=True)
-            put(effect_end, middle + 0.21, effects[i][1], right=True, color=BLUE, fontstyle="italic")
-            put(right, middle, f"{row.weight:.1f}%", right=True)
-            size = 9 + 40 * row.weight / heaviest
-            _whisker(axes, row.raw, middle - 0.21, INK, 1.1, "-")
-            _marker(axes, row.raw[0], middle - 0.21, "s", size, INK, INK)
-            _whisker(axes, row.shrunken, middle + 0.21, BLUE, 1.0, (0, (3, 1.2)))
-            _marker(axes, row.shrunken[0], middle + 0.21, "o", 18, "white", BLUE)
+        def rule(y: float) -> None:
+            at = (foot + body - y) / height
+            figure.add_artist(Line2D([GAP / total, right / total], [at, at], color=RULE, linewidth=0.8))
 
-        for i, summary in enumerate(summaries):
-            middle = len(rows) + 0.5 + i + 0.5
-            put(GAP, middle, summary.label, **bold)
-            put(effect_end, middle, write(summary.value), right=True, **bold)
-            if summary.shape == "diamond":
-                _diamond(axes, summary.value, middle)
+        def judge(x: float, y: float, judgement: str) -> None:
+            letter, marker, face, ink = JUDGEMENTS[judgement]
+            at = (foot + body - y) / height
+            size = {"o": 10.0, "h": 10.5, "s": 8.5, "D": 7.5}[marker]
+            symbol = Line2D(
+                [x / total], [at], marker=marker, markersize=size, markerfacecolor=face,
+                markeredgecolor=INK, markeredgewidth=0.7, linestyle="none", label=f"bias {judgement}",
+            )  # fmt: skip
+            figure.add_artist(symbol)
+            put(x, y, letter, align="center", va="center_baseline", color=ink, fontsize=6, zorder=5)
+
+        rule(0.0)
+        indent = 2 * GAP if any(block.label for block in blocks) else GAP
+        heaviest = max((row.weight for row in studies if row.weight is not None), default=1.0)
+        of_all = [id(summary) for summary in summaries]
+        for item in items:
+            y = item.middle
+            if item.kind == "rule":
+                rule(y)
+            elif item.kind == "subgroup":
+                put(GAP, y, item.label, **bold)
+            elif item.kind == "note":
+                put(2 * GAP, y, item.label, fontstyle="italic")
+            elif item.kind == "study":
+                row = item.of
+                put(indent, y, item.label)
+                for end, text in zip(ends, row.cells, strict=True):
+                    put(end, y, text, align="right")
+                size = 9 + 40 * (heaviest if row.weight is None else row.weight) / heaviest
+                apart = 0.065 if row.shrunken is not None else 0.0
+                put(effect_end, y - apart, write(row.raw), align="right")
+                _whisker(axes, row.raw, y - apart, INK, 1.1, "-")
+                _marker(axes, row.raw[0], y - apart, "s", size, INK, INK)
+                if row.shrunken is not None:
+                    put(
+                        effect_end,
+                        y + apart,
+                        write(row.shrunken),
+                        align="right",
+                        color=BLUE,
+                        fontstyle="italic",
+                    )
+                    _whisker(axes, row.shrunken, y + apart, BLUE, 1.0, (0, (3, 1.2)))
+                    _marker(axes, row.shrunken[0], y + apart, "o", 18, "white", BLUE)
+                if row.weight is not None:
+                    put(weight_end, y, f"{row.weight:.1f}%", align="right")
+                for x, judgement in zip(places, row.bias, strict=False):
+                    if judgement:
+                        judge(x, y, judgement)
             else:
-                _whisker(axes, summary.value, middle, INK, 1.8, "-", caps=True)
+                summary = item.of
+                put(GAP, y, item.label, **bold)
+                for end, text in zip(ends, summary.cells, strict=False):
+                    put(end, y, text, align="right", **bold)
+                put(effect_end, y, write(summary.value), align="right", **bold)
+                if summary.weight is not None and weighted:
+                    put(weight_end, y, f"{summary.weight:.1f}%", align="right", **bold)
+                if summary.shape == "diamond":
+                    _diamond(axes, summary.value, y, INK if id(summary) in of_all else PART)
+                else:
+                    _whisker(axes, summary.value, y, INK, 1.8, "-", caps=True)
 
-        below = n + 0.4 / ROW  # rows, to the foot of the axis label
-        if favours:
-            half = plot_width / 2 - 0.05
-            texts = [_fit(f"← {favours[0]}", half, width), _fit(f"{favours[1]} →", half, width)]
-            for text, x, to_right in ((texts[0], plot_left, False), (texts[1], plot_left + plot_width, True)):
-                put(x, below + 0.12 / ROW, text, right=to_right, linespacing=1.0)
-            below += 0.26 / ROW
-        _legend(figure, (foot - (below - n) * ROW - 0.08) / height, summaries)
-        if note:
-            put(GAP, n + (foot - 0.12) / ROW, note)
+        below = body + 0.4  # to the foot of the axis label
+        if sides:
+            middle = below + side_height / 2
+            put(plot_left, middle, sides[0])
+            put(plot_left + plot_width, middle, sides[1], align="right")
+            below += side_height
+        _legend(figure, (foot - (below - body) - 0.08) / height, every_summary, doubled, of_all)
+        at = body + foot - 0.06 - LINE * foot_lines
+        for text in foot_notes:
+            put(GAP, at, text, va="top")
+            at += LINE * (text.count("\n") + 1)
     return figure
 
 
+def _check(
+    studies: Sequence[ForestRow],
+    summaries: Sequence[Summary],
+    headings: Sequence[str],
+    domains: Sequence[str],
+) -> None:
+    if not studies:
+        raise ValueError("no studies to draw")
+    for row in studies:
+        if len(row.cells) != len(headings):
+            raise ValueError(f"study {row.label!r}: {len(row.cells)} cells, {len(headings)} headings")
+        if len(row.bias) not in ({len(domains)} if domains else {0}) and not (domains and not row.bias):
+            raise ValueError(f"study {row.label!r}: {len(row.bias)} judgements, {len(domains)} domains")
+        for judgement in row.bias:
+            if judgement and judgement not in JUDGEMENTS:
+                known = ", ".join(JUDGEMENTS)
+                raise ValueError(f"study {row.label!r}: unknown judgement {judgement!r}; known: {known}")
+    for summary in summaries:
+        if summary.cells and len(summary.cells) != len(headings):
+            raise ValueError(f"{summary.label!r}: {len(summary.cells)} cells, {len(headings)} headings")
+
+
+def _items(
+    blocks: Sequence[Subgroup],
+    summaries: Sequence[Summary],
+    names: dict[str, str],
+    doubled: bool,
+    left: float,
+    width: Callable[[str], float],
+) -> list[_Item]:
+    """The rows from the top, each as high as its text; notes broken to `left` inches, beside the plot."""
+    items: list[_Item] = []
+
+    def add(kind: str, of: object, label: str, least: float) -> None:
+        top = items[-1].top + items[-1].height if items else 0.0
+        lines = label.count("\n") + 1
+        items.append(_Item(kind, of, label, top, max(least, LINE * lines + 0.06)))
+
+    for block in blocks:
+        if block.label:
+            add("subgroup", block, _fit(block.label, left, width), 0.27)
+        for row in block.rows:
+            add("study", row, names[row.label], ROW if doubled else SINGLE)
+        for summary in block.summaries:
+            add("summary", summary, names[summary.label], 0.27)
+        if block.note:
+            add("note", block, _fit(block.note, left, width), SINGLE)
+        if block.label:
+            add("rule", None, "", 0.14)
+    if not any(block.label for block in blocks):
+        add("rule", None, "", 0.16)
+    for summary in summaries:
+        add("summary", summary, names[summary.label], ROW)
+    return items
+
+
 def _wrap(label: str, width: Callable[[str], float]) -> str:
-    """A study's name on at most two lines; what does not fit is cut with an ellipsis."""
-    text = label
+    """A study's name on at most five lines; what does not fit is cut with an ellipsis."""
+    if width(label) <= MOST_LABEL:
+        return label
+    for most in range(2, MOST_LINES + 1):
+        for characters in range(len(label), 0, -1):
+            lines = textwrap.wrap(label, characters)
+            if len(lines) > most:
+                break
+            if max(width(line) for line in lines) <= MOST_LABEL:
+                return "\n".join(lines)
+    lines = []
     for characters in range(len(label), 0, -1):
-        lines = textwrap.wrap(label, characters)
-        text = "\n".join(lines[:2]) if len(lines) <= 2 else "\n".join(lines[:2])[:-1].rstrip() + "…"
-        if width(text) <= MOST_LABEL:
+        lines = textwrap.wrap(label, characters)[:MOST_LINES]
+        lines[-1] = lines[-1][:-1].rstrip() + "…"
+        if max(width(line) for line in lines) <= MOST_LABEL:
             break
-    return text
+    return "\n".join(lines)
 
 
 def _fit(text: str, most: float, width: Callable[[str], float]) -> str:
@@ -229,20 +443,37 @@ def _fit(text: str, most: float, width: Callable[[str], float]) -> str:
     return text
 
 
-def _limits(rows: Sequence[ForestRow], summaries: Sequence[Summary], *, log: bool) -> tuple[float, float]:
-    """Ends of the axis: estimates and shrunken intervals, and wider intervals as far as they leave room."""
+def _limits(
+    rows: Sequence[ForestRow],
+    summaries: Sequence[Summary],
+    *,
+    log: bool,
+    null: float | None,
+    bounds: tuple[float, float] | None = None,
+) -> tuple[float, float]:
+    """Ends of the axis: estimates and shrunken intervals, and wider intervals as far as they leave room.
+
+    Where no study has a shrunken interval, nine in ten of the studies' own take their place.
+    """
     to, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
-    null = 1.0 if log else 0.0
     diamonds = [x for s in summaries if s.shape == "diamond" for x in s.value]
-    core = [null, *diamonds, *(row.raw[0] for row in rows), *(x for row in rows for x in row.shrunken)]
+    core = [*diamonds, *(row.raw[0] for row in rows)]
+    core += [x for row in rows if row.shrunken is not None for x in row.shrunken]
+    if null is not None:
+        core.append(null)
+    if all(row.shrunken is None for row in rows):
+        core.append(float(np.quantile([row.raw[1] for row in rows], 0.1, method="higher")))
+        core.append(float(np.quantile([row.raw[2] for row in rows], 0.9, method="lower")))
     wide = [*core, *(x for row in rows for x in row.raw), *(x for s in summaries for x in s.value)]
     with np.errstate(divide="ignore"):
         core, wide = to(np.array(core, dtype=float)), to(np.array(wide, dtype=float))
+    core = core[np.isfinite(core)]
     span = core.max() - core.min()
     low = max(wide.min(), core.min() - 0.35 * span)
     high = min(wide.max(), core.max() + 0.35 * span)
     pad = 0.04 * (high - low)
-    return float(back(low - pad)), float(back(high + pad))
+    low, high = float(back(low - pad)), float(back(high + pad))
+    return (low, high) if bounds is None else (max(low, bounds[0]), min(high, bounds[1]))
 
 
 def ratio_ticks(low: float, high: float, most: int = MOST_TICKS) -> list[float]:
@@ -300,26 +531,41 @@ def _whisker(
             axes.plot([end], [y], marker="|", markersize=7, markeredgewidth=width, color=color, zorder=4)
 
 
-def _diamond(axes: Axes, value: Interval, y: float) -> None:
+def _diamond(axes: Axes, value: Interval, y: float, face: str) -> None:
     from matplotlib.patches import Polygon
 
     estimate, lower, upper = value
-    corners = [(lower, y), (estimate, y - 0.33), (upper, y), (estimate, y + 0.33)]
-    axes.add_patch(Polygon(corners, closed=True, facecolor=INK, edgecolor=INK, zorder=4, label="pooled"))
+    corners = [(lower, y), (estimate, y - 0.1), (upper, y), (estimate, y + 0.1)]
+    axes.add_patch(
+        Polygon(corners, closed=True, facecolor=face, edgecolor=INK, linewidth=0.8, zorder=4, label="pooled")
+    )
 
 
-def _legend(figure: Figure, y: float, summaries: Sequence[Summary]) -> None:
+def _legend(
+    figure: Figure, y: float, summaries: Sequence[Summary], doubled: bool, of_all: Sequence[int]
+) -> None:
     """The legend, its upper edge at y (share of the figure's height)."""
     from matplotlib.lines import Line2D
 
     entries = [
-        Line2D([], [], color=INK, marker="s", markersize=5, linewidth=1.1, label="study's own estimate"),
-        Line2D(
-            [], [], color=BLUE, marker="o", markersize=4.5, markerfacecolor="white", linewidth=1.0,
-            linestyle=(0, (3, 1.2)), label="given all studies",
-        ),
-    ]  # fmt: skip
-    if any(s.shape == "diamond" for s in summaries):
+        Line2D([], [], color=INK, marker="s", markersize=5, linewidth=1.1, label="study's own estimate")
+    ]
+    if doubled:
+        entries.append(
+            Line2D(
+                [], [], color=BLUE, marker="o", markersize=4.5, markerfacecolor="white", linewidth=1.0,
+                linestyle=(0, (3, 1.2)), label="given all studies",
+            )
+        )  # fmt: skip
+    diamonds = [id(s) in of_all for s in summaries if s.shape == "diamond"]
+    if False in diamonds:
+        label = "pooled, subgroup"
+        entries.append(
+            Line2D(
+                [], [], color=INK, marker="D", markersize=5, markerfacecolor=PART, linewidth=0, label=label
+            )
+        )
+    if True in diamonds:
         entries.append(Line2D([], [], color=INK, marker="D", markersize=5, linewidth=0, label="pooled"))
     if any(s.shape == "line" for s in summaries):
         entries.append(

@@ -80,7 +80,7 @@ def assemble_analysis(
         data: its dataset, with geometry and graph where it has them.
         results: its models' results, the primary model first.
         folder: its folder in the results; files in it are listed, run times read from it.
-        figures_folder: where the figures are written, as SVG and PNG.
+        figures_folder: where the figures are written, as SVG, PNG and PDF.
         config_title: heading of the whole config.
     """
     primary = next(iter(results))
@@ -178,7 +178,7 @@ def assemble_index(title: str, summaries: Sequence[Mapping[str, Any]], folder: P
 
 
 def _embed(item: NamedFigure, folder: Path) -> EmbeddedFigure:
-    svg, png = save_figure(item.figure, folder / item.name)
+    svg, png, _ = save_figure(item.figure, folder / item.name)
     return EmbeddedFigure(
         name=item.name,
         title=item.title,

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from poolmap.families.meta.numbers import decimals, number, ratio, with_interval
-from poolmap.figures.forest import ForestRow, Summary, forest, ratio_ticks
+from poolmap.figures.forest import (
+    JUDGEMENTS,
+    ForestRow,
+    Subgroup,
+    Summary,
+    events_text,
+    forest,
+    mean_text,
+    ratio_ticks,
+)
 from poolmap.figures.style import save_figure
 
 
@@ -76,9 +85,44 @@ def test_content(log):
     assert any(list(line.get_xdata()) == [null, null] for line in axes.lines)
 
 
-@pytest.mark.parametrize("n", [3, 30, 100])
-def test_nothing_overlaps_or_leaves_the_page(n):
-    figure, _ = draw(n)
+DOMAINS = ["randomisation", "deviations from intended interventions", "missing outcome data", "overall"]
+
+
+def draw_blocks(n, **more):
+    """Two subgroups with risk of bias; every third study has a long name."""
+    _, rows = draw(n)
+    known = [*JUDGEMENTS, ""]
+    rows = [
+        ForestRow(r.label, r.cells, r.raw, r.shrunken, r.weight, [known[(i + j) % 5] for j in range(4)])
+        for i, r in enumerate(rows)
+    ]
+    cut = n // 2
+    note = "tau 0.31 (0.10 to 0.60); I-squared 65% (20% to 88%); test for heterogeneity p 0.03"
+    blocks = [
+        Subgroup("Random", rows[:cut], [Summary("All random", (0.6, 0.5, 0.8), "diamond")], note),
+        Subgroup(
+            "Alternate or systematic, by centre", rows[cut:],
+            [Summary("All alternate", (0.9, 0.7, 1.2), "diamond", ["9 / 99", "8 / 88"], 60.0)], "tau 0.10",
+        ),
+    ]  # fmt: skip
+    total = [Summary("Pooled effect", (0.7, 0.6, 0.9), "diamond")]
+    given = {
+        "headings": ["Vaccine", "Control"], "effect": "RR", "interval_heading": "90% interval",
+        "axis_label": "risk ratio", "write": lambda v: with_interval(v, ratio), "log": True,
+        "favours": ("favours vaccine", "favours control"), "note": "Test between subgroups: p 0.2",
+        "bias_domains": DOMAINS, **more,
+    }  # fmt: skip
+    return forest(blocks, total, **given), rows
+
+
+@pytest.mark.parametrize("n", [3, 13, 60, 200])
+@pytest.mark.parametrize("make", [draw, draw_blocks])
+def test_nothing_overlaps_or_leaves_the_page(make, n):
+    figure, rows = make(n)
+    assert {t.get_fontsize() for t in figure.texts} <= {7.5, 6}  # of any number of studies
+    if make is draw_blocks:
+        shown = " ".join(texts(figure)).replace("\n", " ")
+        assert all(row.label in shown for row in rows)  # no name is cut
     figure.canvas.draw()  # places the axis label
     renderer = figure.canvas.get_renderer()
     boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in figure.texts]
@@ -102,6 +146,77 @@ def test_nothing_overlaps_or_leaves_the_page(n):
             assert across <= 0 or up <= 2, (one, other)
 
 
+def test_subgroups():
+    figure, _ = draw_blocks(13)
+    (axes,) = figure.axes
+    shown = [text.replace("\n", " ") for text in texts(figure)]
+    for text in ("Random", "Alternate or systematic, by centre", "All random", "All alternate", "9 / 99"):
+        assert text in shown
+    assert any(text.startswith("tau 0.31 (0.10 to 0.60); I-squared 65%") for text in shown)
+    assert {"tau 0.10", "60.0%", "Test between subgroups: p 0.2"} <= set(shown)
+    ends = [(d.get_xy()[:, 0].min(), d.get_xy()[:, 0].max()) for d in axes.patches]
+    assert ends == [(0.5, 0.8), (0.7, 1.2), (0.6, 0.9)]
+    one, two, total = (d.get_facecolor() for d in axes.patches)
+    assert one == two != total
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend[2:] == ["pooled, subgroup", "pooled"]
+    heights = {text.get_text(): text.get_position()[1] for text in figure.texts}
+    order = ["Random", "All random", "All alternate", "tau 0.10", "Pooled effect"]
+    assert sorted(order, key=lambda text: -heights[text]) == order
+
+
+def test_risk_of_bias_is_told_by_letter_and_shape():
+    figure, rows = draw_blocks(13)
+    letters = [t.get_text() for t in figure.texts if t.get_fontsize() == 6]
+    expected = [JUDGEMENTS[judgement][0] for row in rows for judgement in row.bias if judgement]
+    assert letters == expected
+    markers = {
+        a.get_label().removeprefix("bias "): a.get_marker()
+        for a in figure.artists
+        if str(a.get_label()).startswith("bias ")
+    }
+    assert set(markers) == set(JUDGEMENTS)
+    assert len(set(markers.values())) == 4
+    key = " ".join(text for text in texts(figure) if "Risk of bias" in text).replace("\n", " ")
+    assert "L low, S some concerns, H high, U unclear" in key
+    assert "D2 deviations from intended interventions" in key
+    row = ForestRow("A", [], (1.0, 0.5, 2.0), None, None, ["dubious"])
+    given = {
+        "headings": [], "effect": "RR", "interval_heading": "95% interval", "axis_label": "RR",
+        "write": lambda v: with_interval(v, ratio), "log": True,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="unknown judgement 'dubious'"):
+        forest([row], [], **given, bias_domains=["overall"])
+    with pytest.raises(ValueError, match="1 judgements, 0 domains"):
+        forest([row], [], **given)
+
+
+def test_single_groups():
+    """No line of no effect, one column of counts, one line a study, the axis within 0 and 1."""
+    rows = [
+        ForestRow(f"Cohort {i}", [events_text(i, 1200)], (i / 10, i / 10 - 0.15, i / 10 + 0.15), None, 25.0)
+        for i in range(1, 5)
+    ]
+    figure = forest(
+        rows, [Summary("Pooled proportion", (0.25, 0.2, 0.3), "diamond", ["10 / 4,800"], 100.0)],
+        headings=["Events / total"], effect="Proportion", interval_heading="95% interval",
+        axis_label="proportion", write=lambda v: with_interval(v, lambda x: number(x, 2)), log=False,
+        null=None, bounds=(0, 1),
+    )  # fmt: skip
+    (axes,) = figure.axes
+    assert {"3 / 1,200", "10 / 4,800", "0.30 (0.15 to 0.45)", "100.0%"} <= set(texts(figure))
+    assert axes.get_xlim()[0] >= 0
+    assert not any(list(line.get_xdata()) == [0, 0] for line in axes.lines)
+    assert len(axes.collections) == 4
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["study's own estimate", "pooled"]
+
+
+def test_cells():
+    assert events_text(4, 1230) == "4 / 1,230"
+    assert mean_text(12.34, 4.5, 1230) == "12.3 (4.5), 1,230"
+    assert mean_text(-2.0, 0.35, 40, places=2) == "\N{MINUS SIGN}2.00 (0.35), 40"
+
+
 def test_an_interval_beyond_the_axis_ends_in_an_arrow():
     def arrows(figure):
         return [line.get_marker() for line in figure.axes[0].lines if line.get_marker() in ("<", ">")]
@@ -118,6 +233,8 @@ def test_a_forest_without_counts_and_directions(tmp_path):
     )  # fmt: skip
     assert {"A", "B", "1.0 (0.0 to 2.0)"} <= set(texts(figure))
     paths = save_figure(figure, tmp_path / "forest")
+    assert [path.suffix for path in paths] == [".svg", ".png", ".pdf"]
+    assert paths[2].read_bytes().startswith(b"%PDF") and b"CreationDate" not in paths[2].read_bytes()
     first = [path.read_bytes() for path in paths]
     assert [path.read_bytes() for path in save_figure(figure, tmp_path / "forest")] == first
 
