@@ -1,8 +1,12 @@
 """Users' tables: what is read, what is refused, and where the message points."""
 
+import datetime
 import math
 from pathlib import Path
 
+import numpy as np
+import openpyxl
+import pandas as pd
 import pytest
 
 from poolmap.errors import InputError
@@ -115,3 +119,107 @@ def test_unreadable_files(tmp_path, monkeypatch):
 def test_nearest_name():
     assert nearest("Casess", ["cases", "population"]) == "did you mean 'cases'?"
     assert nearest("zzz", ["cases", "population"]) == "valid names: cases, population"
+
+
+def workbook(path, rows, *, sheet="data", formats=(), more=()):
+    book = openpyxl.Workbook()
+    book.active.title = sheet
+    for row in rows:
+        book.active.append(row)
+    for cell, text in formats:
+        book.active[cell].number_format = text
+    for name, content in more:
+        other = book.create_sheet(name)
+        for row in content:
+            other.append(row)
+    book.save(path)
+
+
+def test_excel(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    day = datetime.datetime(2001, 12, 31)
+    rows = [
+        [],
+        ["id", "zero", "x", "when", "yes", "empty"],
+        ["001", 7, 0.1 + 0.2, day, True, None],
+        [],
+        [12, 1234, 3.0, day, False, " a "],
+    ]
+    workbook("t.xlsx", rows, formats=[("B3", "000"), ("B5", "000")])
+    t = read_table("t.xlsx")
+    assert read_header("t.xlsx") == list(t.frame.columns) == rows[1]
+    assert t.frame.index.tolist() == [3, 5]
+    assert t.frame.to_numpy().tolist() == [
+        ["001", "007", "0.3", "2001-12-31", "TRUE", ""],
+        ["12", "1234", "3", "2001-12-31", "FALSE", "a"],
+    ]
+    assert t.numbers("x").tolist() == [0.3, 3.0]
+    t.counts("id")
+    t.counts("when")
+    assert refused(t.finish)[0].startswith("t.xlsx, row 3, column 'when': '2001-12-31' is not a number")
+
+
+def test_sheets(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    workbook("t.xlsx", [["a"], [1]], more=[("Trials 2", [["b"], ["x"]])])
+    assert read_table("t.xlsx").frame["a"].tolist() == ["1"]
+    assert read_header("t.xlsx", "Trials 2") == ["b"]
+    t = read_table("t.xlsx", "Trials 2")
+    t.numbers("b")
+    assert refused(t.finish)[0].startswith("t.xlsx, sheet 'Trials 2', row 2, column 'b': 'x' is not")
+    (message,) = refused(lambda: read_table("t.xlsx", "trials"))
+    assert "there is no sheet 'trials'" in message
+    assert "'Trials 2'" in message
+    Path("t.csv").write_text("a\n1\n")
+    assert "it has no sheets" in refused(lambda: read_table("t.csv", "data"))[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([], "the file is empty"),
+        ([["a", "b"]], "a header but no rows"),
+        ([["a", "a"], [1, 2]], "the column 'a' stands twice"),
+        ([["a"], [1], [1, 2]], "row 3: there is a value in column 2, but the header names 1 columns"),
+        ([["a", "b"], [1, "=A2+1"]], "cell B2 holds a formula without a stored result"),
+    ],
+)
+def test_broken_sheets(tmp_path, monkeypatch, rows, words):
+    monkeypatch.chdir(tmp_path)
+    workbook("t.xlsx", rows)
+    assert words in refused(lambda: read_table("t.xlsx"))[0]
+
+
+def test_parquet(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame(
+        {
+            "id": ["01", "02", None],
+            "n": pd.array([1, None, 3], dtype="Int64"),
+            "x": [0.5, float("nan"), 1e-7],
+            "single": np.array([0.1, 0.2, 0.3], dtype="float32"),
+        }
+    )
+    frame.to_parquet("t.parquet", index=False)
+    t = read_table("t.parquet")
+    assert read_header("t.parquet") == list(t.frame.columns) == ["id", "n", "x", "single"]
+    assert t.frame["id"].tolist() == ["01", "02", ""]
+    assert t.numbers("single").tolist() == [0.1, 0.2, 0.3]
+    assert t.numbers("x").dropna().tolist() == [0.5, 1e-7]
+    assert t.counts("n").dropna().tolist() == [1, 3]
+    t.ids("id", what="study")
+    assert refused(t.finish)[0].startswith("t.parquet, row 3, column 'id': the study is empty")
+
+
+def test_files_that_are_not_what_their_ending_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("t.xlsx", "t.parquet"):
+        Path(name).write_text("a,b\n1,2\n")
+    assert "cannot be read as an Excel workbook" in refused(lambda: read_table("t.xlsx"))[0]
+    assert "cannot be read as Parquet" in refused(lambda: read_table("t.parquet"))[0]
+    assert "does not exist" in refused(lambda: read_table("none.xlsx"))[0]
+    assert "does not exist" in refused(lambda: read_header("none.parquet"))[0]
+    Path("t.xls").write_bytes(b"\xd0\xcf")
+    assert "save it as .xlsx" in refused(lambda: read_table("t.xls"))[0]
+    pd.DataFrame({"a": [[1, 2]]}).to_parquet("list.parquet")
+    assert "a column holds one value a row" in refused(lambda: read_table("list.parquet"))[0]

@@ -62,7 +62,7 @@ def _forest(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> NamedFigu
     figure = forest(
         rows,
         [
-            Summary("Pooled effect", interval_of(effect), "diamond"),
+            Summary(f"Pooled {'effect' if scale.contrast else scale.report_words}", interval_of(effect), "diamond"),
             Summary("New study (prediction)", interval_of(new), "line"),
         ],
         headings=headings,
@@ -71,7 +71,7 @@ def _forest(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> NamedFigu
         axis_label=effect_name(spec) + (" (log axis)" if scale.ratio else ""),
         write=lambda value: with_interval(value, write_one),
         log=bool(scale.ratio),
-        **({} if scale.contrast else {"null": None}),
+        null=scale.null if scale.contrast else None,
         favours=spec.favours,
         note=note,
     )
