@@ -59,10 +59,11 @@ def _forest(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> NamedFigu
     tau_text = with_interval(interval_of(tau), lambda x: number(x, places))
     i2_text = with_interval(interval_of(i2), lambda x: f"{x:.0f}%")
     note = f"Heterogeneity ({percent} intervals): τ {tau_text}; I² {i2_text}"
+    pooled_label = f"Pooled {'effect' if scale.contrast else scale.report_words}"
     figure = forest(
         rows,
         [
-            Summary(f"Pooled {'effect' if scale.contrast else scale.report_words}", interval_of(effect), "diamond"),
+            Summary(pooled_label, interval_of(effect), "diamond"),
             Summary("New study (prediction)", interval_of(new), "line"),
         ],
         headings=headings,
