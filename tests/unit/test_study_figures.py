@@ -239,3 +239,37 @@ def test_long_names_keep_their_year():
     short = shorten("Ferguson-Ramirez, de la Cruz and Oyelaran-Whitfield 1951")
     assert short.endswith("… 1951") and len(short) <= 34
     assert shorten("Aronson 1948") == "Aronson 1948"
+
+
+def test_figures_of_the_studies(tmp_path):
+    from test_meta_report import analysed, section
+
+    from poolmap.families.meta.study_figures import study_figures
+
+    spec = section(tmp_path)
+    data, results = analysed(spec)
+    seen, weighed, radial, risks_of = study_figures(spec, data, results["normal"])
+    studies = data.tables["studies"]
+    rr = results["normal"].estimates["pooled"].set_index("quantity").at["rr", "median"]
+    axes = seen.figure.axes[0]
+    assert np.allclose(
+        axes.collections[-1].get_offsets(), np.column_stack([np.exp(studies["yi"]), studies["se"]])
+    )
+    (line,) = [line for line in axes.lines if line.get_label() == "pooled"]
+    assert line.get_xdata()[0] == pytest.approx(rr, rel=1e-3)
+    assert "With 3 studies, fewer than 10" in seen.caption
+    assert f"pooled risk ratio of {rr:.2f}" in seen.alt
+    assert "common-effect" in weighed.caption and "contributes most" in weighed.alt
+    assert "90% band" in radial.alt
+    assert risks_of.figure.axes[0].get_ylabel() == "risk, Drug"
+    risks = studies["events_1"] / studies["total_1"]  # as counted: no correction of the zero
+    assert list(risks_of.figure.axes[0].collections[0].get_offsets()[:, 1]) == pytest.approx(list(risks))
+    assert [figure.name for figure in (seen, weighed, radial, risks_of)] == [
+        "funnel",
+        "baujat",
+        "galbraith",
+        "labbe",
+    ]
+    for figure in (seen, weighed, radial, risks_of):
+        assert figure.model == "normal"
+        assert "3 studies" in figure.alt
