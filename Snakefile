@@ -25,14 +25,14 @@ try:
     CONFIG = load_config(
         CONFIG_FILE, overrides=dict(workflow.config_settings.config), check_files=MAIN
     )
-    prepare_scripts(workflow.basedir)
+    ANALYSES = CONFIG.analyses
+    PROGRAMS = sorted({spec.program(m) for spec in ANALYSES.values() for m in spec.models})
+    prepare_scripts(workflow.basedir, PROGRAMS)
     if MAIN:
         find_toolchain()  # a missing compiler is told now, not after an hour
 except PoolmapError as error:
     raise WorkflowError(f"poolmap cannot run {CONFIG_FILE}.\n{error}")
 
-ANALYSES = CONFIG.analyses
-PROGRAMS = sorted({spec.program(m) for spec in ANALYSES.values() for m in spec.models})
 if MAIN and "mem_mb" not in workflow.global_resources:
     workflow.register_resource("mem_mb", memory_mb())
 

@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -94,17 +95,19 @@ def _lock(path: Path, *, shared: bool, seconds: float) -> list[IO[str]]:
             return []
 
 
-def prepare_scripts(root: str | Path) -> None:
+def prepare_scripts(root: str | Path, programs: Sequence[str]) -> None:
     """Let the scripts that Snakemake starts find this library, with this Python.
 
     Snakemake does not quote the path of the Python that it runs scripts with: it is written without blanks.
 
     Args:
         root: the project folder.
+        programs: the Stan programs of the run, told to the toolchain's script.
 
     Raises:
         PoolmapError: the path has blanks even when seen from the working folder.
     """
+    os.environ["POOLMAP_PROGRAMS"] = " ".join(programs)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
     if any(c.isspace() for c in sys.executable):
         relative = os.path.relpath(sys.executable)

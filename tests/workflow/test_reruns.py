@@ -134,3 +134,54 @@ def test_the_seed_refits_everything_but_reads_nothing(planned):
         "bcg / wide: sampling",
     }
     assert not any("reading" in j or "compiling" in j for j in jobs)
+
+
+@pytest.fixture
+def other_config(finished):
+    """Write another config over the first; put the first back afterwards."""
+    yield lambda text: finished.write("config/config.yaml", text)
+    finished.write("config/config.yaml", CONFIG)
+
+
+def test_a_model_of_another_program_is_fitted_at_once(finished, other_config):
+    other_config(CONFIG.replace("wide: {tau_prior: {half_normal: 2}}", "exact: {likelihood: binomial}"))
+    code, output = finished.run()
+    assert code == 0, output
+    assert "bcg/exact: passed" in finished.read("results/verdict.txt")
+    assert "Model exact" in finished.read("results/bcg/report.html")
+    assert "Nothing to be done" in finished.run()[1]
+
+
+def test_the_same_model_with_another_program_is_fitted_at_once(finished, other_config):
+    other_config(CONFIG.replace("wide: {tau_prior", "wide: {likelihood: binomial, tau_prior"))
+    code, output = finished.run()
+    assert code == 0, output
+    assert "exact binomial likelihood" in finished.read("results/bcg/report.html")
+
+
+def test_another_config_and_back(finished, other_config):
+    """Other analyses, other programs, input files older than all results: everything is made, both ways."""
+    areas = """
+title: "a map"
+sampling: {chains: 4, warmup: 500, draws: 750, adapt_delta: 0.95}
+analyses:
+  sids:
+    family: areas
+    data: resources/nc_sids/counts.csv
+    geometry: resources/nc_sids/counties.gpkg
+    area: fips
+    outcome: {cases: sids_1979, population: births_1979}
+    models: {iid: {prior: iid}}
+"""
+    for _ in range(2):
+        other_config(areas)
+        code, output = finished.run()
+        assert code == 0, output
+        assert "a map" in finished.read("results/report.html")
+        assert finished.read("results/verdict.txt") == "results/sids/iid: passed\n"
+        other_config(CONFIG)
+        code, output = finished.run()
+        assert code == 0, output
+        assert "two" in finished.read("results/report.html")
+        assert "results/bcg/wide: passed" in finished.read("results/verdict.txt")
+        assert "Nothing to be done" in finished.run()[1]

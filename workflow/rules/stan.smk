@@ -20,7 +20,6 @@ rule toolchain:
     resources:
         mem_mb=3500,
     params:
-        programs=PROGRAMS,
         identity=toolchain_identity,
     message:
         "Stan: finding the toolchain, or building it (once for all projects, about a minute)"
@@ -33,8 +32,7 @@ rule compile:
         program="stan/{program}.stan",
         included=included,
         library=source_files("poolmap.stan.compile"),
-        # a rebuilt toolchain alone recompiles nothing; another one does, through `identity`
-        toolchain=ancient("results/stan/toolchain.json"),
+        toolchain="results/stan/toolchain.json",
     output:
         "results/stan/{program}.json",
     log:
