@@ -18,7 +18,10 @@ class SurveyOutcome(Section):
     column: Column
     """Column of the survey with the answer."""
     positive: StrictStr | StrictInt | StrictFloat
-    """The answer that counts as yes; every other one counts as no, a missing one is left out and listed."""
+    """The answer that counts as yes."""
+    negative: Literal["others"] | tuple[StrictStr | StrictInt | StrictFloat, ...] | None = None
+    """The answers that count as no; any further one is left out and listed. `others`: every other answer
+    counts as no. Needed where the survey holds more than one other answer. Missing answers are left out."""
 
 
 class Truth(Section):

@@ -60,6 +60,20 @@ def test_strata(tmp_path):
     assert "line 3" in text and "area 'A' and stratum 'young' stand already in line 2" in text
 
 
+def test_every_area_needs_every_stratum(tmp_path):
+    """A misspelt stratum would be its own reference, a missing one would lower the expected count."""
+    header, outcome = "id,name,cases,pop,age", {"cases": "cases", "population": "pop", "strata": ["age"]}
+    areas = ("A", "B", "C")
+    rows = [f"{a},{a},1,{n},{s}" for a in areas for s, n in (("0-64", 900), ("65+", 100))]
+    assert len(_ingest(tmp_path, rows, areas, header, outcome=outcome).tables["areas"]) == 3
+    text = _message(tmp_path, [*rows[:-1], "C,C,1,100,65 +"], areas, header, outcome=outcome)
+    assert "stratum '65 +' stands in 1 of 3 areas only (line 7)" in text
+    assert "did you mean '65+'?" in text
+    assert "area 'C' has no row for stratum '65+'" in text
+    text = _message(tmp_path, rows[:-1], areas, header, outcome=outcome)
+    assert "area 'C' has no row for stratum '65+'" in text
+
+
 def test_given_expected_counts(tmp_path):
     rows = ["01,Ash,2,1.0,0", "02,Birch,5,2.5,0", "03,Cedar,0,0.5,0"]
     data = _ingest(tmp_path, rows, outcome={"cases": "cases", "expected": "pop"})

@@ -112,7 +112,8 @@ def test_from_table_to_report(tmp_path, measure, more):
         assert "nan" not in made.caption + made.alt
         assert (tmp_path / f"{made.name}.png").stat().st_size > 5000
         lines = [line for line in made.figure.axes[0].lines if len(set(line.get_xdata())) == 1]
-        assert lines or not scale.contrast
+        if made.name in ("forest", "models", "funnel"):  # those with an axis of effects
+            assert lines or not scale.contrast
 
 
 def test_natural_words(tmp_path):

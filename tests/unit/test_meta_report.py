@@ -226,7 +226,8 @@ def test_findings(tmp_path):
 
 def test_figures(tmp_path):
     spec = section(tmp_path, favours=["drug better", "placebo better"])
-    forest, models = figures(spec, *analysed(spec))
+    forest, *of_studies, models = figures(spec, *analysed(spec))
+    assert [figure.name for figure in of_studies] == ["funnel", "baujat", "galbraith", "labbe"]
     assert (forest.name, forest.model) == ("forest", "normal")
     shown = [text.get_text() for text in forest.figure.texts]
     for part in (
@@ -247,14 +248,14 @@ def test_figures(tmp_path):
 
 def test_a_failed_model_is_named_in_the_comparison(tmp_path):
     spec = section(tmp_path)
-    _, models = figures(spec, *analysed(spec, passed=False))
+    *_, models = figures(spec, *analysed(spec, passed=False))
     assert "Do not use: normal, counts" in models.caption
 
 
 def test_one_model_and_a_difference(tmp_path):
     spec = section(tmp_path, measure="RD", models={"m": {}}, effect="difference in risk")
     data, results = analysed(spec)
-    (forest,) = figures(spec, data, results)
+    forest, *_ = figures(spec, data, results)
     assert forest.figure.axes[0].get_xscale() == "linear"
     assert forest.figure.axes[0].get_xlabel() == "difference in risk"
     assert len(data.tables["studies"]) == 4

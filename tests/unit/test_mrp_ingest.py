@@ -249,3 +249,31 @@ def test_respondents_of_a_cell_that_the_census_lacks_are_counted(write):
     data = ingest(write(census=census))
     assert data.facts["respondents_outside_census_cells"] == 1
     assert isinstance(data.tables["levels"], pd.DataFrame)
+
+
+def test_more_than_one_other_answer_needs_a_word(write):
+    """`YES` or "don't know" must not become a no in silence."""
+    survey = SURVEY + "6,YES,A,young,1,1.0\n7,don't know,B,old,1,3.0\n"
+    (found,) = problems(write(survey))
+    assert "beside 'yes' there are 3 other answers: 'no' (2), 'YES' (1), 'don't know' (1)" in found
+    assert "negative: [No]" in found
+
+
+def test_answers_that_are_neither_yes_nor_no_are_left_out_and_listed(write):
+    survey = SURVEY + "6,don't know,A,young,1,1.0\n"
+    data = ingest(write(survey, outcome={"column": "vote", "positive": "yes", "negative": ["no"]}))
+    assert data.tables["cells"]["n"].sum() == 5
+    assert data.exclusions["row"].tolist() == [7]
+    assert "the answer 'don't know' is neither yes nor no" in data.exclusions["reason"][0]
+
+
+def test_others_count_as_no_where_the_config_says_so(write):
+    survey = SURVEY + "6,don't know,A,young,1,1.0\n"
+    data = ingest(write(survey, outcome={"column": "vote", "positive": "yes", "negative": "others"}))
+    assert (data.tables["cells"]["n"].sum(), data.tables["cells"]["yes"].sum()) == (6, 3)
+    assert data.exclusions.empty
+
+
+def test_negative_answer_must_occur(write):
+    found = problems(write(outcome={"column": "vote", "positive": "yes", "negative": ["No"]}))
+    assert "no row holds the negative answer 'No'; the other answers are 'no' (2)" in found[0]

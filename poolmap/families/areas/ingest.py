@@ -115,6 +115,7 @@ def _rows(table: Table, spec: AreasAnalysis) -> pd.DataFrame:
                     line=line,
                 )
             first.setdefault(pair, line)
+        _check_strata(table, area, stratum)
     size = outcome.population or outcome.expected
     rows = pd.DataFrame(
         {
@@ -133,6 +134,33 @@ def _rows(table: Table, spec: AreasAnalysis) -> pd.DataFrame:
         table.problem(f"the {what} is missing in {missing.sum() - 5} more rows", column=size)
     _check_sizes(table, spec, rows)
     return rows
+
+
+def _check_strata(table: Table, area: pd.Series, stratum: pd.Series) -> None:
+    """Every area needs a row for every stratum: a missing or misspelt one would bias its expected count."""
+    areas = pd.unique(area)
+    found = area.groupby(stratum, sort=False).unique()
+    common = [s for s in found.index if 2 * len(found[s]) > len(areas)]
+    for name in found.index:
+        lines = stratum.index[stratum == name]
+        if name not in common:
+            table.problem(
+                f"stratum '{name}' stands in {len(found[name])} of {len(areas)} areas only "
+                f"({_counted_lines(lines)})",
+                f"{nearest(name, common)} Else give every area a row for it, with population 0 where nobody "
+                "is in it",
+            )
+            continue
+        for missing in [a for a in areas if a not in set(found[name])][:5]:
+            table.problem(
+                f"area '{missing}' has no row for stratum '{name}'",
+                "add the row, with population 0 where nobody is in it; the expected count would be too low",
+            )
+
+
+def _counted_lines(lines: pd.Index) -> str:
+    shown = ", ".join(str(line) for line in lines[:5])
+    return f"line{'s' if len(lines) > 1 else ''} {shown}" + (" ..." if len(lines) > 5 else "")
 
 
 def _check_sizes(table: Table, spec: AreasAnalysis, rows: pd.DataFrame) -> None:

@@ -21,6 +21,7 @@ from poolmap.families.meta.numbers import (
     with_interval,
     writer,
 )
+from poolmap.families.meta.study_figures import study_figures
 from poolmap.figures.forest import ForestRow, Summary, forest, ratio_ticks
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 
 
 def figures(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResult]) -> list[NamedFigure]:
-    """The forest plot of the primary model; with several models, their pooled effects and tau."""
+    """The forest plot of the primary model and plots of its studies; the models side by side."""
     primary = next(iter(results.values()))
-    made = [_forest(spec, data, primary)]
+    made = [_forest(spec, data, primary), *study_figures(spec, data, primary)]
     if len(results) > 1:
         made.append(_models(spec, results))
     return made

@@ -12,6 +12,7 @@ from poolmap.config.base import Prior
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import EVERY_MODEL, Block, Dataset, Equation, ModelResult, ReportTable
 from poolmap.families.meta.arms import arm_cells, cells_in_words, totals_in_words
+from poolmap.families.meta.classical_report import classical_blocks
 from poolmap.families.meta.effects import Scale, scale_of
 from poolmap.families.meta.numbers import (
     decimals,
@@ -256,6 +257,8 @@ def findings(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResul
         said = "; ".join(f"{model} {with_interval(interval_of(row), write)}" for model, row in rows.items())
         blocks.append(f"The primary model is {primary.name}. The pooled {name} by the other models: {said}.")
     blocks.append(_pooled_table(spec, results))
+    if "classical" in primary.companions:
+        blocks += classical_blocks(spec, primary)
     blocks += [_study_table(spec, result) for result in results.values()]
     return blocks
 

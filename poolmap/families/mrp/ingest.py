@@ -175,7 +175,10 @@ def _respondents(
             leave_out(missing, f"no '{variable}'")
     for name in formula.predictors:
         people[name] = survey.numbers(name) if name in frame.columns else np.nan
-    people["yes"] = _is_positive(frame[outcome], spec.outcome.positive).astype("int64")
+    people["yes"] = _is_answer(frame[outcome], spec.outcome.positive).astype("int64")
+    counted = (people["yes"] == 1) | _counts_as_no(survey, spec, frame[outcome][reason == ""])
+    for line in frame.index[~counted & (reason == "")]:
+        leave_out(frame.index == line, f"the answer '{frame.at[line, outcome]}' is neither yes nor no")
     people["weight"] = 1.0
     if spec.weight is not None:
         people["weight"] = survey.numbers(spec.weight, lower=0, what="the sampling weight, 0 or more")
@@ -184,9 +187,9 @@ def _respondents(
     used = people[reason == ""]
     answers = frame.loc[used.index, outcome].value_counts()
     if len(answers) and not used["yes"].any():
-        listed = ", ".join(f"'{answer}' ({count})" for answer, count in answers.head(10).items())
         survey.problem(
-            f"no row holds the positive answer '{spec.outcome.positive}'; the answers are {listed}",
+            f"no row holds the positive answer '{spec.outcome.positive}'; the answers are "
+            f"{_listed_answers(frame.loc[used.index, outcome])}",
             "write one of them as 'outcome: positive'",
             column=outcome,
         )
@@ -196,10 +199,48 @@ def _respondents(
     return used, excluded, {"answers": {str(answer): int(count) for answer, count in answers.items()}}
 
 
-def _is_positive(answers: pd.Series, positive: str | int | float) -> pd.Series:
-    if isinstance(positive, str):
-        return answers == positive
-    return pd.to_numeric(answers, errors="coerce") == positive
+def _is_answer(answers: pd.Series, answer: str | int | float) -> pd.Series:
+    if isinstance(answer, str):
+        return answers == answer
+    return pd.to_numeric(answers, errors="coerce") == answer
+
+
+def _counts_as_no(survey: Table, spec: MrpAnalysis, answers: pd.Series) -> pd.Series:
+    """Which of the answers count as no; notes where that is not clear from the config."""
+    chosen, outcome = spec.outcome, spec.outcome.column
+    no = pd.Series(False, index=survey.frame.index)
+    others = answers[~_is_answer(answers, chosen.positive)]
+    if chosen.negative == "others":
+        no[others.index] = True
+        return no
+    if chosen.negative is not None:
+        for answer in chosen.negative:
+            hit = _is_answer(others, answer)
+            if not hit.any():
+                listed = _listed_answers(others)
+                survey.problem(
+                    f"no row holds the negative answer '{answer}'; the other answers are {listed}",
+                    "write the answers that count as no in 'outcome: negative'",
+                    column=outcome,
+                )
+            no[hit.index[hit]] = True
+        return no
+    if others.nunique() > 1 and len(others) < len(answers):
+        survey.problem(
+            f"beside '{chosen.positive}' there are {others.nunique()} other answers: "
+            f"{_listed_answers(others)}",
+            "say which count as no, e.g. negative: [No] in 'outcome' (the rest is left out and listed), or "
+            "negative: others; mend different spellings of one answer in the file",
+            column=outcome,
+        )
+    no[others.index] = True
+    return no
+
+
+def _listed_answers(answers: pd.Series) -> str:
+    counts = answers.value_counts()
+    shown = ", ".join(f"'{answer}' ({count})" for answer, count in counts.head(10).items())
+    return shown + (" ..." if len(counts) > 10 else "")
 
 
 def _check_levels(survey: Table, people: pd.DataFrame, census: pd.DataFrame, variables: list[str]) -> None:

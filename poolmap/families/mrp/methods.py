@@ -25,7 +25,7 @@ def describe(spec: MrpAnalysis, data: Dataset) -> list[Block]:
         f"The survey ({spec.survey}) gives {respondents:,} usable rows in {facts['survey_cells']:,} cells; "
         f"the census ({spec.census}) counts a population of {facts['population']:,.0f} in "
         f"{facts['census_cells']:,} cells. Answers to '{spec.outcome.column}': {answers}; "
-        f"'{spec.outcome.positive}' counts as yes and every other answer as no."
+        f"'{spec.outcome.positive}' counts as yes and every other answer counted here as no."
     ]
     if facts["rows_excluded"]:
         counts = data.exclusions["reason"].value_counts()
