@@ -23,10 +23,12 @@ demo: .venv/installed
 	@echo "The report: results/report.html"
 
 run: .venv/installed
+	@$(BIN)/python scripts/check_config.py "$(CONFIG)"
 	@$(SNAKEMAKE) --configfile "$(CONFIG)"
 	@echo "The report: results/report.html"
 
 dry-run: .venv/installed
+	@$(BIN)/python scripts/check_config.py "$(CONFIG)"
 	@$(SNAKEMAKE) --configfile "$(CONFIG)" --dry-run
 
 test: .venv/installed-dev

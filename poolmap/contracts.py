@@ -100,6 +100,7 @@ class Predictive:
         log_lik: array (chain, draw, m): log likelihood of each of the m parts that leave-one-out leaves
             out: the observations, or studies of two arms.
         value: what is observed, in words ("SIDS cases").
+        left_out: what leave-one-out leaves out, where it is not the unit ("study" of two arms).
     """
 
     unit: str
@@ -108,6 +109,7 @@ class Predictive:
     replicated: np.ndarray
     log_lik: np.ndarray
     value: str
+    left_out: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 @contextmanager
-def job(log_file: str | Path, title: str) -> Iterator[logging.Logger]:
+def job(log_file: str | Path, title: str, *, withdraw: Sequence[str | Path] = ()) -> Iterator[logging.Logger]:
     """Run a job's body with logging set up; it ends with its run, and with status 1 where it fails.
 
     A `PoolmapError` is shown as its message alone. Anything else is a fault of poolmap: the traceback goes
@@ -25,6 +25,8 @@ def job(log_file: str | Path, title: str) -> Iterator[logging.Logger]:
     Args:
         log_file: the job's log; it is written anew.
         title: what the job is, for messages ("sids / bym2, fit").
+        withdraw: pages that rest on what this job makes anew. They are deleted first, so that no page of
+            earlier results outlives a run that fails.
     """
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     to_file = logging.FileHandler(log_file, mode="w", encoding="utf-8")
@@ -40,6 +42,8 @@ def job(log_file: str | Path, title: str) -> Iterator[logging.Logger]:
     try:
         follow()
         log.info("%s: begins", title)
+        for page in withdraw:
+            Path(page).unlink(missing_ok=True)
         yield log
         log.info("%s: done", title)
     except PoolmapError as error:

@@ -13,7 +13,9 @@ from poolmap.stan.compile import compile_program
 from poolmap.stan.toolchain import find_toolchain
 
 wildcards, output = snakemake.wildcards, snakemake.output
-with job(snakemake.log[0], f"{wildcards.analysis} / {wildcards.model}, fit"):
+with job(
+    snakemake.log[0], f"{wildcards.analysis} / {wildcards.model}, fit", withdraw=snakemake.params.withdraw
+):
     spec = parse_analysis(snakemake.params.spec)
     data = read_dataset(snakemake.input.data, graph=next(iter(snakemake.input.graph), None))
     stan_data = door(spec.family, "stan_data")(spec, wildcards.model, data)

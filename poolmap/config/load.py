@@ -22,6 +22,19 @@ from poolmap.tables import nearest, read_header
 FAMILIES = {"meta": MetaAnalysis, "areas": AreasAnalysis, "mrp": MrpAnalysis}
 AnyAnalysis = Annotated[MetaAnalysis | AreasAnalysis | MrpAnalysis, Field(discriminator="family")]
 RESERVED_NAMES = {"analysis": ("stan",), "model": ("data", "graph", "figures")}
+SECTION = ("a section with keys below it is expected", "indent its keys below this one")
+# what pydantic expected: the same in the words of the config, and what to write
+EXPECTED = {
+    "dict_type": SECTION,
+    "model_type": SECTION,
+    "model_attributes_type": SECTION,
+    "tuple_type": ("a list is expected", "write it in brackets, also one entry: [entry]"),
+    "float_parsing": ("a number is expected", "write it with a decimal point: 0.95, not 95%"),
+    "float_type": ("a number is expected", "write it with a decimal point, without quotes"),
+    "int_parsing": ("a whole number is expected", "write it without quotes or separators"),
+    "int_type": ("a whole number is expected", "write it without quotes or separators"),
+    "string_type": ("a text is expected", "put it in quotes"),
+}
 INHERITED = ("seed", "interval", "on_failed_checks")
 
 
@@ -203,6 +216,9 @@ def _problems(
         elif kind == "string_pattern_mismatch" and len(at) <= 4 and at[-2:-1] in (("analyses",), ("models",)):
             what = f"'{at[-1]}' cannot be a name"
             remedy = "use lower-case letters, digits and underscores, beginning with a letter"
+        elif kind in EXPECTED:
+            what, remedy = EXPECTED[kind]
+            what += f" (given: {'nothing' if given is None else repr(given)})"
         elif "input" in item and not isinstance(given, dict | list):
             what = f"{what[0].lower()}{what[1:]} (given: {given!r})"
         problems.append((line_of(lines, at) or 0, Problem(place(at), what, remedy)))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.path import Path as Outline
 
 _BORDER = "#8a9099"
+_BELOW = 0.12  # room for the scale bar, as a share of the height of the map
 _MANY = 1500
 _WIDTH = 7.4
 _RATIO_LIMITS = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
@@ -164,7 +165,7 @@ def draw_maps(
         for axes, panel in zip(grid.ravel(), panels, strict=False):
             axes.set_aspect("equal")
             axes.set_xlim(west, east)
-            axes.set_ylim(south, north)
+            axes.set_ylim(south - _BELOW * (north - south), north)
             axes.margins(0.02)
             axes.set_title(panel.title, loc="left")
             _draw(axes, outlines, panel)
@@ -269,12 +270,12 @@ def _legend(figure: Figure, axes: list[Axes], scale: Scale) -> None:
 def _scale_bar(
     axes: Axes, width: float, metres: float, west: float, south: float, east: float, north: float
 ) -> None:
-    """A bar of about a fifth of the map's width, a round number of kilometres long, at its lower left."""
+    """A bar of about a fifth of the map's width, a round number of kilometres long, below its left end."""
     kilometres = width / 5000
     power = 10 ** math.floor(math.log10(kilometres))
     length = max(step * power for step in (1, 2, 5) if step * power <= kilometres)
     ends = np.array([west, west + length * 1000 / metres])
-    y = south + 0.03 * (north - south)
+    y = south - 0.8 * _BELOW * (north - south)
     axes.plot(ends, [y, y], color=INK, linewidth=1.5, solid_capstyle="butt", zorder=4)
     axes.annotate(
         f"{length:g} km",

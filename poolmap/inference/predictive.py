@@ -78,7 +78,7 @@ def leave_one_out(item: Predictive) -> dict[str, Any]:
     k = loo.pareto_k.values
     data = hashlib.sha256(repr((item.unit, list(item.labels), item.observed.tolist())).encode()).hexdigest()
     return {
-        "unit": item.unit,
+        "unit": item.left_out or item.unit,
         "data": data,
         "elpd_loo": float(loo.elpd_loo),
         "se": float(loo.se),

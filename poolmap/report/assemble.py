@@ -196,16 +196,17 @@ def _predictive_figure(result: ModelResult, interval: float) -> NamedFigure:
     names = ", ".join(outside["label"][:10]) + (" ..." if len(outside) > 10 else "")
     found = (
         f"{len(outside)} of {len(table)} {plural(unit)} lie outside their {interval:.0%} predictive interval"
-        f"{': ' + names if names else ''}; where the model fits, at most about "
-        f"{len(table) * (1 - interval):.0f} do."
+        f"{': ' + names if names else ''}; where the model fits, no more than "
+        f"about {1 - interval:.0%} do."
     )
     return NamedFigure(
         name=f"predictive_{result.name}",
         figure=draw_predictive(table, result.value, interval),
         title=f"Posterior predictive check, model {result.name}",
         caption=f"Left: {result.value}, observed (points) and replicated from the fitted model (bars: "
-        f"{interval:.0%} predictive intervals). {found} Right: posterior predictive p-values. The same data "
-        "were used in the fit, so they gather around one half; many near 0 or 1 speak against the model.",
+        f"{interval:.0%} predictive intervals). {found} Right: posterior predictive p-values; many near 0 or "
+        "1 speak against the model. Where each observation has an effect of its own in the model, they "
+        "gather around one half.",
         alt=f"Observed data against the model's predictive intervals. {found}",
         model=result.name,
     )

@@ -333,10 +333,19 @@ def _results(page: AnalysisPage, views: Views) -> Section:
     opening = next(
         (place for place, block in enumerate(findings) if not isinstance(block, str)), len(findings)
     )
-    parts = views.blocks(findings[:opening])
+    parts = views.blocks(_warnings(page) + findings[:opening])
     parts += [views.figure(figure) for figure in page.figures if figure.model == page.primary.name]
     parts += views.blocks(findings[opening:], page.primary.name)
     return Section("results", "Results", parts)
+
+
+def _warnings(page: AnalysisPage) -> list[str]:
+    """What must be said before any number of a failed model appears in a sentence."""
+    failed = [model.name for model in page.models if not model.passed]
+    if not failed:
+        return []
+    which = f"model {failed[0]}" if len(failed) == 1 else f"models {listed(failed)}"
+    return [f"DO NOT USE the numbers of {which}, in the text, the tables and the figures: the fit failed."]
 
 
 def _data(page: AnalysisPage, views: Views) -> Section:

@@ -158,7 +158,7 @@ def test_description_and_methods_say_what_was_done(analysis):
     spec, data, _ = analysis
     text = " ".join(b for b in describe(spec, data) if isinstance(b, str))
     assert "No case count: area C." in text and "1,000 per 100,000" in text
-    assert "1 areas without neighbours: area F" in text
+    assert "1 area without neighbours: area F" in text
     told = methods(spec, "bym2", data)
     assert "sigma ~ half-normal(0.3); rho ~ beta(0.5, 0.5)" in told[-1]
     assert sum(isinstance(b, Equation) for b in told) == 3

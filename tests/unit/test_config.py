@@ -188,3 +188,18 @@ def test_priors_reach_stan_by_code():
         "tau_prior": [0.0, 0.5, 0.0],
     }
     assert PositivePrior("exponential", (2.0,)).stan_data("tau")["tau_prior"] == [2.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what", "remedy"),
+    [
+        (MINIMAL, "analyses:\n", "a section with keys below it is expected (given: nothing)", "indent"),
+        ("measure: RR", "measure: RR\n    arms: BCG", "a list is expected (given: 'BCG')", "in brackets"),
+        ("measure: RR", "measure: RR\n    interval: 95%", "a number is expected (given: '95%')", "not 95%"),
+        ("measure: RR", "measure: RR\n    seed: abc", "a whole number is expected", "without quotes"),
+    ],
+)
+def test_wrong_kinds_of_values_are_told_in_the_words_of_the_config(write, old, new, what, remedy):
+    (problem,) = problems(write(MINIMAL.replace(old, new)))
+    assert what in problem.what
+    assert remedy in problem.remedy

@@ -156,3 +156,15 @@ def test_all_analyses_are_told_at_once(project):
     project.write("trials.csv", TRIALS)
     text = META.replace("family: meta", "family: mta") + META.replace("  a:", "  b:").replace("RR", "RRR")
     refused(project, text, "analyses.a.family", "analyses.b.measure")
+
+
+def test_no_page_of_earlier_results_outlives_a_run_that_fails(project):
+    project.write("trials.csv", TRIALS)
+    project.write("config/config.yaml", HEAD + META)
+    code, output = project.run()
+    assert code == 0, output
+    project.write("trials.csv", TRIALS.replace("A,1,10", "A,11,10"))
+    code, _ = project.run()
+    assert code != 0
+    for page in ("results/report.html", "results/verdict.txt", "results/a/report.html"):
+        assert not (project.folder / page).exists(), page

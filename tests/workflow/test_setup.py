@@ -101,3 +101,16 @@ def test_python_too_old_or_absent_is_told(project):
     assert code != 0
     assert "Python 3.8.1 is too old" in output
     assert not Path(project.folder, ".venv").exists()
+
+
+def test_a_config_that_is_no_yaml_is_told_in_our_words(project):
+    folder = installed(project)
+    project.write("config/tab.yaml", "analyses:\n\tmine: {}\n")
+    for config, words in {
+        "config/tab.yaml": "config/tab.yaml, line 2",
+        "config/none.yaml": "does not exist",
+    }.items():
+        code, output = make(folder, "run", f"CONFIG={config}")
+        assert code != 0
+        assert words in output
+        assert "Traceback" not in output

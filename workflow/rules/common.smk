@@ -36,6 +36,15 @@ def graph_of(wildcards):
     return ["results/{analysis}/graph"] if ANALYSES[wildcards.analysis].has_graph else []
 
 
+def pages_of(wildcards):
+    """The pages that rest on the analysis, and on the run as a whole."""
+    return [
+        f"results/{wildcards.analysis}/report.html",
+        "results/report.html",
+        "results/verdict.txt",
+    ]
+
+
 def program_of(wildcards):
     return f"results/stan/{ANALYSES[wildcards.analysis].program(wildcards.model)}.json"
 

@@ -28,6 +28,7 @@ rule fit:
     resources:
         mem_mb=2000,
     params:
+        withdraw=pages_of,
         spec=spec_of("fit"),
         seed=fit_seed,
     message:
@@ -57,6 +58,7 @@ rule estimate:
     resources:
         mem_mb=2000,
     params:
+        withdraw=pages_of,
         spec=spec_of("estimate"),
         seed=fit_seed,
     message:

@@ -19,6 +19,7 @@ rule ingest:
     resources:
         mem_mb=1500,
     params:
+        withdraw=pages_of,
         spec=spec_of("ingest"),
     message:
         "{wildcards.analysis}: reading and checking the input files"
@@ -40,6 +41,7 @@ rule graph:
     resources:
         mem_mb=1500,
     params:
+        withdraw=pages_of,
         contiguity=lambda w: ANALYSES[w.analysis].graph.contiguity,
         tolerance=lambda w: ANALYSES[w.analysis].graph.tolerance,
     message:

@@ -195,6 +195,8 @@ def _name_ends(axes: Axes, rr: pd.DataFrame, rank: np.ndarray) -> None:
     count = min(_NAMED, n // 2)
     quarter = max(n // 4, count)
     low, high = np.log(axes.get_ylim())
+    low = min(low, np.log(rr["lower"].min()) - 0.05)
+    high = max(high, np.log(np.fmax(rr["upper"], rr["sir"]).max()) + 0.05)
     room = 0.05 * count + 0.04
     ceiling = np.log(np.fmax(rr["upper"], rr["sir"])[:quarter].max())
     ground = np.log(np.fmin(rr["lower"], rr["sir"].where(rr["sir"] > 0))[-quarter:].min())

@@ -99,11 +99,12 @@ def _graph(data: Dataset) -> str:
         text += f"The graph is connected; its scaling factor is {factors[0]}."
     else:
         text += (
-            f"The graph has {len(connected)} connected components of {_listed(map(str, connected))} areas "
-            f"(scaling factors {_listed(factors)})"
+            f"The graph has {_counted(len(connected), 'connected component')} of "
+            f"{_listed(map(str, connected))} areas (scaling factor {_listed(factors)})"
         )
         islands = _names(data.tables["areas"], graph.islands)
-        text += f" and {len(islands)} areas without neighbours: {_listed(islands)}." if islands else "."
+        alone = f" and {_counted(len(islands), 'area')} without neighbours: {_listed(islands)}."
+        text += alone if islands else "."
     return text
 
 
@@ -159,14 +160,15 @@ def methods(spec: AreasAnalysis, model: str, data: Dataset) -> list[Block]:
             "The area effects are unstructured: an area is drawn towards the mean of all areas, not "
             "towards its neighbours.",
             Equation(
-                r"b_i \sim \mathrm{Normal}(0, \sigma)",
+                r"b_i \sim \mathrm{Normal}(0, \sigma^2)",
                 "b i is normal with mean zero and standard deviation sigma",
             ),
         ]
     if terms:
         blocks.append(
             f"Covariates, from the formula {spec.covariates} and centred on their means over the areas: "
-            f"{', '.join(terms)}. exp(beta) is the ratio of relative risks per unit."
+            f"{', '.join(terms)}. exp(beta) is the ratio of relative risks per unit; the unit of scale(x) is "
+            "one standard deviation of x over the areas."
         )
     priors = [f"alpha ~ {chosen.alpha_prior}"]
     priors += [f"each beta ~ {chosen.beta_prior}"] if terms else []
@@ -325,6 +327,10 @@ def _rate(rate: float | None) -> str:
 
 def _names(areas: pd.DataFrame, ids: list[str] | tuple[str, ...]) -> list[str]:
     return areas.set_index("area").loc[list(ids), "name"].tolist()
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
 
 
 def _listed(items: Iterable[str]) -> str:

@@ -174,7 +174,8 @@ def _predictive_counts(
         new = mu + tau * special.ndtri(np.maximum(uniform, np.finfo(float).tiny))
         risk, log_risks = special.expit, _log_risks_logit
     return Predictive(
-        unit="study",
+        unit="arm",
+        left_out="study",
         labels=[f"{study}, arm {arm}" for arm in (1, 2) for study in studies["study"]],
         observed=np.concatenate([y1, y2]),
         replicated=np.concatenate(

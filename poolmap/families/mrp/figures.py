@@ -101,7 +101,12 @@ def _dots(
         marks += "; cross: the known share"
     counts = " The size of the sample stands in brackets." if not same_rows else ""
     unseen = int((table["n_survey"] == 0).sum())
-    alone = f" {unseen} groups are not in the sample: only the model speaks of them." if unseen else ""
+    who = "1 group is" if unseen == 1 else f"{unseen} groups are"
+    alone = f" {who} not in the sample: only the model speaks there." if unseen else ""
+    if any(series.label == "truth" for series in panels[0].series):
+        alone += (
+            " The interval is that of the expected share; the share in a small finite population varies more."
+        )
     return [
         NamedFigure(
             name=f"share_{spec.table_name(grouping)}_{result.name}",
