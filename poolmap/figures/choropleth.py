@@ -158,7 +158,7 @@ def draw_maps(
     tall = float(np.clip(tall, 0.8, 6.5 if columns == 1 else 4.2))
 
     with matplotlib.rc_context(RC):
-        figure = new_figure(_WIDTH, rows * (tall + 0.85) + 0.3)
+        figure = new_figure(_WIDTH, rows * ((1 + _BELOW) * tall + 0.85) + 0.3)
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.ravel():
             axes.set_axis_off()
