@@ -9,7 +9,9 @@ from poolmap.config.load import parse_analysis
 from poolmap.contracts import ModelResult
 from poolmap.families.meta.classical_report import classical_blocks
 from poolmap.families.meta.companions import companions
+from poolmap.families.meta.effects import scale_of
 from poolmap.families.meta.ingest import ingest
+from poolmap.families.meta.quadrature import posterior
 
 ROOT = Path(__file__).resolve().parents[2]
 BCG = {
@@ -25,9 +27,22 @@ BCG = {
 }
 
 
+def tables_of(spec, data):
+    """Estimates tables with the exact means, each off by one Monte Carlo error."""
+    studies, priors, name = data.tables["studies"], spec.priors("normal"), scale_of(spec).name
+    exact = posterior(studies["yi"].to_numpy(), studies["se"].to_numpy(), priors["mu"], priors["tau"])
+    pooled = [(name, exact.mu().mean()[0]), ("tau", exact.tau.mean()[0]), ("i2", exact.i2()[0])]
+    effects = [(name, mean) for mean in exact.studies()["mean"]]
+    return {
+        table: pd.DataFrame(rows, columns=["quantity", "mean"]).assign(
+            mcse=0.01, mean=lambda t: t["mean"] + 0.01
+        )
+        for table, rows in {"pooled": pooled, "studies": effects}.items()
+    }
+
+
 def of(measure):
     spec = parse_analysis({**BCG, "measure": measure, "title": "BCG"})
-    found = {c.name: c.frame for c in companions(spec, "normal", ingest(spec), {})}
     name = {"RR": "rr", "OR": "or", "RD": "rd"}[measure]
     rows = [
         (name, 0.5, 0.09, 0.35, 0.72),
@@ -36,6 +51,8 @@ def of(measure):
         ("i2", 92.0, 4.0, 81.0, 97.0),
     ]
     pooled = pd.DataFrame(rows, columns=["quantity", "median", "sd", "lower", "upper"])
+    data = ingest(spec)
+    found = {c.name: c.frame for c in companions(spec, "normal", data, tables_of(spec, data))}
     result = ModelResult("normal", {"pooled": pooled}, {}, {"passed": True}, pooled, pooled, "", found)
     return spec, found, result
 
@@ -49,13 +66,15 @@ def test_numbers_are_those_of_metafor():
     assert reml["q"] == pytest.approx(152.2330, abs=5e-5)
     common = found["mantel_haenszel"].set_index(["method", "measure"])
     assert common.loc[("MH", "OR"), "estimate"] == pytest.approx(-0.4734, abs=5e-5)
-    assert found["leave_one_out"]["study"].tolist()[0] == "Aronson 1948"
-    assert len(found["leave_one_out"]) == 13
+    for without in (found["leave_one_out"], found["leave_one_out_reml"]):
+        assert without["study"].tolist()[0] == "Aronson 1948"
+        assert len(without) == 13
 
 
 def test_the_report_shows_them_on_the_scale_of_the_ratio():
     spec, _, result = of("RR")
-    pooling, common, tests = classical_blocks(spec, result)
+    pooling, check, common, tests = classical_blocks(spec, result)
+    assert "agree. Over 16 posterior means the largest difference is 1.0 Monte Carlo standard errors" in check
     table = pooling.frame.set_index("Method")
     assert table.loc["Bayesian, model normal", "Pooled RR"] == "0.50 (0.35 to 0.72)"
     assert table.loc["restricted maximum likelihood", "Pooled RR"] == "0.49 (0.34 to 0.70)"
@@ -75,5 +94,14 @@ def test_two_studies_have_no_small_study_test(tmp_path):
     path = tmp_path / "two.csv"
     path.write_text("study,bcg_cases,bcg_total,control_cases,control_total\nA,1,10,2,10\nB,3,30,6,30\n")
     spec = parse_analysis({**BCG, "measure": "OR", "data": str(path)})
-    names = {c.name for c in companions(spec, "normal", ingest(spec), {})}
-    assert names == {"classical", "mantel_haenszel", "leave_one_out"}
+    data = ingest(spec)
+    names = {c.name for c in companions(spec, "normal", data, tables_of(spec, data))}
+    assert names == {"classical", "mantel_haenszel", "leave_one_out_reml", "leave_one_out", "crosscheck"}
+
+
+def test_draws_that_disagree_with_the_exact_posterior_are_told():
+    spec, found, result = of("RR")
+    found["crosscheck"].loc[3, "z"] = -7.5
+    check = classical_blocks(spec, result)[1]
+    assert "DO NOT agree" in check
+    assert "7.5 Monte Carlo standard errors (log_rr of" in check

@@ -20,6 +20,7 @@ from poolmap.families.meta.numbers import (
 )
 from poolmap.families.meta.small_study import ENOUGH_STUDIES
 
+LARGEST_Z = 4
 TESTS = {"egger": "Egger's test", "peters": "Peters' test"}
 
 
@@ -30,6 +31,8 @@ def classical_blocks(spec: MetaAnalysis, result: ModelResult) -> list[Block]:
         result: the model's, with the companion tables of `companions.companions`.
     """
     blocks: list[Block] = [_pooling(spec, result)]
+    if "crosscheck" in result.companions:
+        blocks.append(_crosscheck(result.companions["crosscheck"]))
     if "mantel_haenszel" in result.companions:
         blocks.append(_common_effects(spec, result.companions["mantel_haenszel"]))
     if "small_study_tests" in result.companions:
@@ -93,6 +96,22 @@ def _pooling(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
         f"degrees of freedom, p {p}."
     )
     return ReportTable(frame, caption, numeric=list(frame.columns[1:]), model=result.name)
+
+
+def _crosscheck(table: pd.DataFrame) -> str:
+    z = table["z"].abs()
+    at = table.loc[z.idxmax()]
+    where = (
+        f"{at['quantity']} of {at['study']}"
+        if isinstance(at["study"], str) and at["study"]
+        else at["quantity"]
+    )
+    verdict = "agree" if z.max() < LARGEST_Z else "DO NOT agree"
+    return (
+        "Cross-check: a deterministic quadrature of the same posterior, without sampling, and the draws "
+        f"{verdict}. Over {len(table)} posterior means the largest difference is {z.max():.1f} Monte Carlo "
+        f"standard errors ({where})."
+    )
 
 
 def _common_effects(spec: MetaAnalysis, table: pd.DataFrame) -> ReportTable:

@@ -9,8 +9,11 @@ import pandas as pd
 from poolmap.config.meta import COUNT_COLUMNS, MetaAnalysis
 from poolmap.contracts import Companion, Dataset
 from poolmap.families.meta.classical import classical_table
-from poolmap.families.meta.influence import leave_one_out
+from poolmap.families.meta.effects import scale_of
+from poolmap.families.meta.influence import leave_one_out as classical_leave_one_out
 from poolmap.families.meta.mantel_haenszel import mantel_haenszel_table
+from poolmap.families.meta.quadrature import posterior
+from poolmap.families.meta.refits import crosscheck, leave_one_out
 from poolmap.families.meta.small_study import egger, peters
 
 FEWEST_FOR_TESTS = 3
@@ -19,14 +22,16 @@ FEWEST_FOR_TESTS = 3
 def companions(
     spec: MetaAnalysis, model: str, data: Dataset, tables: Mapping[str, pd.DataFrame]
 ) -> list[Companion]:
-    """Classical pooling, Mantel-Haenszel and Peto for counts, leave-one-out, small-study tests.
+    """Classical pooling, Mantel-Haenszel and Peto for counts, leave-one-out, small-study tests, cross-check.
 
     All on the scale of analysis, from the effect estimates and sampling variances of the table of studies
-    (Mantel-Haenszel, Peto and Peters' test: from the counts). They do not depend on the model.
+    (Mantel-Haenszel, Peto and Peters' test: from the counts). For the normal likelihood the posterior is also
+    worked out by deterministic quadrature, without sampling: with all studies, as a check of the draws, and
+    without each study in turn.
 
     Args:
         spec, data: the analysis.
-        model, tables: the model and its estimates, which classical results do not use.
+        model, tables: the model and its estimates tables.
     """
     studies = data.tables["studies"]
     yi, vi = studies["yi"].to_numpy(), studies["vi"].to_numpy()
@@ -46,16 +51,45 @@ def companions(
             "Mantel-Haenszel and Peto common effects from the counts; ratios on the log scale in `estimate`"
         )
         found.append(Companion("mantel_haenszel", mantel_haenszel_table(*counts, spec.interval), words))
-    without = leave_one_out(yi, vi, "REML", spec.interval)
+    without = classical_leave_one_out(yi, vi, "REML", spec.interval)
     if "study" not in without:
         without.insert(0, "study", studies["study"].to_numpy())
     words = "the classical pooled effect (REML) without each study in turn, on the scale of analysis"
-    found.append(Companion("leave_one_out", without, words))
+    found.append(Companion("leave_one_out_reml", without, words))
+    found += _by_quadrature(spec, model, studies, tables)
     tests = _small_study_tests(spec, yi, vi, counts)
     if tests:
         words = "tests of funnel plot asymmetry: the effect of small studies against that of large ones"
         found.append(Companion("small_study_tests", pd.DataFrame(tests), words))
     return found
+
+
+def _by_quadrature(
+    spec: MetaAnalysis, model: str, studies: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
+) -> list[Companion]:
+    """The exact posterior of the normal-normal model beside the draws, and without each study in turn."""
+    if spec.models[model].likelihood != "normal":
+        return []
+    priors, name = spec.priors(model), scale_of(spec).name
+    data = studies["yi"].to_numpy(), studies["se"].to_numpy(), priors["mu"], priors["tau"]
+    check = crosscheck(
+        tables["pooled"], tables["studies"].query("quantity == @name"), posterior(*data), effect=name
+    )
+    check["study"] = [studies["study"][int(i)] if pd.notna(i) else "" for i in check["study"]]
+    without = leave_one_out(*data, spec.interval)
+    without.insert(0, "study", studies["study"].to_numpy())
+    words = (
+        "posterior means from the draws beside those of a deterministic quadrature; z in Monte Carlo errors"
+    )
+    return [
+        Companion("crosscheck", check, words),
+        Companion(
+            "leave_one_out",
+            without,
+            "the posterior without each study in turn, by quadrature, on the scale of analysis; shifts in "
+            "posterior standard deviations; elpd_loo: exact log predictive density of the study left out",
+        ),
+    ]
 
 
 def _small_study_tests(spec: MetaAnalysis, yi, vi, counts) -> list:

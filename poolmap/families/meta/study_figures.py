@@ -7,11 +7,12 @@ from scipy import special
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Dataset, ModelResult, NamedFigure
 from poolmap.families.meta.effects import scale_of
-from poolmap.families.meta.numbers import effect_name, level, number, pooled_row, ratio
+from poolmap.families.meta.numbers import effect_name, interval_of, level, number, pooled_row, ratio
 from poolmap.figures.baujat import baujat, baujat_coordinates
 from poolmap.figures.funnel import funnel
 from poolmap.figures.galbraith import common_effect, galbraith
 from poolmap.figures.labbe import labbe
+from poolmap.figures.refits import leave_one_out_forest
 
 LEAST = 3  # studies: with two, neither asymmetry nor influence can be seen
 FEW = 10  # Sterne et al. 2011
@@ -19,7 +20,7 @@ COUNTS = ("events_1", "total_1", "events_2", "total_2")
 
 
 def study_figures(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> list[NamedFigure]:
-    """Funnel, Baujat and Galbraith plots of three or more studies; L'Abbé plots of RR, OR and RD.
+    """Funnel, Baujat, Galbraith and leave-one-out plots of three or more studies; L'Abbé of RR, OR and RD.
 
     Args:
         result: the primary model: its pooled effect and weights are drawn, and the figures stand with it.
@@ -30,9 +31,36 @@ def study_figures(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> lis
         if scale_of(spec).contrast:
             made.append(_funnel(spec, data, result))
         made += [_baujat(spec, data, result), _galbraith(spec, data, result)]
+        if "leave_one_out" in result.companions:
+            made.append(_leave_one_out(spec, result))
     if spec.measure in ("RR", "OR", "RD") and set(COUNTS) <= set(studies.columns):
         made.append(_labbe(spec, data, result))
     return made
+
+
+def _leave_one_out(spec: MetaAnalysis, result: ModelResult) -> NamedFigure:
+    scale, table = scale_of(spec), result.companions["leave_one_out"]
+    whole = pooled_row(result.estimates["pooled"], scale.report)
+    shown = {end: scale.natural(table[f"mu_{end}"].to_numpy()) for end in ("median", "lower", "upper")}
+    name, percent = effect_name(spec), level(spec.interval)
+    figure = leave_one_out_forest(
+        table["study"].tolist(),
+        *shown.values(),
+        interval_of(whole),
+        log=bool(scale.ratio),
+        null=scale.null if scale.contrast else None,
+        label=f"pooled {name}",
+    )
+    furthest = table.loc[table["mu_shift"].abs().idxmax()]
+    said = (
+        f"Leaving out {furthest['study']} changes the pooled {name} most, by {abs(furthest['mu_shift']):.1f} "
+        "posterior standard deviations."
+    )
+    caption = (
+        f"The pooled {name} without each study in turn: posterior median and {percent} interval, from the "
+        f"exact posterior by quadrature. The band is the interval of all studies. {said} Model {result.name}."
+    )
+    return NamedFigure("leave_one_out", figure, "Leave-one-out", caption, said, result.name)
 
 
 def _analysed(spec: MetaAnalysis) -> str:
