@@ -12,11 +12,8 @@ from poolmap.inference.summary import summarise
 from poolmap.logs import job
 
 wildcards, params = snakemake.wildcards, snakemake.params
-with job(
-    snakemake.log[0],
-    f"{wildcards.analysis} / {wildcards.model}, estimates",
-    withdraw=snakemake.params.withdraw,
-):
+title = f"{wildcards.analysis} / {wildcards.model}, estimates"
+with job(snakemake.log[0], title, withdraw=params.withdraw):
     spec = parse_analysis(params.spec)
     data = read_dataset(
         snakemake.input.data, graph=next(iter(snakemake.input.graph), None), geometry=spec.has_graph

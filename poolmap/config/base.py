@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -214,17 +215,17 @@ class Analysis(Section):
     """What to do where a fit fails its checks twice: `stop` ends the run with an error after the report is
     written, `report` only stamps the results."""
 
+    @abstractmethod
     def input_files(self) -> dict[str, str]:
         """The user's files that `ingest` reads, by the key that names them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def column_references(self) -> Iterator[tuple[tuple[str, ...], str, str]]:
         """Each column that the config names in a text table: (place of the key, key of the file, column)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def program(self, model: str) -> str:
         """The Stan program of a model, as its path below `stan/` without ending."""
-        raise NotImplementedError
 
     @property
     def has_graph(self) -> bool:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import geopandas
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
@@ -89,7 +90,6 @@ def test_estimates_have_one_schema(demo):
 
 
 def test_maps_come_as_geopackage_too(demo):
-    geopandas = pytest.importorskip("geopandas")
     project, _ = demo
     folder = project.folder / "results/sids_1974/bym2/estimates"
     table = pd.read_csv(folder / "areas.csv", dtype={"area": str}).query("quantity == 'rr'")
