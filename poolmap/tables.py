@@ -127,9 +127,8 @@ class Table:
         missing = self.is_missing(column)
         values = pd.to_numeric(text.where(~missing), errors="coerce").astype("float64")
         bad = ~missing & ~np.isfinite(values)
-        remedy = f"write {what}" + (
-            " with a decimal point, not a comma" if text[bad].str.contains(",").any() else ""
-        )
+        comma = not integer and text[bad].str.contains(",").any()
+        remedy = f"write {what}" + (" with a decimal point, not a comma" if comma else "")
         self._report(column, text.index[bad].tolist(), "'{value}' is not a number", remedy)
         good = ~missing & ~bad
         if integer:
@@ -165,10 +164,20 @@ def read_header(path: str | Path, sheet: str | None = None) -> list[str]:
     """
     kind = _format(path, sheet)
     if kind == "excel":
-        return next((fields for _, fields in _excel_rows(path, sheet)), [])
-    if kind == "parquet":
-        return list(_parquet(path, only_schema=True).names)
-    return next(csv.reader([line := _header_line(_read_text(path, 65536))], delimiter=_delimiter(line)), [])
+        header = next((fields for _, fields in _excel_rows(path, sheet)), [])
+    elif kind == "parquet":
+        header = list(_parquet(path, only_schema=True).names)
+    else:
+        line = _header_line(_read_text(path, 65536))
+        header = [field.strip() for field in next(csv.reader([line], delimiter=_delimiter(line)), [])]
+    if not any(header):
+        raise _is_empty(path)
+    return header
+
+
+def _is_empty(path: str | Path) -> InputError:
+    remedy = "it needs a header line and at least one row"
+    return InputError([Problem(str(path), "the file is empty", remedy)])
 
 
 def _format(path: str | Path, sheet: str | None) -> str:
@@ -272,7 +281,7 @@ def read_table(path: str | Path, sheet: str | None = None) -> Table:
 def _check_header(name: str, header: list[str], problems: Sequence[Problem] = ()) -> None:
     """Raise what is wrong with the header, and the problems found in the rows, together."""
     if not header:
-        raise InputError([Problem(name, "the file is empty", "it needs a header line and at least one row")])
+        raise _is_empty(name)
     problems = list(problems)
     for column in sorted({c for c in header if header.count(c) > 1}):
         what = f"the column '{column}' stands twice" if column else "a column has no name"

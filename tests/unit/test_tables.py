@@ -57,11 +57,13 @@ def test_missing_values_are_nan_not_problems(table):
 
 
 def test_all_problems_of_all_columns_come_together(table):
-    t = table('id,x,y\na,-1,1.5\na,x,2\n,3,"1,5"\nd,inf,nan\n')
+    t = table('id,x,y,z\na,-1,1.5,"2,5"\na,x,2,1\n,3,"1,5",1\nd,inf,nan,1\n')
     t.ids("id", what="study")
     t.counts("x")
     t.counts("y")
+    t.numbers("z")
     messages = "\n".join(refused(t.finish))
+    assert messages.count("decimal point, not a comma") == 1, "it is no advice for a count"
     for words in [
         "line 3, column 'id': study 'a' stands already in line 2",
         "line 4, column 'id': the study is empty",
@@ -223,3 +225,8 @@ def test_files_that_are_not_what_their_ending_says(tmp_path, monkeypatch):
     assert "save it as .xlsx" in refused(lambda: read_table("t.xls"))[0]
     pd.DataFrame({"a": [[1, 2]]}).to_parquet("list.parquet")
     assert "a column holds one value a row" in refused(lambda: read_table("list.parquet"))[0]
+
+
+def test_the_header_of_an_empty_file_is_no_header(tmp_path):
+    (tmp_path / "t.csv").write_text("\n \n")
+    assert "the file is empty" in refused(lambda: read_header(tmp_path / "t.csv"))[0]
