@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import Field, StrictFloat, StrictInt, StrictStr, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from poolmap.config.base import Analysis, Column, Name, PathText, PositivePrior, Prior, Section, first_read_by
+from poolmap.config.meta_model import MetaModel, ModelConflictError
+
+Value = StrictStr | StrictInt | StrictFloat
 
 COUNT_COLUMNS = ("events_1", "total_1", "events_2", "total_2")
 
@@ -35,6 +38,11 @@ MEASURES: dict[str, tuple[str, ...]] = {
 """The raw columns of each measure but GEN, in a table with one row a study."""
 PRECISION_COLUMNS = (("se",), ("variance",), ("lower", "upper"), ("p_value",))
 """What may tell the precision of an estimate (measure GEN); exactly one of them does."""
+GENERIC_COLUMNS = ("estimate", *(name for names in PRECISION_COLUMNS for name in names))
+RISK_MEASURES = ("OR", "RR", "RD", "PETO")
+"""Measures from which a risk follows, given the risk without the intervention."""
+RATIOS = ("OR", "RR", "PETO", "IRR", "ROM", "IRLN")
+"""Measures that are reported as ratios or rates and analysed as logarithms."""
 NO_CORRECTION = ("PETO",)
 """Measures that zero cells leave defined, so that nothing is added to them unless the config says so."""
 
@@ -103,6 +111,8 @@ class MetaColumns(Section):
     """Upper limit of its confidence interval."""
     p_value: Column | None = None
     """Two-sided p-value of no effect, in place of the standard error."""
+    correlation: Column | None = None
+    """Correlation of the sampling errors of a study's effects (with `effect_id`); the same in its rows."""
 
 
 class ZeroCells(Section):
@@ -113,19 +123,6 @@ class ZeroCells(Section):
     to: Literal["only0", "all", "none"] = "only0"
     """`only0`: in studies with a zero cell; `all`: in every study; `none`: a study whose estimate or
     variance is then undefined is left out."""
-
-
-class MetaModel(Section):
-    """One model of a meta-analysis."""
-
-    likelihood: Literal["normal", "binomial"] = "normal"
-    """`normal`: effect estimates with known variances; `binomial`: the exact counts of each arm."""
-    mu_prior: Prior | None = None
-    """Prior of the pooled effect, on the scale of analysis (the log scale for RR and OR)."""
-    tau_prior: PositivePrior | None = None
-    """Prior of the between-study standard deviation, on the scale of analysis."""
-    baseline_prior: Prior = Prior("normal", (0, 10))
-    """Prior of each study's log odds (RR: log risk) of an event in arm 2; binomial likelihood only."""
 
 
 class MetaAnalysis(Analysis):
@@ -139,7 +136,10 @@ class MetaAnalysis(Analysis):
     layout: Literal["wide", "long"] = "wide"
     """`wide`: one row a study; `long`: one row an arm."""
     study: Column
-    """Column with the study's name; each may stand once (`layout: long`: once for each of its two arms)."""
+    """Column with the study's name; each may stand once (`layout: long`: once for each of its two arms;
+    with `effect_id`: once for each of its effects)."""
+    effect_id: Column | None = None
+    """Column that tells the effects of one study apart, where a study has several of them, each in a row."""
     measure: Literal[
         *("OR", "RR", "RD", "PETO", "IRR", "IRD", "MD", "SMD", "ROM"),
         *("PLO", "PFT", "PR", "IRLN", "IR", "MN", "ZCOR", "GEN"),
@@ -160,6 +160,24 @@ class MetaAnalysis(Analysis):
     logarithms; or logarithms of ratios. Standard errors and variances are always those of the logarithm."""
     confidence: float = Field(0.95, ge=0.5, lt=1)
     """Level of the confidence intervals in the columns `lower` and `upper`."""
+    moderators: tuple[Column, ...] = ()
+    """Columns that formulas and subgroups use: numbers where every value is one, else categories. A study
+    without a value in one of them is left out of all models."""
+    exclude: dict[Column, Annotated[tuple[Value, ...], Field(min_length=1)]] = Field({})
+    """Studies to leave out: those with one of these values in the column; they are listed in the report."""
+    risk_of_bias: dict[Annotated[str, Field(min_length=1)], Column] = Field({})
+    """Judgements to show in the forest plot: what the domain is called, and its column, with low, some
+    concerns (or moderate), high (or serious, critical), unclear (or no information)."""
+    cumulative: Column | None = None
+    """Column that orders the studies of the cumulative meta-analysis, such as the year."""
+    thresholds: tuple[float, ...] = Field((), json_schema_extra=first_read_by("estimate"))
+    """Effects of interest, as reported (a ratio, not its logarithm): the report gives the probability that
+    the pooled effect, and that of a new study, lies below and above each."""
+    baseline_risks: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (), json_schema_extra=first_read_by("estimate")
+    )
+    """Risks without the intervention for which absolute risks and the number needed to treat are given (OR,
+    RR, RD, PETO)."""
     arms: tuple[str, str] = Field(("Treated", "Control"), json_schema_extra=first_read_by("report"))
     """What the two arms are called in the report."""
     effect: str = Field("", json_schema_extra=first_read_by("report"))
@@ -174,33 +192,86 @@ class MetaAnalysis(Analysis):
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> MetaAnalysis:
         self._check_columns()
+        self._check_options()
+        whole = not (info.context or {}).get("partial")
         for name, model in self.models.items():
-            if model.likelihood == "binomial" and self.measure not in ("OR", "RR"):
-                raise PydanticCustomError(
-                    "likelihood",
-                    "the binomial likelihood is available for OR and RR, not for measure {measure}",
-                    {"measure": self.measure, "at": f"models.{name}.likelihood"},
-                )
-            whole = not (info.context or {}).get("partial")
-            stated = model.mu_prior is not None and model.tau_prior is not None
-            if whole and self.measure not in DEFAULT_PRIORS and not stated:
+            at = f"models.{name}"
+            try:
+                model.check(self.measure, several_effects=self.effect_id is not None)
+                self._check_model(model, first=whole and name == next(iter(self.models)))
+            except ModelConflictError as conflict:
+                raise conflict.at(at) from None
+            needed = model.needs_priors(self.measure in DEFAULT_PRIORS) if whole else []
+            if needed:
                 raise PydanticCustomError(
                     "prior_needed",
-                    "state mu_prior and tau_prior: there is no default that could be defended for measure "
-                    "{measure} whatever its unit and subject",
-                    {"measure": self.measure, "at": f"models.{name}"},
-                )
-            if self.add is not None and self.add.to == "none" and model.likelihood != "normal":
-                raise PydanticCustomError(
-                    "add",
-                    "`to: none` leaves out studies whose own estimate a zero cell makes undefined; the "
-                    "{name} likelihood needs no addition and can use them: leave `add` away",
-                    {"name": model.likelihood, "at": "add.to"},
+                    "state {needed}: there is no default that could be defended for {what} whatever its unit "
+                    "and subject",
+                    {
+                        "needed": " and ".join(needed),
+                        "what": "a coefficient" if needed == ["beta_prior"] else f"measure {self.measure}",
+                        "at": at,
+                    },
                 )
         return self
 
+    def _check_model(self, model: MetaModel, *, first: bool) -> None:
+        if first and model.effects == "independent":
+            raise ModelConflictError(
+                "effects", "the first model is the primary one and must pool: put another one before it"
+            )
+        if self.add is not None and self.add.to == "none" and model.likelihood != "normal":
+            raise PydanticCustomError(
+                "add",
+                "`to: none` leaves out studies whose own estimate a zero cell makes undefined; the "
+                "{name} likelihood needs no addition and can use them: leave `add` away",
+                {"name": model.likelihood, "at": "add.to"},
+            )
+        for key, names in {"formula": model.formula_names, "subgroups": model.subgroup_names}.items():
+            for column in names:
+                if column not in self.moderators:
+                    raise ModelConflictError(
+                        key, f"'{column}' is not among `moderators`: name the columns to be read there"
+                    )
+        measures = getattr(model.tau_prior, "measures", None)
+        if measures is not None and self.measure not in measures:
+            raise ModelConflictError(
+                "tau_prior",
+                f"the prior {model.tau_prior.family} is one for measure {' or '.join(measures)}, not for "
+                f"{self.measure}",
+            )
+
+    def _check_options(self) -> None:
+        if self.effect_id is not None and self.layout == "long":
+            raise PydanticCustomError(
+                "effect_id",
+                "`effect_id` has one row an effect, `layout: long` one an arm: give the effects in wide rows",
+                {"at": "effect_id"},
+            )
+        if self.columns.correlation is not None and self.effect_id is None:
+            raise PydanticCustomError(
+                "correlation",
+                "a correlation is that of several effects of a study: name the column that tells them apart "
+                "in `effect_id`",
+                {"at": "columns.correlation"},
+            )
+        if self.baseline_risks and self.measure not in RISK_MEASURES:
+            raise PydanticCustomError(
+                "baseline_risks",
+                "absolute risks follow from {risk}, not from measure {measure}: leave `baseline_risks` away",
+                {"risk": ", ".join(RISK_MEASURES), "measure": self.measure, "at": "baseline_risks"},
+            )
+        ratio = self.measure in RATIOS or self.estimate_scale != "plain"
+        if ratio and any(threshold <= 0 for threshold in self.thresholds):
+            raise PydanticCustomError(
+                "thresholds",
+                "thresholds of a ratio are ratios, above 0 (not their logarithms)",
+                {"at": "thresholds"},
+            )
+
     def _check_columns(self) -> None:
         given = {name for name in MetaColumns.model_fields if getattr(self.columns, name) is not None}
+        given.discard("correlation")
         if self.layout == "long" and not self.compares_arms:
             raise PydanticCustomError(
                 "layout",
@@ -252,7 +323,7 @@ class MetaAnalysis(Analysis):
     def needed_columns(self) -> tuple[str, ...]:
         """The columns to read: under the measure's names, or (`layout: long`) those of one arm and `arm`."""
         if self.measure == "GEN":
-            return tuple(n for n in MetaColumns.model_fields if getattr(self.columns, n) is not None)
+            return tuple(n for n in GENERIC_COLUMNS if getattr(self.columns, n) is not None)
         names = MEASURES[self.measure]
         if self.layout == "long":
             return (*(n.removesuffix("_1") for n in names if n.endswith("_1")), "arm")
@@ -266,26 +337,36 @@ class MetaAnalysis(Analysis):
         return ZeroCells(to="none" if self.measure in NO_CORRECTION else "only0")
 
     def priors(self, model: str) -> dict[str, Prior]:
-        """The priors in force for a model: `mu`, `tau`, and `baseline` for the binomial likelihood."""
-        chosen = self.models[model]
-        mu, tau = DEFAULT_PRIORS.get(self.measure, (chosen.mu_prior, chosen.tau_prior))
-        priors = {"mu": chosen.mu_prior or mu, "tau": chosen.tau_prior or tau}
-        if chosen.likelihood == "binomial":
-            priors["baseline"] = chosen.baseline_prior
-        return priors
+        """The priors in force for a model, by the parameter's name; only those that it has."""
+        mu, tau = DEFAULT_PRIORS.get(self.measure, (None, None))
+        return self.models[model].priors(self.measure, mu, tau, several_effects=self.effect_id is not None)
 
     def input_files(self) -> dict[str, str]:
         """The study table."""
         return {"data": self.data}
 
     def column_references(self) -> Iterator[tuple[tuple[str, ...], str, str]]:
-        """The study column and the columns of raw data or estimates."""
+        """The study column, those of raw data or estimates, and those of the options."""
         yield ("study",), "data", self.study
+        for name in ("effect_id", "cumulative"):
+            if getattr(self, name) is not None:
+                yield (name,), "data", getattr(self, name)
         for name in MetaColumns.model_fields:
             column = getattr(self.columns, name)
             if column is not None:
                 yield ("columns", name), "data", column
+        for column in self.moderators:
+            yield ("moderators",), "data", column
+        for column in self.exclude:
+            yield ("exclude", column), "data", column
+        for domain, column in self.risk_of_bias.items():
+            yield ("risk_of_bias", domain), "data", column
 
     def program(self, model: str) -> str:
-        """`meta/normal` or `meta/binomial`."""
-        return f"meta/{self.models[model].likelihood}"
+        """One of the programs of `stan/meta/`."""
+        if self.effect_id is not None:
+            return "meta/multilevel"
+        likelihood = self.models[model].likelihood
+        if likelihood in ("binomial", "poisson") and not self.compares_arms:
+            return "meta/group"
+        return f"meta/{likelihood}"
