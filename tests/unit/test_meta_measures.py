@@ -57,7 +57,10 @@ def analysed(spec):
         assert stan_data(spec, name, data).data["K"] == 3
         mu = rng.normal(yi.mean(), 0.1 * abs(yi.mean()), (2, 400))
         tau = 0.1 * abs(rng.standard_normal((2, 400))) * yi.std() + 1e-3 * yi.std()
-        draws = xarray.Dataset({"mu": (("chain", "draw"), mu), "tau": (("chain", "draw"), tau)})
+        parameters = {"beta": mu[:, :, None], "tau": tau[:, :, None]}
+        draws = xarray.Dataset(
+            {name: (("chain", "draw", f"{name}_dim"), x) for name, x in parameters.items()}
+        )
         quantities = estimate(spec, name, data, draws, rng)
         assert predictive(spec, name, data, draws, rng).replicated.shape == (2, 400, 3)
         tables = summarise(quantities, spec.interval)

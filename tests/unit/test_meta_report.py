@@ -8,11 +8,12 @@ import xarray
 
 from poolmap.config.load import parse_analysis
 from poolmap.contracts import EVERY_MODEL, Equation, ModelResult, ReportTable
-from poolmap.families.meta.estimate import estimate, predictive, study_effects
+from poolmap.families.meta.estimate import estimate, predictive
 from poolmap.families.meta.figures import figures
 from poolmap.families.meta.ingest import ingest
 from poolmap.families.meta.methods import describe, findings, methods
 from poolmap.families.meta.model import stan_data
+from poolmap.families.meta.posterior import study_effects
 from poolmap.inference.summary import dictionary, summarise
 
 ROWS = """trial,e1,n1,e2,n2,year
@@ -45,7 +46,10 @@ def section(tmp_path, **more):
 
 def posterior(likelihood, k, rng):
     mu, tau = rng.normal(-0.7, 0.3, (2, 500)), abs(rng.normal(0, 0.4, (2, 500))) + 1e-3
-    draws = {"mu": (("chain", "draw"), mu), "tau": (("chain", "draw"), tau)}
+    draws = {
+        "beta": (("chain", "draw", "mean"), mu[..., None]),
+        "tau": (("chain", "draw", "group"), tau[..., None]),
+    }
     if likelihood == "binomial":
         theta = mu[..., None] + tau[..., None] * rng.standard_normal((2, 500, k))
         draws["theta"] = (("chain", "draw", "study"), theta)
@@ -117,16 +121,19 @@ def test_the_fit_step_does_not_know_the_level(tmp_path):
 
 
 def test_study_effects_given_mu_and_tau(tmp_path):
-    studies = ingest(section(tmp_path)).tables["studies"]
-    shape = (4, 20000)
+    spec = section(tmp_path)
+    data = ingest(spec)
+    studies = data.tables["studies"]
+    shape = (4, 20000, 1)
     for tau in (1e-9, 0.4, 1e4):
         draws = xarray.Dataset(
             {
-                "mu": (("chain", "draw"), np.full(shape, -0.5)),
-                "tau": (("chain", "draw"), np.full(shape, tau)),
+                "beta": (("chain", "draw", "mean"), np.full(shape, -0.5)),
+                "tau": (("chain", "draw", "group"), np.full(shape, tau)),
             }
         )
-        theta = study_effects(draws, studies, np.random.default_rng(1)).reshape(-1, 3)
+        effects = study_effects(spec, "normal", data, draws, np.random.default_rng(1))
+        theta = effects.theta.reshape(-1, 3)
         b = studies["vi"] / (studies["vi"] + tau**2)
         mean, sd = b * -0.5 + (1 - b) * studies["yi"], np.sqrt((1 - b) * studies["vi"])
         error = np.maximum(sd / np.sqrt(80000), 1e-12)
@@ -142,11 +149,11 @@ def test_predictive_of_the_normal_likelihood(tmp_path):
     draws = posterior("normal", 3, np.random.default_rng(2))
     item = predictive(spec, "normal", data, draws, np.random.default_rng(3))
     studies = data.tables["studies"]
-    spread = np.sqrt(studies["vi"].to_numpy() + draws["tau"].values[..., None] ** 2)
-    expected = stats.norm.logpdf(studies["yi"].to_numpy(), draws["mu"].values[..., None], spread)
+    spread = np.sqrt(studies["vi"].to_numpy() + draws["tau"].values ** 2)
+    expected = stats.norm.logpdf(studies["yi"].to_numpy(), draws["beta"].values, spread)
     assert item.log_lik == pytest.approx(expected)
     assert item.replicated.shape == expected.shape == (2, 500, 3)
-    z = (item.replicated - draws["mu"].values[..., None]) / spread
+    z = (item.replicated - draws["beta"].values) / spread
     assert abs(z.mean()) < 4 / np.sqrt(z.size)
     assert z.std() == pytest.approx(1, abs=4 / np.sqrt(2 * z.size))
 
