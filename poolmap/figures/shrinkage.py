@@ -36,7 +36,7 @@ def shrinkage(
 
     Args:
         names: of the studies (k,).
-        table: of `families.meta.refits.empirical_bayes`, on the scale of analysis.
+        table: of `families.meta.refits.compare_empirical_bayes`, on the scale of analysis.
         methods: which rows, keys of `STYLES`, from top to bottom within a study.
         log: whether the effects are logarithms of ratios: they are shown as ratios on a log axis.
         label: of the axis.

@@ -10,15 +10,14 @@ import pytest
 from scipy import stats
 
 from poolmap.config.base import Prior
+from poolmap.families.meta.classical import tau_squared
 from poolmap.families.meta.quadrature import FLAT, posterior
 from poolmap.families.meta.refits import (
+    compare_empirical_bayes,
     compare_psis,
     crosscheck,
     cumulative,
-    empirical_bayes,
     leave_one_out,
-    tau_dersimonian_laird,
-    tau_maximum_likelihood,
 )  # fmt: skip
 
 Y = np.array([28.0, 8, -3, 7, -1, 1, 18, 12])
@@ -77,18 +76,29 @@ def test_moments_that_do_not_exist_and_improper_posteriors():
 
 def test_without_heterogeneity_the_plug_in_is_the_common_effect():
     y = np.array([1.0, 1.1, 0.9, 1.05])
-    assert tau_maximum_likelihood(y, np.ones(4)) == 0
-    assert tau_dersimonian_laird(y, np.ones(4)) == 0
-    table = empirical_bayes(y, np.ones(4), MU, Prior("half_normal", (1,))).set_index(["method", "i"])
+    table = compare_empirical_bayes(y, np.ones(4), MU, Prior("half_normal", (1,))).set_index(["method", "i"])
+    assert (table.loc[["ml", "dl"], "tau"] == 0).all()
     assert table.loc[("ml", -1), "centre"] == pytest.approx(y.mean())
     assert table.loc[("ml", 2), "width"] == pytest.approx(2 * stats.norm.ppf(0.975) / 2)
     assert table.loc[("ml", 2), "width_ratio"] < 1
 
 
 def test_estimates_of_tau_of_equal_variances_have_closed_forms():
+    y, v = np.array([-3.0, 0.5, 2.5, 6.0]), np.full(4, 0.25)
+    assert tau_squared(y, v, "ML")[0] == pytest.approx(y.var() - 0.25, rel=1e-6)
+    assert tau_squared(y, v, "DL")[0] == pytest.approx(y.var(ddof=1) - 0.25, rel=1e-12)
+
+
+def test_plug_in_posteriors_of_equal_variances_have_closed_forms():
     y, se = np.array([-3.0, 0.5, 2.5, 6.0]), np.full(4, 0.5)
-    assert tau_maximum_likelihood(y, se) == pytest.approx(np.sqrt(y.var() - 0.25), rel=1e-6)
-    assert tau_dersimonian_laird(y, se) == pytest.approx(np.sqrt(y.var(ddof=1) - 0.25), rel=1e-12)
+    table = compare_empirical_bayes(y, se, MU, Prior("half_normal", (5,))).set_index(["method", "i"])
+    for method, tau2 in {"ml": y.var() - 0.25, "dl": y.var(ddof=1) - 0.25}.items():
+        pull, variance = 0.25 / (0.25 + tau2), (0.25 + tau2) / 4
+        assert table.loc[(method, 1), "tau"] == pytest.approx(np.sqrt(tau2))
+        assert table.loc[(method, 1), "centre"] == pytest.approx(pull * y.mean() + (1 - pull) * 0.5)
+        width = 2 * stats.norm.ppf(0.975) * np.sqrt((1 - pull) * 0.25 + pull**2 * variance)
+        assert table.loc[(method, 1), "width"] == pytest.approx(width)
+        assert table.loc[(method, -1), "width"] == pytest.approx(2 * stats.norm.ppf(0.975) * variance**0.5)
 
 
 def test_crosscheck_finds_the_quantity_that_is_off():
@@ -146,7 +156,7 @@ def test_figures_name_every_row_without_overlap(k):
         leave_one_out_forest(names, *np.exp(out[ends].to_numpy().T), (0.8, 0.6, 1.1), log=True, null=1): k
         + 1,
         cumulative_forest(names, *added[ends].to_numpy().T, null=0, by=range(k)): k,
-        shrinkage(names, empirical_bayes(yi, se, mu, tau), log=True): k + 1,
+        shrinkage(names, compare_empirical_bayes(yi, se, mu, tau), log=True): k + 1,
     }
     for figure, rows in figures.items():
         renderer = FigureCanvasAgg(figure).get_renderer()

@@ -258,9 +258,10 @@ def typical_variance(vi: np.ndarray, X: np.ndarray | None = None) -> float:
         vi: sampling variances, shape (k,).
         X: design matrix, shape (k, p); None for an intercept. NaN where k = p.
     """
-    _, vi, X = _checked(np.zeros(len(vi)), vi, X)
+    yi, vi, X = _checked(np.zeros(len(vi)), vi, X)
     df = X.shape[0] - X.shape[1]
-    return float(df / np.trace(_projection(vi, X, 0.0))) if df else np.nan
+    fit = _fit(yi, vi, X, 0.0)
+    return float(df / (fit.weights @ (1 - fit.hat))) if df else np.nan
 
 
 def pool(

@@ -18,6 +18,7 @@ import pandas as pd
 from scipy import special
 
 from poolmap.config.base import Prior
+from poolmap.families.meta.classical import typical_variance
 
 ORDER = 16  # nodes of a panel
 PANELS = (12, 20, 32, 64, 128, 256)
@@ -263,7 +264,7 @@ class Posterior:
 
         Its posterior mean, or a quantile. NaN for one study. Source: Higgins & Thompson 2002, eq. 9 and 10.
         """
-        typical = typical_variance(self.se, self.used)[:, None]
+        typical = _typical(self.se, self.used)[:, None]
         if probability is None:
             t2 = self.tau.nodes**2
             return _expectation(self.tau.weight, 100 * t2 / (t2 + typical))
@@ -273,7 +274,7 @@ class Posterior:
     def i2_sd(self) -> np.ndarray:
         """Posterior standard deviation of I-squared (set,)."""
         t2 = self.tau.nodes**2
-        share = 100 * t2 / (t2 + typical_variance(self.se, self.used)[:, None])
+        share = 100 * t2 / (t2 + _typical(self.se, self.used)[:, None])
         return np.sqrt(_expectation(self.tau.weight, (share - self.i2()[:, None]) ** 2))
 
     def pooled(self, interval: float = 0.95) -> pd.DataFrame:
@@ -333,11 +334,9 @@ class Posterior:
             raise ValueError("this quantity is defined without moderators only")
 
 
-def typical_variance(se: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Typical within-study variance of each set (set,): Higgins & Thompson 2002, eq. 9; NaN for one study."""
-    w = np.where(used, 1 / se**2, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (used.sum(axis=1) - 1) * w.sum(axis=1) / (w.sum(axis=1) ** 2 - (w**2).sum(axis=1))
+def _typical(se: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Typical within-study variance of each set (set,); NaN for one study."""
+    return np.array([typical_variance(v[u]) for v, u in zip(se**2, used, strict=True)])
 
 
 def posterior(

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import special
 
 from poolmap.config.base import Prior
+from poolmap.families.meta.classical import empirical_bayes, pool
 from poolmap.families.meta.quadrature import Posterior, posterior
 
 HIGH_K = 0.7  # Pareto k above which PSIS is not reliable (Vehtari et al. 2024)
@@ -143,68 +144,39 @@ def crosscheck(
     return table
 
 
-def tau_dersimonian_laird(yi: np.ndarray, se: np.ndarray) -> float:
-    """Method-of-moments estimate of tau (DerSimonian & Laird 1986, eq. 8)."""
-    w = 1 / np.asarray(se, dtype=float) ** 2
-    q = (w * (yi - w @ yi / w.sum()) ** 2).sum()
-    spare = w.sum() - (w**2).sum() / w.sum()
-    return float(np.sqrt(max(0.0, (q - (len(w) - 1)) / spare))) if spare > 0 else 0.0
-
-
-def tau_maximum_likelihood(yi: np.ndarray, se: np.ndarray) -> float:
-    """Tau at the maximum of the marginal likelihood of mu and tau (Hardy & Thompson 1996), global."""
-    from scipy.optimize import minimize_scalar
-
-    yi, v = np.asarray(yi, dtype=float), np.asarray(se, dtype=float) ** 2
-
-    def deviance(tau: np.ndarray) -> np.ndarray:
-        total = v + np.asarray(tau)[..., None] ** 2
-        mu = (yi / total).sum(-1) / (1 / total).sum(-1)
-        return (np.log(total) + (yi - mu[..., None]) ** 2 / total).sum(-1)
-
-    top = 2 * np.ptp(yi) + 1e-300
-    grid = np.concatenate([[0.0], top * np.geomspace(1e-5, 1, 400)])
-    at = int(np.argmin(deviance(grid)))
-    low, high = grid[max(at - 1, 0)], grid[min(at + 1, len(grid) - 1)]
-    best = minimize_scalar(deviance, bounds=(low, high), method="bounded", options={"xatol": 1e-12 * top})
-    return float(best.x) if best.fun < deviance(np.zeros(())) else 0.0
-
-
-def empirical_bayes(
+def compare_empirical_bayes(
     yi: np.ndarray, se: np.ndarray, mu_prior: Prior, tau_prior: Prior, interval: float = 0.95
 ) -> pd.DataFrame:
     """Plug-in posteriors at tau_hat beside the full posterior: what ignoring the uncertainty of tau costs.
 
-    The plug-in ones are N(mu, theta | y, tau = tau_hat) with a flat prior on mu, in closed form.
+    The plug-in ones are N(mu, theta | y, tau = tau_hat) with a flat prior on mu: `classical.empirical_bayes`
+    with `sd_mu`, and `classical.pool`.
 
     Returns:
         Rows for `mu` (`i` is -1) and each study's `theta` (`i` its position), by `method`: `none` (no
         pooling), `ml`, `dl`, `full`. Columns `method`, `quantity`, `i`, `tau` (posterior mean for
-        `full`), `centre`
-        (median), `lower`, `upper`, `width` and `width_ratio` (to that of `full`), `shrinkage` (B_i).
+        `full`), `centre` (median), `lower`, `upper`, `width` and `width_ratio` (to that of `full`),
+        `shrinkage` (B_i).
     """
     yi, se = np.asarray(yi, dtype=float), np.asarray(se, dtype=float)
     z = special.ndtri((1 + interval) / 2)
     exact = posterior(yi, se, mu_prior, tau_prior)
     ends = (0.5, (1 - interval) / 2, (1 + interval) / 2)
     full = exact.studies(interval)
-    frames = [_rows("none", np.nan, np.arange(len(yi)), yi, yi - z * se, yi + z * se, np.zeros(len(yi)))]
-    for name, tau in (("ml", tau_maximum_likelihood(yi, se)), ("dl", tau_dersimonian_laird(yi, se))):
-        w = 1 / (se**2 + tau**2)
-        mu, variance = w @ yi / w.sum(), 1 / w.sum()
-        pull = se**2 * w
-        centre = np.append(pull * mu + (1 - pull) * yi, mu)
-        sd = np.sqrt(np.append((1 - pull) * se**2 + pull**2 * variance, variance))
-        positions = np.append(np.arange(len(yi)), -1)
-        frames.append(
-            _rows(name, tau, positions, centre, centre - z * sd, centre + z * sd, np.append(pull, np.nan))
-        )
+    positions, pooled = np.arange(len(yi)), np.array([-1])
+    frames = [_rows("none", np.nan, positions, yi, yi - z * se, yi + z * se, np.zeros(len(yi)))]
+    for method in ("ML", "DL"):
+        plugin, mu = empirical_bayes(yi, se**2, method, interval), pool(yi, se**2, method, interval)
+        columns = (plugin[name] for name in ("theta", "lower_mu", "upper_mu", "shrinkage"))
+        frames.append(_rows(method.lower(), mu.tau, positions, *columns))
+        limits = (np.array([value]) for value in (mu.mu, mu.lower, mu.upper, np.nan))
+        frames.append(_rows(method.lower(), mu.tau, pooled, *limits))
     mean_tau = exact.tau.mean()[0]
     mu = [exact.mu().quantile(p) for p in ends]
     frames.append(
         _rows("full", mean_tau, full["i"], full["median"], full["lower"], full["upper"], full["shrinkage"])
     )
-    frames.append(_rows("full", mean_tau, np.array([-1]), *mu, np.array([np.nan])))
+    frames.append(_rows("full", mean_tau, pooled, *mu, np.array([np.nan])))
     table = pd.concat(frames, ignore_index=True)
     table["width"] = table["upper"] - table["lower"]
     whole = table[table["method"] == "full"].set_index("i")["width"]
