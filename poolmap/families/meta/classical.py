@@ -186,7 +186,7 @@ def weighted_fit(
         ValueError: shapes differ, values are not finite, a variance is not positive, there are no studies or
             fewer than coefficients, or columns are collinear.
     """
-    return _fit(*_checked(yi, vi, X), tau2)
+    return _fit(*checked(yi, vi, X), tau2)
 
 
 def tau_squared(
@@ -214,7 +214,7 @@ def tau_squared(
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is not one of {', '.join(METHODS)}")
-    yi, vi, X = _checked(yi, vi, X)
+    yi, vi, X = checked(yi, vi, X)
     k, p = X.shape
     if method == "CE" or k == p:
         return 0.0, np.nan
@@ -243,7 +243,7 @@ def q_profile(yi: np.ndarray, vi: np.ndarray, interval: float = 0.95, X: np.ndar
     Returns:
         Lower and upper limit; NaN where k = p.
     """
-    yi, vi, X = _checked(yi, vi, X)
+    yi, vi, X = checked(yi, vi, X)
     df = X.shape[0] - X.shape[1]
     if df == 0:
         return NOWHERE
@@ -258,7 +258,7 @@ def typical_variance(vi: np.ndarray, X: np.ndarray | None = None) -> float:
         vi: sampling variances, shape (k,).
         X: design matrix, shape (k, p); None for an intercept. NaN where k = p.
     """
-    yi, vi, X = _checked(np.zeros(len(vi)), vi, X)
+    yi, vi, X = checked(np.zeros(len(vi)), vi, X)
     df = X.shape[0] - X.shape[1]
     fit = _fit(yi, vi, X, 0.0)
     return float(df / (fit.weights @ (1 - fit.hat))) if df else np.nan
@@ -286,7 +286,7 @@ def pool(
     Raises:
         ValueError: as `tau_squared`.
     """
-    yi, vi, X = _checked(yi, vi, None)
+    yi, vi, X = checked(yi, vi, None)
     k = len(yi)
     tau2, tau2_se = tau_squared(yi, vi, method) if tau2 is None else (tau2, np.nan)
     fit = _fit(yi, vi, X, tau2)
@@ -393,7 +393,7 @@ def empirical_bayes(
         One row per study: `y`, `se`, `shrinkage` (B_j), `theta`, `sd_plugin`, `lower_plugin`, `upper_plugin`,
         `sd_mu`, `lower_mu`, `upper_mu`, `sd`, `lower`, `upper`.
     """
-    yi, vi, X = _checked(yi, vi, None)
+    yi, vi, X = checked(yi, vi, None)
     tau2, tau2_se = tau_squared(yi, vi, method)
     fit = _fit(yi, vi, X, tau2)
     mu, w = fit.beta[0], fit.weights
@@ -436,7 +436,7 @@ def meta_regression(
         ValueError: as `tau_squared`; with `knapp_hartung` also when k = p.
     """
     terms = list(X.columns) if isinstance(X, pd.DataFrame) else [f"x{j + 1}" for j in range(np.shape(X)[1])]
-    yi, vi, X = _checked(yi, vi, X)
+    yi, vi, X = checked(yi, vi, X)
     k, p = X.shape
     df = k - p
     if knapp_hartung and df == 0:
@@ -516,7 +516,7 @@ def subgroups(
     Raises:
         ValueError: as `tau_squared`, `groups` of another length, or a missing subgroup.
     """
-    yi, vi, _ = _checked(yi, vi, None)
+    yi, vi, _ = checked(yi, vi, None)
     codes, names = pd.factorize(np.asarray(groups, dtype=object))
     if len(codes) != len(yi):
         raise ValueError(f"{len(codes)} subgroups for {len(yi)} studies")
@@ -554,9 +554,14 @@ def subgroups(
     return Subgroups(table, common_tau, between, df, float(stats.chi2.sf(between, df)) if df else np.nan)
 
 
-def _checked(
+def checked(
     yi: np.ndarray, vi: np.ndarray, X: np.ndarray | pd.DataFrame | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Effects (k,), variances (k,) and design (k, p) as arrays of numbers that can be fitted.
+
+    Raises:
+        ValueError: as `weighted_fit`.
+    """
     yi, vi = np.asarray(yi, dtype=float), np.asarray(vi, dtype=float)
     if yi.ndim != 1 or yi.shape != vi.shape:
         raise ValueError(f"effects and variances must be vectors of one length: {yi.shape}, {vi.shape}")
