@@ -1,41 +1,81 @@
 /**
- * Random-effects meta-analysis of effect estimates with known standard errors.
+ * Meta-analysis of effect estimates with known standard errors.
  *
- *   y[i]     ~ normal(theta[i], se[i])     study i = 1..K
- *   theta[i] ~ normal(mu, tau)
+ *   y[i] ~ normal(theta[i], se[i])            study i = 1..K
  *
- * With theta integrated out (two normals convolved):
+ * and, by `effects`, with X beta the expected effects (one mean, means of subgroups, meta-regression) and tau
+ * the between-study standard deviation, one for all studies or one for each subgroup:
  *
- *   y[i] ~ normal(mu, sqrt(se[i]^2 + tau^2))
+ *   0 common        theta[i] = X[i] beta
+ *   1 normal        theta[i] ~ normal(X[i] beta, tau[group[i]])
+ *   2 student_t     theta[i] ~ student_t(df, X[i] beta, tau[group[i]]); tau is the scale, and the standard
+ *                   deviation is tau sqrt(df / (df - 2)) where df > 2
+ *   3 independent   theta[i] ~ the prior of mu, unrelated: no beta, no tau
  *
- * so the sampler sees two parameters whatever K, and no funnel where tau is near 0. Given mu and tau,
- * theta is normal; it is drawn exactly after sampling (poolmap/families/meta/estimate.py).
+ * 0 to 2 with theta integrated out: the Student t is a scale mixture, theta[i] | w[i] ~ normal(X[i] beta,
+ * tau sqrt(w[i])) with w[i] ~ inv_gamma(df / 2, df / 2), and
  *
- * Priors: mu and tau as chosen in the config (tau's on tau > 0).
+ *   y[i] ~ normal(X[i] beta, sqrt(se[i]^2 + tau[group[i]]^2 w[i])),   w = 1 for normal effects
+ *
+ * so there is no funnel where tau is near 0, and for normal effects the sampler sees P + G parameters whatever K.
+ * Given beta, tau and w, theta is normal; it is drawn exactly after sampling
+ * (poolmap/families/meta/estimate.py). w is sampled as log(w), whose tails are exponential.
+ *
+ * Priors: each mean, each slope and each tau as chosen in the config (tau's on tau > 0).
  * Source: Higgins, Thompson & Spiegelhalter 2009, J R Stat Soc A 172:137-159, sections 2 and 5;
- * Gelman et al. 2013, Bayesian Data Analysis, 3rd edition, section 5.4.
+ * Gelman et al. 2013, Bayesian Data Analysis, 3rd edition, section 5.4; Student t: Lee & Thompson 2008,
+ * Stat Med 27:418-434.
  */
 functions {
   #include functions/priors.stanfunctions
+  #include functions/regression.stanfunctions
 }
 data {
-  int<lower=2> K; // studies
+  #include functions/regression_data.stan
+  #include functions/effects_data.stan
   vector[K] y; // effect estimates, on the scale of analysis
   vector<lower=0>[K] se; // their standard errors
-  int mu_prior_family;
-  vector[3] mu_prior;
-  int tau_prior_family;
-  vector[3] tau_prior;
 }
 transformed data {
+  int T = effects == 2; // whether there is a w
   vector[K] variance = square(se);
+  vector[P] lowest = by_kind(P, M, prior_lower(mu_prior_family, mu_prior),
+                            prior_lower(beta_prior_family, beta_prior));
+  vector[P] highest = by_kind(P, M, prior_upper(mu_prior_family, mu_prior),
+                            prior_upper(beta_prior_family, beta_prior));
+  vector[P] precision = by_kind(P, M, rough_precision(mu_prior_family, mu_prior),
+                                rough_precision(beta_prior_family, beta_prior));
+  vector[P] location = by_kind(P, M, mu_prior[1], beta_prior[1]);
+  // for the geometry only: a between-study variance like the median sampling variance
+  vector[K] weight = inv(variance + (G > 0 ? quantile(variance, 0.5) : 0));
+  matrix[P, P] factor = coefficient_factor(X, weight, precision, bounded(lowest, highest));
+  vector[P] centre = coefficient_centre(X, weight, y, precision, location, bounded(lowest, highest));
 }
 parameters {
-  real mu; // pooled effect
-  real<lower=0> tau; // between-study standard deviation
+  vector<lower=lowest, upper=highest>[P] scaled;
+  vector<lower=fmax(0, prior_lower(tau_prior_family, tau_prior)),
+         upper=prior_upper(tau_prior_family, tau_prior)>[G] tau; // between-study standard deviation (or scale)
+  vector[K * T] log_w;
+  vector<lower=prior_lower(mu_prior_family, mu_prior),
+         upper=prior_upper(mu_prior_family, mu_prior)>[effects == 3 ? K : 0] theta;
+}
+transformed parameters {
+  vector[P] beta = centre + factor * scaled; // means, slopes
+  vector[K * T] w = exp(log_w);
 }
 model {
-  target += chosen_prior_lpdf(mu | mu_prior_family, mu_prior);
-  target += chosen_prior_lpdf(tau | tau_prior_family, tau_prior);
-  y ~ normal(mu, sqrt(variance + square(tau)));
+  if (effects == 3) {
+    target += chosen_priors_lpdf(theta | mu_prior_family, mu_prior);
+    y ~ normal(theta, se);
+  } else {
+    vector[K] total = variance;
+    if (G > 0) {
+      vector[K] between = square(tau[group]);
+      total += T ? between .* w : between;
+    }
+    beta ~ coefficients(M, mu_prior_family, mu_prior, beta_prior_family, beta_prior);
+    target += chosen_priors_lpdf(tau | tau_prior_family, tau_prior);
+    target += -0.5 * df * (sum(log_w) + sum(exp(-log_w))); // w ~ inv_gamma(df / 2, df / 2), in log_w
+    y ~ normal(X * beta, sqrt(total));
+  }
 }
