@@ -1,39 +1,50 @@
-"""Tables beside the estimates of a meta-analysis: classical results from the same studies."""
+"""Tables beside the estimates of a meta-analysis: classical results from the same studies, refits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
+import numpy as np
 import pandas as pd
 
 from poolmap.config.meta import COUNT_COLUMNS, MetaAnalysis
 from poolmap.contracts import Companion, Dataset
-from poolmap.families.meta.classical import classical_table
+from poolmap.families.meta.classical import classical_table, meta_regression, subgroups
+from poolmap.families.meta.design import Design, design
 from poolmap.families.meta.effects import scale_of
+from poolmap.families.meta.influence import cumulative as classical_cumulative
+from poolmap.families.meta.influence import influence
 from poolmap.families.meta.influence import leave_one_out as classical_leave_one_out
 from poolmap.families.meta.mantel_haenszel import mantel_haenszel_table
 from poolmap.families.meta.quadrature import posterior
-from poolmap.families.meta.refits import crosscheck, leave_one_out
+from poolmap.families.meta.refits import compare_empirical_bayes, crosscheck, cumulative, leave_one_out
 from poolmap.families.meta.small_study import egger, peters
 
 FEWEST_FOR_TESTS = 3
+FEWEST_FOR_INFLUENCE = 4
+MOMENTS = ("normal", "student_t", "cauchy")
+"""Priors of mu with which the posterior is worked out by quadrature."""
 
 
 def companions(
     spec: MetaAnalysis, model: str, data: Dataset, tables: Mapping[str, pd.DataFrame]
 ) -> list[Companion]:
-    """Classical pooling, Mantel-Haenszel and Peto for counts, leave-one-out, small-study tests, cross-check.
+    """Classical counterparts of the model, refits, small-study tests, and the cross-check of the draws.
 
     All on the scale of analysis, from the effect estimates and sampling variances of the table of studies
-    (Mantel-Haenszel, Peto and Peters' test: from the counts). For the normal likelihood the posterior is also
-    worked out by deterministic quadrature, without sampling: with all studies, as a check of the draws, and
-    without each study in turn.
+    (Mantel-Haenszel, Peto and Peters' test: from the counts). For the normal-normal model without
+    moderators the posterior is also worked out by deterministic quadrature, without sampling: with all
+    studies, as a check of the draws; without each study in turn; as they came in; and beside empirical Bayes.
 
     Args:
         spec, data: the analysis.
         model, tables: the model and its estimates tables.
     """
     studies = data.tables["studies"]
+    layout = design(spec, model, data)
+    if spec.effect_id:
+        return _several_effects(spec, model, studies, layout)
     yi, vi = studies["yi"].to_numpy(), studies["vi"].to_numpy()
     counts = (
         [studies[name].to_numpy() for name in COUNT_COLUMNS] if set(COUNT_COLUMNS) <= set(studies) else []
@@ -56,7 +67,16 @@ def companions(
         without.insert(0, "study", studies["study"].to_numpy())
     words = "the classical pooled effect (REML) without each study in turn, on the scale of analysis"
     found.append(Companion("leave_one_out_reml", without, words))
-    found += _by_quadrature(spec, model, studies, tables)
+    found += _influence(yi, vi, studies, layout)
+    if layout.terms:
+        found += _regression(yi, vi, layout, spec.interval)
+    if layout.subgroups:
+        found.append(_subgroups(yi, vi, layout, spec.interval))
+    simple = is_simple(spec, model)
+    if simple:
+        found += _by_quadrature(spec, model, studies, tables)
+    elif spec.cumulative:
+        found.append(_cumulative_reml(studies, spec.interval))
     tests = _small_study_tests(spec, yi, vi, counts)
     if tests:
         words = "tests of funnel plot asymmetry: the effect of small studies against that of large ones"
@@ -64,31 +84,163 @@ def companions(
     return found
 
 
+def is_simple(spec: MetaAnalysis, model: str) -> bool:
+    """Whether the model is the normal-normal one with mu and tau alone, whose posterior is exact."""
+    chosen = spec.models[model]
+    return (
+        (chosen.likelihood, chosen.effects) == ("normal", "normal")
+        and not (chosen.formula or chosen.subgroups or spec.effect_id)
+        and spec.priors(model)["mu"].family in MOMENTS
+    )
+
+
 def _by_quadrature(
     spec: MetaAnalysis, model: str, studies: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
 ) -> list[Companion]:
-    """The exact posterior of the normal-normal model beside the draws, and without each study in turn."""
-    if spec.models[model].likelihood != "normal":
-        return []
+    """The exact posterior beside the draws, without each study in turn, cumulated, beside empirical Bayes."""
     priors, name = spec.priors(model), scale_of(spec).name
     data = studies["yi"].to_numpy(), studies["se"].to_numpy(), priors["mu"], priors["tau"]
+    names = studies["study"].to_numpy()
     check = crosscheck(
         tables["pooled"], tables["studies"].query("quantity == @name"), posterior(*data), effect=name
     )
-    check["study"] = [studies["study"][int(i)] if pd.notna(i) else "" for i in check["study"]]
+    check["study"] = [names[int(i)] if pd.notna(i) else "" for i in check["study"]]
     without = leave_one_out(*data, spec.interval)
-    without.insert(0, "study", studies["study"].to_numpy())
-    words = (
-        "posterior means from the draws beside those of a deterministic quadrature; z in Monte Carlo errors"
-    )
-    return [
-        Companion("crosscheck", check, words),
+    without.insert(0, "study", names)
+    plugin = compare_empirical_bayes(*data, spec.interval)
+    plugin.insert(0, "study", [names[i] if i >= 0 else "" for i in plugin["i"]])
+    found = [
+        Companion(
+            "crosscheck",
+            check,
+            "posterior means from the draws beside those of a deterministic quadrature; z in Monte Carlo "
+            "errors",
+        ),
         Companion(
             "leave_one_out",
             without,
             "the posterior without each study in turn, by quadrature, on the scale of analysis; shifts in "
             "posterior standard deviations; elpd_loo: exact log predictive density of the study left out",
         ),
+        Companion(
+            "empirical_bayes",
+            plugin,
+            "each study's effect and the pooled one (i = -1) by no pooling (none), empirical Bayes with tau "
+            "by maximum likelihood (ml) and by moments (dl), and full Bayes (full): interval, its width and "
+            "that over the width of full Bayes, shrinkage B",
+        ),
+    ]
+    if spec.cumulative:
+        table = cumulative(*data, by=studies["cumulative"].to_numpy(), interval=spec.interval)
+        words = "the posterior as studies are added, by quadrature, on the scale of analysis"
+        found.append(Companion("cumulative", _named(table, studies), words))
+    return found
+
+
+def _named(table: pd.DataFrame, studies: pd.DataFrame) -> pd.DataFrame:
+    """With the study added and what it is ordered by, in place of its position."""
+    added = table.pop("added").to_numpy()
+    table.insert(0, "study", studies["study"].to_numpy()[added])
+    table.insert(1, "by", studies["cumulative"].to_numpy()[added])
+    return table
+
+
+def _cumulative_reml(studies: pd.DataFrame, interval: float) -> Companion:
+    order = studies["cumulative"].argsort(kind="stable").to_numpy()
+    table = classical_cumulative(studies["yi"].to_numpy(), studies["vi"].to_numpy(), order, "REML", interval)
+    words = "the classical pooled effect (REML) as studies are added, on the scale of analysis"
+    return Companion("cumulative", _named(table, studies), words)
+
+
+def _influence(yi: np.ndarray, vi: np.ndarray, studies: pd.DataFrame, layout: Design) -> list[Companion]:
+    if len(yi) < max(FEWEST_FOR_INFLUENCE, layout.X.shape[1] + 2):
+        return []
+    X = layout.X if layout.X.shape[1] else np.ones((len(yi), 1))
+    try:
+        table = influence(yi, vi, "REML", X)
+    except ValueError:  # the studies without one do not determine the design
+        return []
+    table.insert(0, "study", studies["study"].to_numpy())
+    words = (
+        "case-deletion statistics of each study (REML; Viechtbauer & Cheung 2010); influential by their rule"
+    )
+    return [Companion("influence", table, words)]
+
+
+def _named_design(layout: Design) -> pd.DataFrame:
+    means = list(layout.subgroups) or ["intercept"]
+    return pd.DataFrame(layout.X, columns=[*means, *layout.terms])
+
+
+def _regression(yi: np.ndarray, vi: np.ndarray, layout: Design, interval: float) -> list[Companion]:
+    """Classical meta-regression: coefficients with Wald and Knapp-Hartung intervals, and fit."""
+    X = _named_design(layout)
+    wald = meta_regression(yi, vi, X, interval=interval)
+    hartung = meta_regression(yi, vi, X, knapp_hartung=True, interval=interval)
+    tests = ["se", "statistic", "p", "lower", "upper"]
+    table = wald.coefficients.join(hartung.coefficients[tests].add_prefix("knha_"))
+    fit = {name: value for name, value in asdict(wald).items() if name not in ("coefficients", "covariance")}
+    return [
+        Companion(
+            "meta_regression",
+            table,
+            "classical meta-regression (REML): coefficients with Wald and Knapp-Hartung (knha_) tests",
+        ),
+        Companion(
+            "meta_regression_fit",
+            pd.DataFrame([fit]),
+            "its residual tau2, R2 (per cent of tau2 without moderators), I2, H2, residual Q (qe), test of "
+            "all coefficients (qm)",
+        ),
+    ]
+
+
+def _subgroups(yi: np.ndarray, vi: np.ndarray, layout: Design, interval: float) -> Companion:
+    names = np.array(layout.subgroups)[layout.subgroup]
+    found = subgroups(yi, vi, names, common_tau=layout.G <= 1, interval=interval)
+    table = found.table.assign(q_between=found.q_between, df_between=found.df, p_between=found.p)
+    words = (
+        "classical subgroup analysis (REML); q_between, df_between, p_between: chi-squared test that all "
+        "have the same effect"
+    )
+    return Companion("classical_subgroups", table, words)
+
+
+def _several_effects(
+    spec: MetaAnalysis, model: str, studies: pd.DataFrame, layout: Design
+) -> list[Companion]:
+    """The classical multilevel model by REML and ML."""
+    from poolmap.families.meta.classical_multilevel import multilevel
+
+    chosen = spec.models[model]
+    rho = (
+        studies["correlation"].fillna(0.0).to_numpy()
+        if "correlation" in studies
+        else chosen.correlation or 0.0
+    )
+    coefficients, fits = [], []
+    for method in ("REML", "ML") if layout.G else ("CE",):
+        found = multilevel(
+            studies["yi"].to_numpy(),
+            studies["vi"].to_numpy(),
+            studies["study"].tolist(),
+            method,
+            _named_design(layout),
+            levels=3 if chosen.within(True) else 2,
+            rho=rho,
+            interval=spec.interval,
+        )
+        coefficients.append(found.coefficients.assign(method=method))
+        fit = asdict(found)
+        for name in ("tau2", "tau2_within"):
+            fit[f"{name}_lower"], fit[f"{name}_upper"] = fit.pop(f"{name}_limits")
+        fits.append({n: v for n, v in fit.items() if n not in ("coefficients", "covariance")})
+    words = "classical multilevel meta-analysis, columns as in poolmap/families/meta/classical_multilevel.py"
+    return [
+        Companion(
+            "classical_multilevel", pd.concat(coefficients, ignore_index=True), f"{words}: coefficients"
+        ),
+        Companion("classical_multilevel_fit", pd.DataFrame(fits), f"{words}: variances and fit"),
     ]
 
 

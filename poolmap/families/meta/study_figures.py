@@ -7,12 +7,21 @@ from scipy import special
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Dataset, ModelResult, NamedFigure
 from poolmap.families.meta.effects import scale_of
-from poolmap.families.meta.numbers import effect_name, interval_of, level, number, pooled_row, ratio
+from poolmap.families.meta.numbers import (
+    effect_name,
+    interval_of,
+    level,
+    number,
+    pooled_row,
+    ratio,
+    with_interval,
+)
 from poolmap.figures.baujat import baujat, baujat_coordinates
 from poolmap.figures.funnel import funnel
 from poolmap.figures.galbraith import common_effect, galbraith
 from poolmap.figures.labbe import labbe
-from poolmap.figures.refits import leave_one_out_forest
+from poolmap.figures.refits import cumulative_forest, leave_one_out_forest
+from poolmap.figures.shrinkage import shrinkage
 
 LEAST = 3  # studies: with two, neither asymmetry nor influence can be seen
 FEW = 10  # Sterne et al. 2011
@@ -22,17 +31,27 @@ COUNTS = ("events_1", "total_1", "events_2", "total_2")
 def study_figures(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> list[NamedFigure]:
     """Funnel, Baujat, Galbraith and leave-one-out plots of three or more studies; L'Abbé of RR, OR and RD.
 
+    Where the companions of the model hold them also empirical against full Bayes, and the cumulative
+    meta-analysis. Of studies with several effects the funnel plot alone: the others take effects to be
+    independent.
+
     Args:
         result: the primary model: its pooled effect and weights are drawn, and the figures stand with it.
     """
     studies = data.tables["studies"]
     made = []
+    if spec.effect_id:
+        return [_funnel(spec, data, result)] if len(studies) >= LEAST and scale_of(spec).contrast else []
     if len(studies) >= LEAST:
         if scale_of(spec).contrast:
             made.append(_funnel(spec, data, result))
         made += [_baujat(spec, data, result), _galbraith(spec, data, result)]
         if "leave_one_out" in result.companions:
             made.append(_leave_one_out(spec, result))
+    if "cumulative" in result.companions:
+        made.append(_cumulative(spec, result))
+    if "empirical_bayes" in result.companions:
+        made.append(_shrinkage(spec, result))
     if spec.measure in ("RR", "OR", "RD") and set(COUNTS) <= set(studies.columns):
         made.append(_labbe(spec, data, result))
     return made
@@ -61,6 +80,66 @@ def _leave_one_out(spec: MetaAnalysis, result: ModelResult) -> NamedFigure:
         f"exact posterior by quadrature. The band is the interval of all studies. {said} Model {result.name}."
     )
     return NamedFigure("leave_one_out", figure, "Leave-one-out", caption, said, result.name)
+
+
+def _cumulative(spec: MetaAnalysis, result: ModelResult) -> NamedFigure:
+    scale, table = scale_of(spec), result.companions["cumulative"]
+    exact = "mu_median" in table
+    columns = ("mu_median", "mu_lower", "mu_upper") if exact else ("mu", "lower", "upper")
+    shown = [scale.natural(table[column].to_numpy()) for column in columns]
+    name, percent = effect_name(spec), level(spec.interval)
+    by = [f"{value:g}" if isinstance(value, float) else str(value) for value in table["by"]]
+    figure = cumulative_forest(
+        table["study"].astype(str).tolist(),
+        *shown,
+        by=by,
+        log=bool(scale.ratio),
+        null=scale.null if scale.contrast else None,
+        label=f"pooled {name}",
+    )
+    how = (
+        f"posterior median and {percent} interval, from the exact posterior by quadrature with the priors of "
+        f"model {result.name}"
+        if exact
+        else f"classical random-effects estimate (REML) with its {percent} confidence interval"
+    )
+    caption = (
+        f"The pooled {name} of the studies so far, as they are added from the top in the order of "
+        f"'{spec.cumulative}': {how}. The last row holds all studies. Looks at the same question again and "
+        "again are not independent of each other: an interval that once left no effect out is not a test."
+    )
+    first, last = (
+        with_interval(tuple(float(values[i]) for values in shown), lambda x: _shown(spec, x)) for i in (0, -1)
+    )
+    alt = f"Cumulative meta-analysis: the pooled {name} goes from {first} with one study to {last} with all."
+    return NamedFigure("cumulative", figure, "Cumulative meta-analysis", caption, alt, result.name)
+
+
+def _shown(spec: MetaAnalysis, value: float) -> str:
+    return ratio(value) if scale_of(spec).ratio else number(value, 2 if abs(value) >= 0.1 else 3)
+
+
+def _shrinkage(spec: MetaAnalysis, result: ModelResult) -> NamedFigure:
+    scale, table = scale_of(spec), result.companions["empirical_bayes"]
+    name, percent = _analysed(spec), level(spec.interval)
+    names = table.loc[table["method"] == "none", "study"].tolist()
+    figure = shrinkage(names, table, log=bool(scale.ratio), label=name)
+    tau = table.groupby("method")["tau"].first()
+    ml = table[table["method"] == "ml"]
+    studies, pooled = (ml.loc[ml["quantity"] == what, "width_ratio"] for what in ("theta", "mu"))
+    known, mean = (number(tau[method], 3) for method in ("ml", "full"))
+    said = (
+        f"Taking tau as known to be its maximum-likelihood estimate ({known}; posterior mean "
+        f"{mean}) makes the studies' intervals {studies.median():.2f} times as wide as full "
+        f"Bayes does (median of the studies), and that of the pooled {name} {float(pooled.iloc[0]):.2f} times."
+    )
+    caption = (
+        f"What ignoring the uncertainty of tau costs: each study's {name} with its {percent} interval by "
+        "itself (no pooling), by empirical Bayes, which takes tau as known (maximum likelihood), and by full "
+        f"Bayes, which does not. {said} The most precise study stands on top, the pooled {name} below. "
+        f"Priors of model {result.name}."
+    )
+    return NamedFigure("shrinkage", figure, "Empirical and full Bayes", caption, said, result.name)
 
 
 def _analysed(spec: MetaAnalysis) -> str:
@@ -164,12 +243,13 @@ def _galbraith(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> NamedF
 def _labbe(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> NamedFigure:
     scale, studies = scale_of(spec), data.tables["studies"]
     table = result.estimates["studies"]
-    weights = table[table["quantity"] == scale.report].set_index("study")["weight"]
+    rows = table["quantity"] == scale.report
+    weights = table.loc[rows, "weight"].to_numpy() if "weight" in table else 1 / studies["vi"].to_numpy()
     pooled = float(pooled_row(result.estimates["pooled"], scale.report)["median"])
     counts = [studies[name].to_numpy() for name in COUNTS]
     figure = labbe(
         *counts,
-        weights=weights.loc[studies["study"]].to_numpy(),
+        weights=weights,
         pooled=pooled,
         measure=spec.measure,
         arms=spec.arms,
