@@ -10,29 +10,50 @@ import pandas as pd
 from poolmap.config.meta import COUNT_COLUMNS, MEASURES, MetaAnalysis
 from poolmap.contracts import Dataset
 from poolmap.errors import InputError, Problem
-from poolmap.families.meta.effects import effect_sizes, standard_error_from_limits, standard_error_from_p
-from poolmap.tables import Table, exclusions, nearest, read_table
+from poolmap.families.meta.effects import effect_sizes
+from poolmap.families.meta.study_columns import (
+    check_effects,
+    check_given_correlations,
+    correlations,
+    effect_order,
+    judgements,
+    leave_out_by_choice,
+    moderator_facts,
+    moderators,
+    numbers_or_text,
+    per_study,
+)
+from poolmap.families.meta.study_values import estimates, pairs, raw_data, side_by_side
+from poolmap.tables import Table, exclusions, read_table
 
-LARGEST = 2**31 - 1  # of an integer in Stan
 NEEDS_EVENTS = ("OR", "RR", "PETO", "IRR")
 """Measures on which a study without events in both arms says nothing."""
-ASYMMETRY = 0.1
-"""Limits are named in the report where their middle is off the estimate by more than this share of their
-distance: they may stand on another scale than the estimate."""
+RESERVED = (
+    *("study", "effect_id", *COUNT_COLUMNS, *MEASURES["IRR"]),
+    *("yi", "vi", "se", "correlation", "cumulative"),
+)
+"""Names in the table of studies that the file's other columns cannot have."""
+FEW_STUDIES = 4
+"""Up to so many, the between-study standard deviation rests on its prior."""
 
 
 def ingest(spec: MetaAnalysis) -> Dataset:
     """Read and check the study table.
 
-    A study with a missing value is left out. So is, for ratios of events, one without events (OR, RR, PETO
+    A study left out by choice (`exclude`) is not looked at any further. A study with a missing value, of its
+    data or of a moderator, is left out. So is, for ratios of events, one without events (OR, RR, PETO
     also: with events only) in both arms: with a baseline of its own for each study it says nothing about
     a ratio (Cochrane Handbook 10.4.4.1). All are listed in `exclusions`. Raw counts are kept as they are;
     only `yi` and `vi` of a study with a zero cell come from counts to which `spec.zero_cells` is added.
 
     Returns:
-        table `studies`: `study`, the raw data under their names in `poolmap.config.meta.MEASURES` (none for
-        GEN; counts as integers), `yi` (estimate, on the scale of analysis), `vi`, `se`, with `layout: long`
-        `arm_1` (what the compared arm is called), and the file's other columns as text.
+        table `studies`, a row a study (with `effect_id`: an effect; those of a study stand together):
+        `study`, `effect_id`, the raw data under their names in `poolmap.config.meta.MEASURES` (none for
+        GEN; counts as integers), `yi` (estimate, on the scale of analysis), `vi`, `se`, `correlation`
+        (`columns.correlation`), `cumulative` (numbers, or text), with `layout: long` `arm_1` (what the
+        compared arm is called), and the file's other columns as text;
+        table `moderators`, where there are some: a column each, in the same order, numbers or text;
+        table `risk_of_bias`, likewise: a column a domain, with low, some concerns, high, unclear or "".
 
     Raises:
         InputError: everything that is wrong, each with file, line, column and remedy; arms that form no
@@ -40,45 +61,65 @@ def ingest(spec: MetaAnalysis) -> Dataset:
     """
     table = read_table(spec.data, spec.sheet)
     wanted = {name: getattr(spec.columns, name) for name in spec.needed_columns}
-    present = [table.has(spec.study, key="study")]
-    present += [table.has(column, key=f"columns.{name}") for name, column in wanted.items()]
-    if not all(present):
+    asked = [(".".join(key), column) for key, _, column in spec.column_references()]
+    if not all([table.has(column, key=key) for key, column in asked]):
         table.finish()
 
-    long = spec.layout == "long"
-    study = table.ids(spec.study, what="study", unique=not long)
     facts: dict[str, Any] = {"n_rows": len(table.frame)}
+    label = table.frame[spec.study]
+    if spec.effect_id is not None:
+        label = label + ", " + table.frame[spec.effect_id]
+    left_out = leave_out_by_choice(spec, table)
+    if table.frame.empty:
+        table.finish()
+        raise InputError([_too_few(spec, table, 0, left_out, label)])
+
+    long = spec.layout == "long"
+    study = table.ids(spec.study, what="study", unique=not long and spec.effect_id is None)
+    effect = check_effects(spec, table, study) if spec.effect_id is not None else None
     if spec.measure == "GEN":
-        values, facts["asymmetric"] = _estimates(spec, table, wanted, study)
+        values, facts["asymmetric"] = estimates(spec, table, wanted, label)
     else:
-        values = _raw(spec.measure, table, {k: v for k, v in wanted.items() if k != "arm"})
-    left_out = _missing(table, wanted)
+        values = raw_data(spec.measure, table, {k: v for k, v in wanted.items() if k != "arm"})
+    if effect is not None:
+        values = values.loc[effect_order(study)]
     rows = values.index.to_frame(index=False, name="row").set_index(values.index)
     if long:
-        rows = _pairs(table, study, wanted["arm"], str(spec.reference))
+        rows = pairs(table, study, wanted["arm"], str(spec.reference))
+    covariates, without = moderators(spec, table, rows, study)
+    judged = judgements(spec.risk_of_bias, table, rows, study)
+    by = study[rows.index] if effect is not None else None
+    order = (
+        per_study(table, spec.cumulative, rows, study, key="cumulative", by=by) if spec.cumulative else None
+    )
+    rho = correlations(table, spec.columns.correlation, study) if spec.columns.correlation else None
     table.finish()
-    if long:
-        left_out = _missing_in_pair(rows, left_out, table.frame[wanted["arm"]])
-        values = _side_by_side(rows, values)
 
-    known = values.drop(index=list(left_out))
+    missing = _missing(table, wanted)
+    if long:
+        missing = _missing_in_pair(rows, missing, table.frame[wanted["arm"]])
+        values = side_by_side(rows, values)
+    for line, names in without.items():
+        said = "no value in " + ", ".join(f"'{name}' (moderator)" for name in names)
+        missing[line] = f"{missing[line]}; {said}" if line in missing else said
+    known = values.drop(index=list(missing))
     events = [name for name in values if name.startswith("events")]
     if events and len(known) and known[events].to_numpy().sum() == 0:
         raise InputError([_no_events(spec, table, len(known), wanted)])
     uninformative = _uninformative(known) if spec.measure in NEEDS_EVENTS else {}
-    left_out |= uninformative
     known = known.drop(index=list(uninformative))
     yi, vi, corrected = _effects(spec, known)
     undefined = ~(np.isfinite(yi) & np.isfinite(vi) & (vi > 0))
+    left_out |= missing | uninformative
     left_out |= {
         line: "a zero cell leaves its estimate or variance undefined, and nothing is added (add.to: none)"
         for line in known.index[undefined]
     }
     known, yi, vi, corrected = (part[~undefined] for part in (known, yi, vi, corrected))
     keep = known.index.tolist()
-    excluded = exclusions([(spec.data, line, study[line], left_out[line]) for line in sorted(left_out)])
-    if len(keep) < 2:
-        raise InputError([_too_few(spec, table, keep, left_out, study)])
+    if study[keep].nunique() < 2:
+        raise InputError([_too_few(spec, table, study[keep].nunique(), left_out, label)])
+    _check_kept(spec, table, study[keep], order, rho)
 
     studies = known.reset_index(drop=True)
     for name in studies:
@@ -92,19 +133,61 @@ def ingest(spec: MetaAnalysis) -> Dataset:
     }
     studies = studies[names].assign(yi=yi, vi=vi, se=np.sqrt(vi))
     studies.insert(0, "study", study[keep].to_numpy())
-    facts |= {"n_studies": len(keep), "n_excluded": len(left_out)}
-    facts["no_information"] = [study[line] for line in sorted(uninformative)]
-    facts["corrected"] = studies["study"][corrected].tolist()
+    if effect is not None:
+        studies.insert(1, "effect_id", effect[keep].to_numpy())
+    if rho is not None:
+        studies["correlation"] = rho[keep].to_numpy()
+    if order is not None:
+        studies["cumulative"] = numbers_or_text(order[keep]).to_numpy()
+    facts |= {"n_studies": studies["study"].nunique(), "n_effects": len(keep), "n_excluded": len(left_out)}
+    facts["few_studies"] = facts["n_studies"] <= FEW_STUDIES
+    facts["no_information"] = [label[line] for line in sorted(uninformative)]
+    facts["corrected"] = label[keep][corrected].tolist()
     facts["correction"] = spec.zero_cells.value if spec.has_cells else 0.0
+    facts["moderators"] = moderator_facts(covariates.loc[keep])
     facts["extras"] = []
     if long:
         arms = table.frame.loc[keep, wanted["arm"]]
         studies["arm_1"] = arms.to_numpy()
         facts["arms"] = sorted(set(arms))
         facts["extras"] = ["arm_1"] if arms.nunique() > 1 else []
-    extras = _extras(table, [spec.study, *wanted.values()], rows.loc[keep], studies.columns)
+    used = [spec.study, *wanted.values(), spec.effect_id, spec.columns.correlation]
+    extras = _extras(table, [column for column in used if column], rows.loc[keep], studies.columns)
     facts["extras"] += list(extras)
-    return Dataset(tables={"studies": studies.assign(**extras)}, exclusions=excluded, facts=facts)
+    tables = {"studies": studies.assign(**extras)}
+    for name, frame in {"moderators": covariates, "risk_of_bias": judged}.items():
+        if len(frame.columns):
+            tables[name] = frame.loc[keep].reset_index(drop=True)
+    excluded = exclusions([(spec.data, line, label[line], left_out[line]) for line in sorted(left_out)])
+    return Dataset(tables=tables, exclusions=excluded, facts=facts)
+
+
+def _check_kept(
+    spec: MetaAnalysis, table: Table, study: pd.Series, order: pd.Series | None, rho: pd.Series | None
+) -> None:
+    """What the studies that stay must have, whatever those left out have.
+
+    Raises:
+        InputError: a study without its place in the cumulative order; an effect without its correlation
+            with the study's others; no study with several effects.
+    """
+    if order is not None:
+        for line in study.index[order[study.index] == ""]:
+            table.problem(
+                f"study '{study[line]}' has no place in the order of the cumulative meta-analysis",
+                "fill the field in, name another column in `cumulative`, or leave `cumulative` away",
+                line=line,
+                column=spec.cumulative,
+            )
+    if rho is not None:
+        check_given_correlations(table, str(spec.columns.correlation), rho[study.index], study)
+    if spec.effect_id is not None and not study.duplicated().any():
+        table.problem(
+            "each study has one effect only",
+            "several effects a study (`effect_id`) need a study with two or more: leave `effect_id` away",
+            column=spec.effect_id,
+        )
+    table.finish()
 
 
 def _is_count(name: str) -> bool:
@@ -116,161 +199,6 @@ def _effects(spec: MetaAnalysis, values: pd.DataFrame) -> tuple[np.ndarray, np.n
         return values["yi"].to_numpy(), values["vi"].to_numpy(), np.zeros(len(values), dtype=bool)
     columns = {name: values[name].to_numpy() for name in MEASURES[spec.measure]}
     return effect_sizes(spec.measure, columns, add=spec.zero_cells.value, to=spec.zero_cells.to)
-
-
-def _estimates(
-    spec: MetaAnalysis, table: Table, wanted: dict[str, str], study: pd.Series
-) -> tuple[pd.DataFrame, list[str]]:
-    """Estimate and variance on the scale of analysis, and the studies whose limits lie unevenly about it."""
-    ratio = spec.estimate_scale == "ratio"
-    bound = {"lower": 0.0, "strict_lower": True} if ratio else {}
-    ratios = ", a ratio above 0" if ratio else ""
-    what = {
-        "estimate": f"the study's effect estimate{ratios}",
-        "lower": f"the lower confidence limit{ratios}",
-        "upper": f"the upper confidence limit{ratios}",
-    }
-    given = {name: table.numbers(wanted[name], what=what[name], **bound) for name in what if name in wanted}
-    scaled = {name: np.log(values) if ratio else values for name, values in given.items()}
-    estimate = scaled["estimate"]
-    uneven: list[str] = []
-    if "se" in wanted:
-        se = table.numbers(
-            wanted["se"], lower=0, strict_lower=True, what="the estimate's standard error, above 0"
-        )
-        vi = se**2
-    elif "variance" in wanted:
-        vi = table.numbers(wanted["variance"], lower=0, strict_lower=True, what="its variance, above 0")
-    elif "p_value" in wanted:
-        vi = _variance_from_p(table, wanted, estimate)
-    else:
-        lower, upper = scaled["lower"], scaled["upper"]
-        _check_limits(table, wanted, given)
-        vi = standard_error_from_limits(lower, upper, spec.confidence) ** 2
-        off = ((lower + upper) / 2 - estimate).abs() > ASYMMETRY * (upper - lower)
-        uneven = study[off].tolist()
-    return pd.DataFrame({"yi": estimate, "vi": vi}, index=table.frame.index), uneven
-
-
-def _variance_from_p(table: Table, wanted: dict[str, str], estimate: pd.Series) -> pd.Series:
-    column = wanted["p_value"]
-    p = table.numbers(
-        column, lower=0, upper=1, strict_lower=True, what="a two-sided p-value above 0, below 1"
-    )
-    for line in p.index[(p == 1) | ((estimate == 0) & p.notna())]:
-        table.problem(
-            "no standard error follows from "
-            + ("a p-value of 1" if p[line] == 1 else "the p-value of an estimate of no effect"),
-            "give its standard error or confidence limits, or leave the field empty to leave the study out",
-            line=line,
-            column=column,
-        )
-    return pd.Series(standard_error_from_p(estimate, p.where(p < 1)) ** 2, index=p.index)
-
-
-def _check_limits(table: Table, wanted: dict[str, str], given: dict[str, pd.Series]) -> None:
-    estimate, lower, upper = (given[name] for name in ("estimate", "lower", "upper"))
-    remedy = "give estimate and limits on one scale, the one that `estimate_scale` says"
-    for line in table.frame.index:
-        values = lower[line], upper[line], estimate[line]
-        place = {"line": line, "column": wanted["lower"]}
-        if values[0] >= values[1]:
-            what = f"the lower limit {values[0]:g} is not below the upper limit {values[1]:g}"
-            table.problem(what, "a confidence interval has a width; check both limits", **place)
-        elif values[2] < values[0] or values[2] > values[1]:
-            what = f"the limits {values[0]:g} to {values[1]:g} do not contain the estimate {values[2]:g}"
-            table.problem(what, remedy, **place)
-
-
-def _raw(measure: str, table: Table, wanted: dict[str, str]) -> pd.DataFrame:
-    """The raw columns, checked row by row; the same for one row a study and one row an arm."""
-    values = pd.DataFrame({name: _column(measure, table, name, wanted[name]) for name in wanted})
-    for name, column in wanted.items():
-        if name.startswith(("events", "total")):
-            for line in values.index[values[name] > LARGEST]:
-                table.problem(
-                    f"{values.at[line, name]:.0f} is too large for a count", line=line, column=column
-                )
-        if name.startswith("total"):
-            _check_total(table, values, name, wanted)
-    return values
-
-
-def _column(measure: str, table: Table, name: str, column: str) -> pd.Series:
-    kind = name.split("_")[0]
-    above_0 = {"lower": 0.0, "strict_lower": True}
-    if kind in ("events", "total"):
-        return table.counts(column)
-    if kind == "time":
-        return table.numbers(column, what="the person-time at risk, above 0", **above_0)
-    if kind == "sd":
-        return table.numbers(column, what="the standard deviation, above 0", **above_0)
-    if kind == "n":
-        least = 4 if measure == "ZCOR" else 2
-        return table.numbers(column, lower=least, integer=True, what=f"a whole number, {least} or more")
-    if kind == "mean":
-        if measure == "ROM":
-            return table.numbers(
-                column, what="a mean above 0 (a ratio of means needs a true zero)", **above_0
-            )
-        return table.numbers(column, what="the mean")
-    r = table.numbers(column, lower=-1, upper=1, what="a correlation between -1 and 1")
-    for line in r.index[r.abs() == 1]:
-        table.problem(f"Fisher's z of a correlation of {r[line]:g} is infinite", line=line, column=column)
-    return r
-
-
-def _check_total(table: Table, values: pd.DataFrame, name: str, wanted: dict[str, str]) -> None:
-    events, total = name.replace("total", "events"), wanted[name]
-    arm = "arm" if name != "total" or "arm" in wanted else "group"
-    for line in values.index[values[name] == 0]:
-        table.problem(
-            f"the {arm} has no people",
-            f"give the number of people in the {arm}, or leave the field empty to leave the study out",
-            line=line,
-            column=total,
-        )
-    for line in values.index[(values[events] > values[name]) & (values[name] > 0)]:
-        table.problem(
-            f"{values.at[line, events]:.0f} events among {values.at[line, name]:.0f} people "
-            f"(column '{total}')",
-            "events are counted among the total: give the total with the cases, not the non-cases",
-            line=line,
-            column=wanted[events],
-        )
-
-
-def _pairs(table: Table, study: pd.Series, column: str, reference: str) -> pd.DataFrame:
-    """The lines of the compared arm (index and `row`) and of the reference arm (`row_2`) of each study."""
-    arms = table.ids(column, what="arm", unique=False)
-    if reference not in set(arms):
-        remedy = nearest(reference, sorted(set(arms) - {""}))
-        table.problem(f"no row is of the arm '{reference}' (key `reference`)", remedy, column=column)
-        return pd.DataFrame({"row": [], "row_2": []})
-    found: dict[int, int] = {}
-    for name, rows in study[study != ""].groupby(study, sort=False):
-        lines = rows.index.tolist()
-        with_reference = [line for line in lines if arms[line] == reference]
-        others = [line for line in lines if arms[line] not in (reference, "")]
-        if len(lines) == 2 and len(with_reference) == len(others) == 1:
-            found[others[0]] = with_reference[0]
-        elif all(arms[lines] != ""):
-            listed = ", ".join(f"'{arms[line]}'" for line in lines)
-            table.problem(
-                f"the arms of study '{name}' do not form a comparison: "
-                f"{'only ' if len(lines) == 1 else ''}{listed}",
-                f"each study needs two rows: one of the arm '{reference}' and one of the arm compared with it"
-                + ("; of more arms keep or merge those to compare" if len(others) > 1 else ""),
-                line=lines[0],
-                column=column,
-            )
-    return pd.DataFrame({"row": list(found), "row_2": list(found.values())}, index=list(found))
-
-
-def _side_by_side(rows: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
-    one = values.loc[rows["row"]].add_suffix("_1").set_index(rows.index)
-    two = values.loc[rows["row_2"]].add_suffix("_2").set_index(rows.index)
-    return one.join(two)
 
 
 def _missing(table: Table, wanted: dict[str, str]) -> dict[int, str]:
@@ -313,11 +241,11 @@ def _no_events(spec: MetaAnalysis, table: Table, studies: int, wanted: dict[str,
 
 
 def _too_few(
-    spec: MetaAnalysis, table: Table, keep: list[int], left_out: dict[int, str], study: pd.Series
+    spec: MetaAnalysis, table: Table, studies: int, left_out: dict[int, str], label: pd.Series
 ) -> Problem:
-    count = "no study" if not keep else "only 1 study"
+    count = "no study" if not studies else "only 1 study"
     reasons = "; ".join(
-        f"{table.unit} {line} ({study[line]}): {left_out[line]}" for line in sorted(left_out)[:10]
+        f"{table.unit} {line} ({label[line]}): {left_out[line]}" for line in sorted(left_out)[:10]
     )
     return Problem(
         table.where(),
@@ -332,7 +260,7 @@ def _extras(table: Table, used: list[str], rows: pd.DataFrame, taken: pd.Index) 
 
     With one row an arm, a column that differs within a study gives two: `<name>_1` and `<name>_2`.
     """
-    reserved = {*taken, "study", *COUNT_COLUMNS, *MEASURES["IRR"], "yi", "vi", "se"}
+    reserved = {*taken, *RESERVED}
     extras: dict[str, np.ndarray] = {}
     for column in table.frame.columns:
         if column in used:
