@@ -15,7 +15,6 @@ from poolmap.families.meta.effects import (
     hedges_correction,
     standard_error_from_limits,
     standard_error_from_p,
-    typical_variance,
 )
 
 # R package metafor 3.8-1, escalc(), defaults (add = 1/2, to = "only0"; PFT: nothing is added):
@@ -57,9 +56,6 @@ ESCALC = [
     ("ZCOR", (0.3, 50), 0.309519604203, 0.0212765957447, False),
     ("MN", (10, 2, 25), 10, 0.16, False),
 ]
-
-BCG_VI = """0.325584765004 0.194581121398 0.415367965368 0.0200100319022 0.0512101721696 0.00690561845591
-0.223017247572 0.00396157929782 0.0564342104632 0.073024793613 0.0124122139716 0.5325058452 0.071404659684"""
 
 
 def columns(measure, *values):
@@ -216,11 +212,3 @@ def test_standard_error_from_limits_and_p():
     # by its definition: z = estimate / standard error
     got = standard_error_from_p(np.array([-z95, 2 * z90]), np.array([0.05, 0.1]))
     assert got == pytest.approx([1, 2], rel=1e-12)
-
-
-def test_typical_variance_gives_metafors_i2():
-    # metafor 3.8-1, rma(measure = "RR", method = "DL") on the BCG trials: tau2, I2
-    vi = np.fromstring(BCG_VI, sep=" ")
-    tau2 = 0.308760262862
-    assert 100 * tau2 / (tau2 + typical_variance(vi)) == pytest.approx(92.1173468546, rel=1e-9)
-    assert typical_variance(np.full(5, 0.3)) == pytest.approx(0.3)

@@ -135,8 +135,8 @@ def multilevel(
         X: design matrix with its intercept, shape (k, p); None for an intercept; a DataFrame names the terms.
         levels: 3, or 2 to leave out the variation within studies.
         rho: correlation of the sampling errors of a study's effects: one number, or one a row (k,).
-        covariance: the sampling covariance itself (k, k), in place of `vi` off the diagonal and `rho`; what it
-            holds between studies must be 0.
+        covariance: the sampling covariance itself (k, k), in place of `rho`; 0 between studies, `vi` on the
+            diagonal.
         interval: level of all intervals, as 0.95.
 
     Raises:
@@ -279,7 +279,7 @@ def _profile(
     scale: float,
     interval: float,
 ) -> Limits:
-    """Where twice the log likelihood, maximised over the other variance, falls by the chi-squared quantile."""
+    """Where twice the log likelihood, highest over the other variance, falls by the chi-squared quantile."""
     top = blocks.fit(at, restricted).log_likelihood
     drop = stats.chi2.ppf(interval, 1) / 2
     others = free.copy()

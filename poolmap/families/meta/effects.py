@@ -294,13 +294,3 @@ def standard_error_from_p(estimate: np.ndarray, p_value: np.ndarray) -> np.ndarr
     Source: Cochrane Handbook, version 6.4, section 6.3.2.
     """
     return np.abs(np.asarray(estimate, float)) / -special.ndtri(np.asarray(p_value, float) / 2)
-
-
-def typical_variance(vi: np.ndarray) -> float:
-    """The typical within-study variance, s^2 of Higgins & Thompson 2002 (Stat Med 21:1539), equation 9.
-
-    Args:
-        vi: sampling variances of at least two studies.
-    """
-    weight = 1 / np.asarray(vi, dtype=float)
-    return float((weight.size - 1) * weight.sum() / (weight.sum() ** 2 - (weight**2).sum()))
