@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,7 @@ def per_study(
     *,
     key: str,
     by: pd.Series | None = None,
+    meaning: Callable[[str], Hashable] | None = None,
 ) -> pd.Series:
     """The text of a column that says something of the study, by the index of `rows`; "" where missing.
 
@@ -105,15 +106,17 @@ def per_study(
         study: its name, by line.
         key: of the config that names the column.
         by: the study of each of `rows` where it may have several of them.
+        meaning: what a text stands for; texts of one meaning agree. Left out: numbers are compared as such.
     """
+    meaning = meaning or _number_or_text
     group = rows.index.to_series() if by is None else by
-    parts = [table.frame.loc[rows[part].tolist(), column].set_axis(rows.index) for part in rows]
-    text = pd.concat(parts)
+    of = pd.concat([pd.Series(group.to_numpy(), index=rows[part].tolist()) for part in rows]).sort_index()
+    text = table.frame.loc[of.index, column]
     given = text[~text.isin(MISSING)]
-    groups = given.groupby(group.loc[given.index], sort=False)
+    groups = given.groupby(of[given.index], sort=False)
     for _, values in groups:
         different = list(dict.fromkeys(values))
-        if len({_number_or_text(value) for value in different}) > 1:
+        if len({meaning(value) for value in different}) > 1:
             line = values.index[0]
             said = " and ".join(f"'{value}'" for value in different)
             table.problem(
@@ -177,7 +180,7 @@ def judgements(
     """The judgements of each domain, by the index of `rows`: low, some concerns, high, unclear, or ""."""
     columns = {}
     for domain, column in domains.items():
-        text = per_study(table, column, rows, study, key=f"risk_of_bias.{domain}")
+        text = per_study(table, column, rows, study, key=f"risk_of_bias.{domain}", meaning=_meaning)
         words = text.map(_bare)
         columns[domain] = words.map(lambda word: _JUDGEMENT.get(word, ""))
         letters = set(words) & {"m", "c", "ni"}  # of ROBINS-I, where S is serious
@@ -189,6 +192,11 @@ def judgements(
                 what = f"'{text[line]}' is not a judgement of the risk of bias"
                 table.problem(what, f"write {_VALID}, or leave the field empty", line=line, column=column)
     return pd.DataFrame(columns, index=rows.index)
+
+
+def _meaning(text: str) -> str:
+    word = _bare(text)
+    return _JUDGEMENT.get(word, word)
 
 
 def _bare(text: str) -> str:
