@@ -22,6 +22,8 @@ BASELINE_PRIOR = Prior("normal", (0, 10))
 BASELINE_SD_PRIOR = PositivePrior("half_normal", (2,))
 ICC_PRIOR = UnitPrior("beta", (1, 1))
 DEFAULT_DF = 4.0
+FORMULA_WORDS = ("True", "False", "None", "Treatment", "Sum")
+"""Words of the formula language that name no column."""
 
 
 class ModelConflictError(ValueError):
@@ -151,9 +153,9 @@ class MetaModel(Section):
         """The columns that the formula names, as far as they can be told without the data."""
         text = self.formula or ""
         quoted = re.findall(r"`([^`]+)`", text)
-        rest = re.sub(r"`[^`]+`|\"[^\"]*\"|'[^']*'", " ", text)
-        plain = re.findall(r"(?<![\w.])[A-Za-z_]\w*(?![\w.]*\()(?!\s*=[^=])", rest)
-        return list(dict.fromkeys([*quoted, *plain]))
+        rest = re.sub(r"`[^`]+`|\"[^\"]*(\"|$)|'[^']*('|$)", " ", text)
+        plain = re.findall(r"(?<![\w.])[^\W\d][\w.]*+(?!\s*\()(?!\s*=[^=])", rest)
+        return [name for name in dict.fromkeys([*quoted, *plain]) if name not in FORMULA_WORDS]
 
     @property
     def subgroup_names(self) -> list[str]:

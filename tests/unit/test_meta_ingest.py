@@ -512,6 +512,9 @@ def test_no_options_no_tables(tmp_path):
 def test_a_moderator_with_one_text_is_a_category(tmp_path):
     data = ingest(gen(tmp_path, "dose", "A,1,.1,1\nB,1,.1,2\nC,1,.1,high\n", moderators=["dose"]))
     assert data.tables["moderators"]["dose"].tolist() == ["1", "2", "high"]
+    levels = {"1": 1, "2": 1, "high": 1}
+    expected = {"dose": {"kind": "category", "levels": levels, "not_numbers": ["high"]}}
+    assert data.facts["moderators"] == expected
 
 
 def test_moderators_survive_the_files(tmp_path):

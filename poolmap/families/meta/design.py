@@ -10,6 +10,8 @@ import pandas as pd
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Dataset
 from poolmap.errors import InputError, Problem
+from poolmap.families.meta.formula import slopes
+from poolmap.families.meta.study_columns import not_numbers
 
 COLLINEAR = 1e-8  # share of a column's variation that the columns before it leave unexplained
 
@@ -55,21 +57,23 @@ def design(spec: MetaAnalysis, model: str, data: Dataset) -> Design:
     moderators = data.tables.get("moderators", pd.DataFrame(index=range(k)))
     if chosen.effects == "independent":
         return Design(np.empty((k, 0)), (), 0, (), np.zeros(k, int), np.ones(k, int), 0, np.empty(0))
+    unit = "studies" if spec.effect_id is None else "effects"
     names: tuple[str, ...] = ()
     index = np.zeros(k, dtype=int)
     if chosen.subgroups:
-        names, index = _subgroups(f"models.{model}.subgroups", moderators[chosen.subgroups])
+        names, index = _subgroups(f"models.{model}.subgroups", moderators[chosen.subgroups], unit)
     means = np.eye(max(len(names), 1))[index]
-    slopes = pd.DataFrame(index=range(k))
+    columns = pd.DataFrame(index=range(k))
     if chosen.formula:
-        slopes = _slopes(f"models.{model}.formula", chosen.formula, moderators)
-        _check(f"models.{model}.formula", slopes, means)
-    values = slopes.to_numpy(dtype=float)
+        key = f"models.{model}.formula"
+        columns = slopes(key, chosen.formula, chosen.formula_names, moderators)
+        _check(key, columns, means, moderators[chosen.formula_names], unit)
+    values = columns.to_numpy(dtype=float)
     centres = values.mean(axis=0) if chosen.centre else np.zeros(values.shape[1])
     own = chosen.subgroup_tau == "own"
     return Design(
         X=np.hstack([means, values - centres]),
-        terms=tuple(slopes.columns),
+        terms=tuple(columns.columns),
         M=means.shape[1],
         subgroups=names,
         subgroup=index,
@@ -79,71 +83,45 @@ def design(spec: MetaAnalysis, model: str, data: Dataset) -> Design:
     )
 
 
-def _subgroups(key: str, column: pd.Series) -> tuple[tuple[str, ...], np.ndarray]:
+def _subgroups(key: str, column: pd.Series, unit: str) -> tuple[tuple[str, ...], np.ndarray]:
     text = column.map(lambda x: f"{x:g}" if isinstance(x, float) else str(x))
     index, names = pd.factorize(text)
-    if len(names) < 2:
-        raise InputError(
-            [
-                Problem(
-                    key,
-                    f"all studies have '{names[0]}' in the column '{column.name}': there are no subgroups",
-                    "name a column with two categories or more, or leave `subgroups` away",
-                )
-            ]
-        )
-    return tuple(names), index
+    if 1 < len(names) < len(column):
+        return tuple(names), index
+    what = f"all {unit} have '{names[0]}' in the column '{column.name}': there are no subgroups"
+    remedy = "name a column with two categories or more, or leave `subgroups` away"
+    if len(names) > 1:
+        what = f"all {unit} differ in the column '{column.name}': no subgroup has two"
+        remedy = "name a column with categories; the effect of a number is a `formula`"
+    raise InputError([Problem(key, what, remedy)])
 
 
-def _slopes(key: str, formula: str, moderators: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a formula without its intercept."""
-    from formulae import design_matrices
-
-    example = 'write the right-hand side over the moderators, such as "latitude + allocation"'
-    try:
-        found = design_matrices(formula, moderators)
-    except Exception as error:
-        words = str(error).strip("'\"\n") or type(error).__name__
-        raise InputError(
-            [Problem(key, f"the formula '{formula}' cannot be read: {words}", example)]
-        ) from None
-    if found.group is not None or found.response is not None:
-        part = "varying terms" if found.group is not None else "a left-hand side"
-        raise InputError([Problem(key, f"the formula '{formula}' has {part}", example)])
-    columns = found.common.as_dataframe() if found.common is not None else pd.DataFrame()
-    if "Intercept" not in columns:
-        remedy = "leave 0 and -1 away; the pooled effect is the intercept. Use `subgroups` for a mean of each"
-        raise InputError([Problem(key, f"the formula '{formula}' has no intercept", remedy)])
-    columns = columns.drop(columns="Intercept")
-    if columns.empty:
-        raise InputError([Problem(key, f"the formula '{formula}' names no moderator", example)])
-    return columns.reset_index(drop=True)
-
-
-def _check(key: str, slopes: pd.DataFrame, means: np.ndarray) -> None:
+def _check(key: str, slopes: pd.DataFrame, means: np.ndarray, moderators: pd.DataFrame, unit: str) -> None:
     """Refuse columns that the studies cannot tell apart."""
     k, needed = len(means), means.shape[1] + slopes.shape[1]
     if needed >= k:
-        raise InputError(
-            [
-                Problem(
-                    key,
-                    f"{needed} means and coefficients from {k} studies",
-                    "a regression needs more studies than coefficients (the Cochrane Handbook asks for ten "
-                    "studies a moderator): take moderators out, or merge categories",
-                )
-            ]
+        said = [f"{needed} means and coefficients from {k} {unit}"]
+        for name, values in moderators.items():
+            odd = not_numbers(values)
+            said += [f"'{name}' is read as a category because of values such as '{odd[0]}'"] if odd else []
+        remedy = (
+            f"a regression needs more {unit} than coefficients (the Cochrane Handbook asks for ten studies a "
+            "moderator): take moderators out, or merge categories"
         )
+        raise InputError([Problem(key, "; ".join(said), remedy)])
     problems, before, taken = [], means, []
     for name in slopes:
         column = slopes[name].to_numpy(dtype=float)
-        centred = column - column.mean()
+        if np.ptp(column) == 0:
+            remedy = "take it out of the formula: it tells nothing"
+            problems.append(Problem(key, f"the column '{name}' does not vary between the {unit}", remedy))
+            continue
+        column = column - column.mean()
+        column /= np.sqrt(column @ column)
         rest = column - before @ np.linalg.lstsq(before, column, rcond=None)[0]
-        if rest @ rest <= COLLINEAR * max(centred @ centred, np.finfo(float).tiny):
-            what = f"the column '{name}' does not vary between the studies"
-            if centred @ centred > 0:
-                with_these = ", ".join(f"'{other}'" for other in taken) or "the subgroups"
-                what = f"the column '{name}' follows from {with_these}: they are collinear"
+        if rest @ rest <= COLLINEAR:
+            with_these = ", ".join(f"'{other}'" for other in taken) or "the subgroups"
+            what = f"the column '{name}' follows from {with_these}: they are collinear"
             remedy = "take one of them out of the formula: their effects cannot be told apart"
             problems.append(Problem(key, what, remedy))
             continue

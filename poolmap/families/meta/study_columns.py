@@ -125,7 +125,8 @@ def per_study(
                 line=line,
                 column=column,
             )
-    return group.map(groups.first()).fillna("").astype(object)
+    first = groups.first()
+    return group.map(lambda name: first.get(name, "")).astype(object)
 
 
 def _number_or_text(value: str) -> float | str:
@@ -159,7 +160,10 @@ def moderators(
 
 
 def moderator_facts(frame: pd.DataFrame) -> dict[str, Any]:
-    """By moderator: `kind` number with `lowest` and `highest`, or category with `levels` and their rows."""
+    """By moderator: `kind` number with `lowest` and `highest`, or category with `levels` and their rows.
+
+    Where most values of a category are numbers, `not_numbers` lists the others: slips, perhaps.
+    """
     facts: dict[str, Any] = {}
     for column, values in frame.items():
         if pd.api.types.is_numeric_dtype(values):
@@ -171,7 +175,19 @@ def moderator_facts(frame: pd.DataFrame) -> dict[str, Any]:
         else:
             levels = values.value_counts().sort_index()
             facts[str(column)] = {"kind": "category", "levels": {str(k): int(n) for k, n in levels.items()}}
+            odd = not_numbers(values)
+            facts[str(column)] |= {"not_numbers": odd} if odd else {}
     return facts
+
+
+def not_numbers(values: pd.Series) -> list[str]:
+    """The values that make a column a category though most of them are numbers: slips, or decimal commas."""
+    if pd.api.types.is_numeric_dtype(values):
+        return []
+    with_point = pd.to_numeric(values.str.replace(",", ".", regex=False), errors="coerce")
+    if with_point.notna().mean() <= 0.5:
+        return []
+    return list(dict.fromkeys(values[pd.to_numeric(values, errors="coerce").isna()]))
 
 
 def judgements(
