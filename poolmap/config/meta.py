@@ -5,13 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictFloat, StrictInt, StrictStr, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from poolmap.config.base import Analysis, Column, Name, PathText, PositivePrior, Prior, Section, first_read_by
 from poolmap.config.meta_model import MetaModel, ModelConflictError
 
-Value = StrictStr | StrictInt | StrictFloat
+
+def _text_or_number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise PydanticCustomError(
+            "value", "a text or a number is expected: put it in quotes, spelt as in the table"
+        )
+    return value
+
+
+def _not_empty(values: tuple[object, ...]) -> tuple[object, ...]:
+    if not values:
+        raise PydanticCustomError(
+            "values", "no value is given: name those to leave out, or leave the key away"
+        )
+    return values
+
+
+Value = Annotated[StrictStr | StrictInt | StrictFloat, BeforeValidator(_text_or_number)]
+"""A value of a table's column, as it is written in the config."""
+Values = Annotated[tuple[Value, ...], AfterValidator(_not_empty), Field(json_schema_extra={"minItems": 1})]
 
 COUNT_COLUMNS = ("events_1", "total_1", "events_2", "total_2")
 
@@ -163,7 +191,7 @@ class MetaAnalysis(Analysis):
     moderators: tuple[Column, ...] = ()
     """Columns that formulas and subgroups use: numbers where every value is one, else categories. A study
     without a value in one of them is left out of all models."""
-    exclude: dict[Column, Annotated[tuple[Value, ...], Field(min_length=1)]] = Field({})
+    exclude: dict[Column, Values] = Field({})
     """Studies to leave out: those with one of these values in the column; they are listed in the report."""
     risk_of_bias: dict[Annotated[str, Field(min_length=1)], Column] = Field({})
     """Judgements to show in the forest plot: what the domain is called, and its column, with low, some
@@ -226,6 +254,10 @@ class MetaAnalysis(Analysis):
                 "`to: none` leaves out studies whose own estimate a zero cell makes undefined; the "
                 "{name} likelihood needs no addition and can use them: leave `add` away",
                 {"name": model.likelihood, "at": "add.to"},
+            )
+        if self.columns.correlation is not None and model.correlation is not None:
+            raise ModelConflictError(
+                "correlation", "the column `columns.correlation` gives it: leave one of the two away"
             )
         for key, names in {"formula": model.formula_names, "subgroups": model.subgroup_names}.items():
             for column in names:

@@ -116,6 +116,7 @@ class MetaModel(Section):
             ),
             "df": (self.effects == "student_t", "only `effects: student_t` has degrees of freedom"),
             "formula": (pools, "unrelated effects (`independent`) have no regression"),
+            "centre": (self.formula is not None or self.centre, "it belongs to `formula`"),
             "subgroups": (pools, "unrelated effects (`independent`) have no subgroups"),
             "subgroup_tau": (
                 heterogeneous and self.subgroups is not None and not several_effects,
