@@ -472,7 +472,9 @@ def test_choices_in_a_table_of_arms(tmp_path):
 def test_a_third_arm_left_out_by_choice(tmp_path):
     rows = f"{THREE_PAIRS}C,other,3,9,1,1992\n"
     (problem,) = refused(long(tmp_path, rows))
-    placed(tmp_path, problem, "line 6, column 'group'", "do not form a comparison")
+    placed(
+        tmp_path, problem, "line 6, column 'group'", "do not form a comparison", "`exclude` leaves out an arm"
+    )
     data = ingest(long(tmp_path, rows, exclude={"group": ["other"]}))
     assert data.tables["studies"]["study"].tolist() == ["A", "B", "C"]
     assert data.exclusions["reason"].tolist() == ["this arm left out by choice: group is other"]
@@ -496,6 +498,8 @@ def test_moderators(tmp_path):
         [5, "D", "no value in 'how (a)' (moderator)"],
         [6, "E", "no value in 'y'; no value in 'latitude' (moderator)"],
     ]
+    both = ingest(gen(tmp_path, "a,b", "A,1,.1,1,1\nB,1,.1,,NA\nC,1,.1,1,1\n", moderators=["a", "b"]))
+    assert both.exclusions["reason"].tolist() == ["no value in 'a', 'b' (moderators)"]
     assert data.facts["moderators"] == {
         "latitude": {"kind": "number", "lowest": -5.5, "highest": 44.0},
         "how (a)": {"kind": "category", "levels": {"other": 2, "random": 1}},

@@ -77,11 +77,38 @@ def test_missing_file(project):
             ["trials.csv, line 3, column 'study'", "'A' stands already in line 2"],
         ),
         ("A,1,10,2,10\nB,2,20,3\n", ["trials.csv, line 3", "4 fields"]),
+        ("A,0,10,0,10\nB,0,20,0,20\n", ["trials.csv", "all events are zero: none of the 2 studies"]),
     ],
 )
 def test_bad_rows_of_a_study_table(project, rows, words):
     project.write("trials.csv", "study,e1,n1,e2,n2\n" + rows)
     refused(project, META, *words)
+
+
+def test_bad_columns_beside_the_data(project):
+    rows = ["A,1,10,2,10,x,low", "B,2,20,3,20,y,probably low", "C,0,30,1,30,y,high"]
+    project.write("trials.csv", "study,e1,n1,e2,n2,arm,bias\n" + "\n".join(rows) + "\n")
+    refused(
+        project,
+        META + "    exclude: {arm: [X]}\n    risk_of_bias: {Blinding: bias}\n",
+        "trials.csv, column 'arm'",
+        "did you mean 'x'?",
+        "trials.csv, line 3, column 'bias'",
+        "'probably low' is not a judgement",
+    )
+
+
+def test_collinear_moderators(project):
+    rows = ["A,1,10,2,10,1,2", "B,2,20,3,20,2,4", "C,0,30,1,30,5,10", "D,1,30,1,30,3,6"]
+    project.write("trials.csv", "study,e1,n1,e2,n2,dose,double\n" + "\n".join(rows) + "\n")
+    model = '{formula: "dose + double", beta_prior: {normal: [0, 1]}}'
+    refused(
+        project,
+        META + f"    moderators: [dose, double]\n    models: {{main: {model}}}\n",
+        "models.main.formula",
+        "'double' follows from 'dose': they are collinear",
+        results=["a"],
+    )
 
 
 def counts(project, change):

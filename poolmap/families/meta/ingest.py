@@ -100,7 +100,8 @@ def ingest(spec: MetaAnalysis) -> Dataset:
         missing = _missing_in_pair(rows, missing, table.frame[wanted["arm"]])
         values = side_by_side(rows, values)
     for line, names in without.items():
-        said = "no value in " + ", ".join(f"'{name}' (moderator)" for name in names)
+        said = "no value in " + ", ".join(f"'{name}'" for name in names)
+        said += " (moderator)" if len(names) == 1 else " (moderators)"
         missing[line] = f"{missing[line]}; {said}" if line in missing else said
     known = values.drop(index=list(missing))
     events = [name for name in values if name.startswith("events")]

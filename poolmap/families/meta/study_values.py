@@ -157,7 +157,8 @@ def pairs(table: Table, study: pd.Series, column: str, reference: str) -> pd.Dat
                 f"the arms of study '{name}' do not form a comparison: "
                 f"{'only ' if len(lines) == 1 else ''}{listed}",
                 f"each study needs two rows: one of the arm '{reference}' and one of the arm compared with it"
-                + ("; of more arms keep or merge those to compare" if len(others) > 1 else ""),
+                + ("; of more arms merge those to compare" if len(others) > 1 else "")
+                + "; `exclude` leaves out an arm, or a whole study",
                 line=lines[0],
                 column=column,
             )
