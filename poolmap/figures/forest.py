@@ -5,18 +5,17 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from poolmap.figures.forest_marks import Interval, Marks
 from poolmap.figures.style import BLUE, INK, MUTED, RC, RULE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Interval = tuple[float, float, float]
-"""Estimate, lower and upper end of its interval, on the scale that is drawn."""
 
 JUDGEMENTS = {
     # letter, marker, face, colour of the letter
@@ -186,12 +185,13 @@ def forest(
         renderer = FigureCanvasAgg(figure).get_renderer()
         fonts = {weight: FontProperties(size=TEXT, weight=weight) for weight in ("normal", "bold")}
 
+        @cache
+        def line_width(line: str, weight: str) -> float:
+            return renderer.get_text_width_height_descent(line, fonts[weight], False)[0] / figure.dpi
+
         def width(text: str, weight: str = "normal") -> float:
             """Width of a text in inches; of the longest line where there are several."""
-            lines = (
-                renderer.get_text_width_height_descent(t, fonts[weight], False) for t in text.split("\n")
-            )
-            return max(line[0] for line in lines) / figure.dpi
+            return max(line_width(line, weight) for line in text.split("\n"))
 
         def bold_width(text: str) -> float:
             return width(text, "bold")
@@ -283,16 +283,12 @@ def forest(
             figure.add_artist(Line2D([GAP / total, right / total], [at, at], color=RULE, linewidth=0.8))
 
         def judge(x: float, y: float, judgement: str) -> None:
-            letter, marker, face, ink = JUDGEMENTS[judgement]
-            at = (foot + body - y) / height
-            size = {"o": 10.0, "h": 10.5, "s": 8.5, "D": 7.5}[marker]
-            symbol = Line2D(
-                [x / total], [at], marker=marker, markersize=size, markerfacecolor=face,
-                markeredgecolor=INK, markeredgewidth=0.7, linestyle="none", label=f"bias {judgement}",
-            )  # fmt: skip
-            figure.add_artist(symbol)
+            letter, _, _, ink = JUDGEMENTS[judgement]
+            judged.setdefault(judgement, []).append((x / total, (foot + body - y) / height))
             put(x, y, letter, align="center", va="center_baseline", color=ink, fontsize=6, zorder=5)
 
+        marks = Marks(axes)
+        judged: dict[str, list[tuple[float, float]]] = {}
         rule(0.0)
         indent = 2 * GAP if any(block.label for block in blocks) else GAP
         heaviest = max((row.weight for row in studies if row.weight is not None), default=1.0)
@@ -313,8 +309,8 @@ def forest(
                 size = 9 + 40 * (heaviest if row.weight is None else row.weight) / heaviest
                 apart = 0.065 if row.shrunken is not None else 0.0
                 put(effect_end, y - apart, write(row.raw), align="right")
-                _whisker(axes, row.raw, y - apart, INK, 1.1, "-")
-                _marker(axes, row.raw[0], y - apart, "s", size, INK, INK)
+                marks.whisker(row.raw, y - apart, INK, 1.1, "-")
+                marks.marker(row.raw[0], y - apart, "s", size, INK, INK)
                 if row.shrunken is not None:
                     put(
                         effect_end,
@@ -324,8 +320,8 @@ def forest(
                         color=BLUE,
                         fontstyle="italic",
                     )
-                    _whisker(axes, row.shrunken, y + apart, BLUE, 1.0, (0, (3, 1.2)))
-                    _marker(axes, row.shrunken[0], y + apart, "o", 18, "white", BLUE)
+                    marks.whisker(row.shrunken, y + apart, BLUE, 1.0, (0, (3, 1.2)))
+                    marks.marker(row.shrunken[0], y + apart, "o", 18, "white", BLUE)
                 if row.weight is not None:
                     put(weight_end, y, f"{row.weight:.1f}%", align="right")
                 for x, judgement in zip(places, row.bias, strict=False):
@@ -342,7 +338,17 @@ def forest(
                 if summary.shape == "diamond":
                     _diamond(axes, summary.value, y, INK if id(summary) in of_all else PART)
                 else:
-                    _whisker(axes, summary.value, y, INK, 1.8, "-", caps=True)
+                    marks.whisker(summary.value, y, INK, 1.8, "-", caps=True)
+
+        marks.draw()
+        for judgement, points in judged.items():
+            _, marker, face, _ = JUDGEMENTS[judgement]
+            size = {"o": 10.0, "h": 10.5, "s": 8.5, "D": 7.5}[marker]
+            symbols = Line2D(
+                *zip(*points, strict=True), marker=marker, markersize=size, markerfacecolor=face,
+                markeredgecolor=INK, markeredgewidth=0.7, linestyle="none", label=f"bias {judgement}",
+            )  # fmt: skip
+            figure.add_artist(symbols)
 
         below = body + 0.4  # to the foot of the axis label
         if sides:
@@ -418,13 +424,12 @@ def _wrap(label: str, width: Callable[[str], float]) -> str:
     """A study's name on at most five lines; what does not fit is cut with an ellipsis."""
     if width(label) <= MOST_LABEL:
         return label
-    for most in range(2, MOST_LINES + 1):
-        for characters in range(len(label), 0, -1):
-            lines = textwrap.wrap(label, characters)
-            if len(lines) > most:
-                break
-            if max(width(line) for line in lines) <= MOST_LABEL:
-                return "\n".join(lines)
+    for characters in range(len(label), 0, -1):
+        lines = textwrap.wrap(label, characters)
+        if len(lines) > MOST_LINES:
+            break
+        if max(width(line) for line in lines) <= MOST_LABEL:
+            return "\n".join(lines)
     lines = []
     for characters in range(len(label), 0, -1):
         lines = textwrap.wrap(label, characters)[:MOST_LINES]
@@ -508,27 +513,6 @@ def _axis(axes: Axes, low: float, high: float, *, log: bool, width: float) -> No
     axes.yaxis.set_visible(False)
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_bounds(low, high)
-
-
-def _marker(axes: Axes, x: float, y: float, shape: str, size: float, face: str, edge: str) -> None:
-    axes.scatter([x], [y], marker=shape, s=size, facecolor=face, edgecolor=edge, linewidth=1.0, zorder=4)
-
-
-def _whisker(
-    axes: Axes, value: Interval, y: float, color: str, width: float, style: object, *, caps: bool = False
-) -> None:
-    """An interval; an end beyond the axis becomes an arrow head, else (with `caps`) a tick."""
-    low, high = axes.get_xlim()
-    _, lower, upper = value
-    axes.plot(
-        [max(lower, low), min(upper, high)], [y, y], color=color, linewidth=width, linestyle=style, zorder=3,
-        solid_capstyle="butt",
-    )  # fmt: skip
-    for end, edge, beyond, arrow in ((lower, low, lower < low, "<"), (upper, high, upper > high, ">")):
-        if beyond:
-            axes.plot([edge], [y], marker=arrow, markersize=4, color=color, clip_on=False, zorder=4)
-        elif caps:
-            axes.plot([end], [y], marker="|", markersize=7, markeredgewidth=width, color=color, zorder=4)
 
 
 def _diamond(axes: Axes, value: Interval, y: float, face: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 
 from poolmap.families.meta.numbers import decimals, number, ratio, with_interval
 from poolmap.figures.forest import (
@@ -52,6 +53,11 @@ def draw(n, *, log=True, wide=False, prediction=0.9, **more):
     return forest(rows, summaries, **given), rows
 
 
+def markers(axes):
+    """Squares of the studies' own estimates and circles of those given all, a collection each."""
+    return [c for c in axes.collections if isinstance(c, PathCollection)]
+
+
 def texts(figure):
     return [text.get_text() for text in figure.texts]
 
@@ -75,9 +81,11 @@ def test_content(log):
     assert axes.get_xlabel() == "risk ratio (log axis)"
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["study's own estimate", "given all studies", "pooled", "prediction, new study"]
-    squares = [c for c in axes.collections if len(c.get_paths()[0].vertices) <= 6]
-    assert len(axes.collections) == 26
-    assert len(squares) == 13  # the other 13 are circles: told apart without colour
+    squares, circles = markers(axes)
+    assert len(squares.get_paths()[0].vertices) < len(circles.get_paths()[0].vertices)  # shapes, not colour
+    for kind, found in (("raw", squares), ("shrunken", circles)):
+        assert list(found.get_offsets()[:, 0]) == pytest.approx([getattr(row, kind)[0] for row in rows])
+    assert (squares.get_offsets()[:, 1] < circles.get_offsets()[:, 1]).all()  # the square above
     (diamond,) = axes.patches
     null = 1.0 if log else 0.0
     assert diamond.get_xy()[:, 0].min() == pytest.approx(null - 0.2)
@@ -207,7 +215,8 @@ def test_single_groups():
     assert {"3 / 1,200", "10 / 4,800", "0.30 (0.15 to 0.45)", "100.0%"} <= set(texts(figure))
     assert axes.get_xlim()[0] >= 0
     assert not any(list(line.get_xdata()) == [0, 0] for line in axes.lines)
-    assert len(axes.collections) == 4
+    (squares,) = markers(axes)
+    assert list(squares.get_offsets()[:, 0]) == pytest.approx([0.1, 0.2, 0.3, 0.4])
     assert [t.get_text() for t in figure.legends[0].get_texts()] == ["study's own estimate", "pooled"]
 
 
