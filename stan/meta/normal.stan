@@ -39,43 +39,52 @@ data {
 transformed data {
   int T = effects == 2; // whether there is a w
   vector[K] variance = square(se);
-  vector[P] lowest = by_kind(P, M, prior_lower(mu_prior_family, mu_prior),
-                            prior_lower(beta_prior_family, beta_prior));
-  vector[P] highest = by_kind(P, M, prior_upper(mu_prior_family, mu_prior),
-                            prior_upper(beta_prior_family, beta_prior));
+  real tau_lowest = fmax(0, prior_lower(tau_prior_family, tau_prior));
+  real tau_highest = prior_upper(tau_prior_family, tau_prior);
+  real mu_lowest = prior_lower(mu_prior_family, mu_prior);
+  real mu_highest = prior_upper(mu_prior_family, mu_prior);
+  vector[P] all_lowest = by_kind(P, M, mu_lowest, prior_lower(beta_prior_family, beta_prior));
+  vector[P] all_highest = by_kind(P, M, mu_highest, prior_upper(beta_prior_family, beta_prior));
+  int free = !bounded(all_lowest, all_highest);
+  int B = free ? 0 : P; // coefficients with bounds: all or none
+  vector[B] lowest = head(all_lowest, B);
+  vector[B] highest = head(all_highest, B);
   vector[P] precision = by_kind(P, M, rough_precision(mu_prior_family, mu_prior),
                                 rough_precision(beta_prior_family, beta_prior));
   vector[P] location = by_kind(P, M, mu_prior[1], beta_prior[1]);
   // for the geometry only: a between-study variance like the median sampling variance
   vector[K] weight = inv(variance + (G > 0 ? quantile(variance, 0.5) : 0));
-  matrix[P, P] factor = coefficient_factor(X, weight, precision, bounded(lowest, highest));
-  vector[P] centre = coefficient_centre(X, weight, y, precision, location, bounded(lowest, highest));
+  matrix[P, P] factor = coefficient_factor(X, weight, precision, !free);
+  vector[P] centre = coefficient_centre(X, weight, y, precision, location, !free);
 }
 parameters {
-  vector<lower=lowest, upper=highest>[P] scaled;
-  vector<lower=fmax(0, prior_lower(tau_prior_family, tau_prior)),
-         upper=prior_upper(tau_prior_family, tau_prior)>[G] tau; // between-study standard deviation (or scale)
+  vector[P - B] scaled;
+  vector<lower=lowest, upper=highest>[B] within_bounds;
+  vector<lower=tau_lowest, upper=tau_highest>[G] tau; // between-study standard deviation (or scale)
   vector[K * T] log_w;
-  vector<lower=prior_lower(mu_prior_family, mu_prior),
-         upper=prior_upper(mu_prior_family, mu_prior)>[effects == 3 ? K : 0] theta;
+  vector<lower=mu_lowest, upper=mu_highest>[effects == 3 ? K : 0] theta;
 }
 transformed parameters {
-  vector[P] beta = centre + factor * scaled; // means, slopes
-  vector[K * T] w = exp(log_w);
+  vector[P] beta; // means, slopes
+  vector[K * T] w;
+  if (B) beta = within_bounds;
+  else beta = centre + factor * scaled;
+  if (T) w = exp(log_w);
 }
 model {
   if (effects == 3) {
     target += chosen_priors_lpdf(theta | mu_prior_family, mu_prior);
     y ~ normal(theta, se);
   } else {
-    vector[K] total = variance;
-    if (G > 0) {
-      vector[K] between = square(tau[group]);
-      total += T ? between .* w : between;
-    }
+    vector[K] spread;
+    if (T) spread = sqrt(variance + square(tau[group]) .* w);
+    else if (G == 1) spread = sqrt(variance + square(tau[1]));
+    else if (G > 1) spread = sqrt(variance + square(tau[group]));
+    else spread = se;
     beta ~ coefficients(M, mu_prior_family, mu_prior, beta_prior_family, beta_prior);
     target += chosen_priors_lpdf(tau | tau_prior_family, tau_prior);
-    target += -0.5 * df * (sum(log_w) + sum(exp(-log_w))); // w ~ inv_gamma(df / 2, df / 2), in log_w
-    y ~ normal(X * beta, sqrt(total));
+    if (T) target += -0.5 * df * (sum(log_w) + sum(exp(-log_w))); // w ~ inv_gamma(df / 2, df / 2), in log_w
+    if (P == 1 && M == 1) y ~ normal(beta[1], spread);
+    else y ~ normal_id_glm(X, 0, beta, spread);
   }
 }
