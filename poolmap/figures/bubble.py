@@ -14,6 +14,35 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_NAMES = 12
+FEW_VALUES = 6  # of a moderator: its studies are set side by side
+
+
+def set_apart(x: np.ndarray, y: np.ndarray, areas: np.ndarray, reach: float, height: float) -> np.ndarray:
+    """Places across of studies with few distinct values of the moderator, so that circles do not coincide.
+
+    The largest circles stay in place; each other moves the least that clears those already placed, but no
+    farther than 0.4 of the smallest distance of two values.
+
+    Args:
+        x, y, areas: moderator, effect as drawn (on its scale of analysis), marker in square points (study,).
+        reach, height: of the axes across and up, in the units of x and y, for a 5.2 by 3.4 inch frame.
+    """
+    radius = np.sqrt(np.asarray(areas) / np.pi) / 72
+    values = np.unique(x)
+    most = 0.4 * np.diff(values).min() * 5.2 / reach if values.size > 1 else 1.0
+    shift = np.zeros(x.size)
+    up = np.asarray(y) * 3.4 / height
+    tries = np.arange(0, most + 1e-9, 0.02)
+    tries = np.column_stack([tries, -tries]).ravel()
+    for value in values:
+        placed: list[int] = []
+        for i in sorted(np.flatnonzero(x == value), key=lambda i: (-radius[i], up[i])):
+            room = radius[placed] + radius[i] + 0.01
+            apart = np.hypot(tries[:, None] - shift[placed], up[i] - up[placed]) - room
+            worst = apart.min(axis=1, initial=0.0)
+            shift[i] = tries[np.argmax(worst)]  # the first, nearest place without overlap
+            placed.append(int(i))
+    return x + shift * reach / 5.2
 
 
 def bubble(
@@ -33,6 +62,8 @@ def bubble(
     names: Sequence[str] | None = None,
 ) -> Figure:
     """A bubble plot: effects against a moderator, area by weight, and the regression line with its band.
+
+    Studies whose moderator has at most six distinct values are set side by side around them.
 
     Args:
         moderator, yi, weights: of the studies (study,); effects on the scale of analysis.
@@ -59,8 +90,17 @@ def bubble(
         for edge in (lower, upper):
             axes.plot(at, show(edge), color=BLUE, linewidth=0.8, linestyle=(0, (4, 2)), zorder=2)
         axes.plot(at, show(line), color=BLUE, linewidth=1.6, zorder=2, label="regression line")
+        drawn = np.concatenate([yi, lower, upper, [] if null is None else [null]])
+        pad = 0.06 * (drawn.max() - drawn.min())
+        ends = [min(x.min(), at.min()), max(x.max(), at.max())]
+        few = 1 < np.unique(x).size <= min(FEW_VALUES, x.size - 1)
+        beside = (0.1 if few else 0.04) * (ends[1] - ends[0])
+        places = x
+        if few:
+            reach, height = ends[1] - ends[0] + 2 * beside, drawn.max() - drawn.min() + 2 * pad
+            places = set_apart(x, yi, marker_areas(weights), reach, height)
         axes.scatter(
-            x,
+            places,
             show(yi),
             s=marker_areas(weights),
             facecolor="#9aa1ab88",
@@ -68,16 +108,16 @@ def bubble(
             linewidth=0.8,
             zorder=3,
         )
-        drawn = np.concatenate([yi, lower, upper, [] if null is None else [null]])
-        pad = 0.06 * (drawn.max() - drawn.min())
         axes.set_ylim(*show([drawn.min() - pad, drawn.max() + pad]))
-        ends = [min(x.min(), at.min()), max(x.max(), at.max())]
-        axes.set_xlim(ends[0] - 0.04 * (ends[1] - ends[0]), ends[1] + 0.04 * (ends[1] - ends[0]))
+        axes.set_xlim(ends[0] - beside, ends[1] + beside)
         effect_axis(axes, "y", log=ratio)
         if null is not None:
             axes.axhline(
                 float(show(null)), color=INK, linewidth=0.9, linestyle=":", zorder=1, label="no effect"
             )
+        if few:
+            axes.set_xticks(np.unique(x), [f"{value:g}" for value in np.unique(x)])
+            moderator_label += "\n(studies of the same value are set side by side)"
         axes.set_xlabel(moderator_label, parse_math=False)
         axes.set_ylabel(axis_label, parse_math=False)
         handles, _ = axes.get_legend_handles_labels()
@@ -92,5 +132,5 @@ def bubble(
         if names is not None:
             away = np.abs(yi - np.interp(x, at, line)) * np.sqrt(np.asarray(weights, dtype=float))
             order = np.argsort(-away, kind="stable")[:MOST_NAMES]
-            name_points(figure, axes, x, show(yi), names, order=order, areas=marker_areas(weights))
+            name_points(figure, axes, places, show(yi), names, order=order, areas=marker_areas(weights))
     return figure

@@ -211,6 +211,33 @@ def test_bubble():
     assert "1" in [label.get_text() for label in axes.get_yticklabels()]
 
 
+@pytest.mark.parametrize("n", [13, 60, 200])
+def test_studies_of_the_same_value_are_set_side_by_side(n):
+    yi, se, names = studies(n)
+    dose = np.arange(n) % 4.0
+    at = np.linspace(0, 3, 10)
+    figure = bubble(
+        dose, yi, 1 / se**2, at=at, line=-0.1 * at, lower=-0.1 * at - 0.3, upper=-0.1 * at + 0.3, ratio=True,
+        moderator_label="dose", axis_label="odds ratio", names=names,
+    )  # fmt: skip
+    names_do_not_overlap(figure)
+    (axes,) = figure.axes
+    circles = axes.collections[-1]
+    places = np.asarray(circles.get_offsets())
+    assert np.allclose(places[:, 1], np.exp(yi))  # only across
+    assert (np.abs(places[:, 0] - dose) <= 0.4 + 1e-9).all()
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "1", "2", "3"]
+    assert "side by side" in axes.get_xlabel()
+    low, high = axes.get_xlim()
+    assert low < places[:, 0].min() and places[:, 0].max() < high
+    if n < 200:
+        points = axes.transData.transform(places) * 72 / figure.dpi
+        radius = np.sqrt(circles.get_sizes() / np.pi)
+        for i in range(n):
+            for j in range(i):
+                assert np.hypot(*(points[i] - points[j])) > 0.8 * (radius[i] + radius[j]), (i, j)
+
+
 @pytest.mark.parametrize("n", [3, 13, 60, 200])
 def test_names_are_readable_at_any_number_of_studies(n):
     yi, se, names = studies(n)
