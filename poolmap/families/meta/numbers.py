@@ -84,3 +84,53 @@ def pooled_row(table: pd.DataFrame, quantity: str) -> pd.Series:
 def interval_of(row: pd.Series) -> Interval:
     """Posterior median, lower and upper end of a row."""
     return float(row["median"]), float(row["lower"]), float(row["upper"])
+
+
+def has(table: pd.DataFrame | None, quantity: str) -> bool:
+    """Whether an estimates table is there and has a quantity."""
+    return table is not None and quantity in set(table["quantity"])
+
+
+def probability(p: float) -> str:
+    """A probability from draws, never written as a certainty."""
+    if p < 0.001:
+        return "below 0.001"
+    if p > 0.999:
+        return "above 0.999"
+    return f"{p:.3f}" if p < 0.01 or p > 0.99 else f"{p:.2f}"
+
+
+def count(number_of: int, word: str) -> str:
+    """`1 study`, `3 studies`, `2,000 rows`."""
+    several = f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+    return f"{number_of:,} {word if number_of == 1 else several}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
+
+
+def number_needed_to_treat(rd: pd.Series) -> str:
+    """The number needed to treat with its interval, from the row of a risk difference (Altman 1998).
+
+    Whether events are good or bad is not known here, so the words are `for one event fewer` and `more`.
+
+    Args:
+        rd: `median`, `lower`, `upper`, `nnt`, `nnt_lower`, `nnt_upper` (NaN where the interval holds 0).
+    """
+    words = {True: "for one event fewer", False: "for one event more"}
+    fewer = rd["median"] < 0
+    if not np.isfinite(rd["nnt"]):
+        return "infinite: no difference"
+    text = f"{_whole(rd['nnt'])} {words[fewer]}"
+    if np.isfinite(rd["nnt_lower"]):
+        return f"{text} ({_whole(rd['nnt_lower'])} to {_whole(rd['nnt_upper'])})"
+    this, other = (rd["lower"], rd["upper"]) if fewer else (rd["upper"], rd["lower"])
+    far = f"{_whole(1 / abs(other))} {words[not fewer]}" if other else ""
+    return f"{text} ({_whole(1 / abs(this))} {words[fewer]} to infinity{' to ' + far if far else ''})"
+
+
+def _whole(value: float) -> str:
+    """A number of people, rounded up."""
+    return f"{np.ceil(value - 1e-9):,.0f}" if value < 1e6 else "over 1,000,000"

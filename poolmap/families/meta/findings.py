@@ -1,0 +1,211 @@
+"""The report's words on the results of a meta-analysis: sentences, and the order of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from poolmap.config.meta import MetaAnalysis
+from poolmap.contracts import Block, Dataset, ModelResult
+from poolmap.families.meta.classical_report import classical_blocks
+from poolmap.families.meta.describe import studies_and_effects
+from poolmap.families.meta.effects import scale_of
+from poolmap.families.meta.finding_tables import (
+    absolute_table,
+    coefficients_table,
+    difference_table,
+    pooled_table,
+    study_table,
+    subgroup_table,
+    threshold_table,
+)
+from poolmap.families.meta.numbers import (
+    decimals,
+    effect_name,
+    has,
+    interval_of,
+    level,
+    listed,
+    number,
+    pooled_row,
+    probability,
+    with_interval,
+    writer,
+)
+
+SAID_PAIRS = 3  # differences between subgroups told in a sentence
+
+
+def findings(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResult]) -> list[Block]:
+    """The headline of the primary model, then all models side by side and the studies."""
+    primary = next(iter(results.values()))
+    blocks: list[Block] = [_headline(spec, data, primary), _heterogeneity(spec, primary)]
+    blocks += _subgroups(spec, primary) + _thresholds(spec, primary) + _other_models(spec, results)
+    blocks.append(pooled_table(spec, results))
+    for result in results.values():
+        if "coefficients" in result.estimates:
+            blocks.append(coefficients_table(spec, result))
+        if "subgroups" in result.estimates:
+            blocks += [subgroup_table(spec, result), difference_table(spec, result)]
+    blocks += threshold_table(spec, results) + absolute_table(spec, results)
+    if "classical" in primary.companions:
+        blocks += classical_blocks(spec, primary)
+    blocks += [study_table(spec, result) for result in results.values()]
+    return blocks
+
+
+def _headline(spec: MetaAnalysis, data: Dataset, primary: ModelResult) -> str:
+    scale = scale_of(spec)
+    effect = pooled_row(primary.estimates["pooled"], scale.report)
+    at = ""
+    if "coefficients" in primary.estimates or "subgroups" in primary.estimates:
+        at = ", at their average,"
+    write, interval = writer(scale, [effect["sd"]]), f"{level(spec.interval)} interval"
+    text = (
+        f"The pooled {effect_name(spec)} over {studies_and_effects(spec, data)}{at} is "
+        f"{with_interval(interval_of(effect), write, interval)}."
+    )
+    return f"{text} {_sides(spec, effect)}" if scale.contrast else text
+
+
+def _sides(spec: MetaAnalysis, effect: pd.Series) -> str:
+    """The posterior probability of either direction, in the words of the config where it has any."""
+    null = f"{scale_of(spec).null:g}"
+    below, above = (probability(effect[column]) for column in ("p_lt_null", "p_gt_null"))
+    if spec.favours:
+        left, right = spec.favours
+        return (
+            f"The posterior probability that it lies below {null} ({left}) is {below}; that it lies above "
+            f"{null} ({right}), {above}."
+        )
+    return f"The posterior probability that it lies below {null} is {below}; above {null}, {above}."
+
+
+def _heterogeneity(spec: MetaAnalysis, primary: ModelResult) -> str:
+    """tau, I-squared and the prediction interval, as far as the model has them."""
+    scale, name, percent = scale_of(spec), effect_name(spec), level(spec.interval)
+    pooled, interval = primary.estimates["pooled"], f"{percent} interval"
+    on = f" on the {scale.words}" if scale.back else ""
+    text = []
+
+    def spread(quantity: str) -> str:
+        row = pooled_row(pooled, quantity)
+        places = decimals(float(row["sd"]))
+        return with_interval(interval_of(row), lambda x: number(x, places), interval)
+
+    def share(quantity: str) -> str:
+        return with_interval(interval_of(pooled_row(pooled, quantity)), lambda x: f"{x:.0f}%", interval)
+
+    if has(pooled, "tau"):
+        student = spec.models[primary.name].effects == "student_t"
+        what = "the scale" if student else "a standard deviation"
+        said = f"The {name} differs between studies with {what} tau of {spread('tau')}"
+        if has(pooled, "tau_within"):
+            said += f", and within studies with a standard deviation tau_within of {spread('tau_within')}"
+        said += on
+        if has(pooled, "i2_within"):
+            said += f"; I-squared is {share('i2')} between studies and {share('i2_within')} within them"
+        elif has(pooled, "i2"):
+            said += f"; I-squared is {share('i2')}"
+        text.append(said + ".")
+        if has(pooled, "r2"):
+            text.append(f"The regression explains {share('r2')} of the variance between studies (R-squared).")
+    elif has(primary.estimates.get("subgroups"), "tau"):
+        text.append("Each subgroup has its own tau, the standard deviation between its studies.")
+    elif has(pooled, "icc"):
+        text.append(
+            f"Risks vary between arms with the intraclass correlation {spread('icc')}."
+            if spec.compares_arms
+            else f"Risks vary between studies with the intraclass correlation {spread('icc')}."
+        )
+    else:
+        text.append(
+            f"The model takes the {name} to be the same in all studies"
+            + (" but for the moderators" if "coefficients" in primary.estimates else "")
+            + (" of a subgroup" if "subgroups" in primary.estimates else "")
+            + ": it has neither a tau nor a prediction interval, and its interval is too narrow where "
+            "studies differ."
+        )
+    if has(pooled, f"{scale.report}_new"):
+        new = pooled_row(pooled, f"{scale.report}_new")
+        write = writer(scale, [pooled_row(pooled, scale.report)["sd"]])
+        odds = ""
+        if scale.contrast:
+            below, above = (probability(new[column]) for column in ("p_lt_null", "p_gt_null"))
+            odds = f", with probability {below} below {scale.null:g} and {above} above it"
+        text.append(
+            f"In a new study like these the {name} is predicted to lie between {write(new['lower'])} and "
+            f"{write(new['upper'])} ({percent} prediction interval){odds}."
+        )
+    return " ".join(text)
+
+
+def _subgroups(spec: MetaAnalysis, primary: ModelResult) -> list[Block]:
+    """The pooled effect of each subgroup, and the probability of a difference where they are few."""
+    table = primary.estimates.get("subgroups")
+    if table is None:
+        return []
+    scale, name = scale_of(spec), effect_name(spec)
+    rows = table[table["quantity"] == scale.report]
+    write = writer(scale, rows["sd"])
+    interval = f"{level(spec.interval)} interval"
+    if len(rows) > 2 * SAID_PAIRS:
+        return []
+    said = "; ".join(
+        f"{row['subgroup']} {with_interval(interval_of(row), write, interval)}" for _, row in rows.iterrows()
+    )
+    text = f"By {spec.models[primary.name].subgroups}, the pooled {name} is: {said}."
+    differences = primary.estimates["subgroup_differences"]
+    pairs = differences[differences["quantity"] == ("ratio" if scale.ratio else "difference")]
+    if len(pairs) <= SAID_PAIRS:
+        odds = listed(
+            [
+                f"{row['subgroup']} than in {row['reference']} is {probability(row['p_gt_null'])}"
+                for _, row in pairs.iterrows()
+            ]
+        )
+        text += f" The posterior probability that it is higher in {odds}."
+    return [text]
+
+
+def _thresholds(spec: MetaAnalysis, primary: ModelResult) -> list[Block]:
+    """The probability that a new study's effect, else the pooled one, lies beyond each threshold."""
+    table = primary.estimates.get("thresholds")
+    if table is None:
+        return []
+    name = effect_name(spec)
+    kind = "new" if (table["effect"] == "new").any() else "pooled"
+    rows = table[table["effect"] == kind]
+    what = f"{name} in a new study" if kind == "new" else f"pooled {name}"
+    said = listed(
+        [
+            f"below {row['threshold']:g} is {probability(row['p_below'])} (above it "
+            f"{probability(row['p_above'])})"
+            for _, row in rows.iterrows()
+        ]
+    )
+    return [f"The posterior probability that the {what} is {said}."]
+
+
+def _other_models(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> list[Block]:
+    """The pooled effect by the other models, and which of them do not pool."""
+    scale, name = scale_of(spec), effect_name(spec)
+    primary, *others = results.values()
+    if not others:
+        return []
+    pooling = [result for result in others if "pooled" in result.estimates]
+    text = f"The primary model is {primary.name}."
+    if pooling:
+        rows = {result.name: pooled_row(result.estimates["pooled"], scale.report) for result in pooling}
+        write = writer(scale, [row["sd"] for row in rows.values()])
+        said = "; ".join(f"{model} {with_interval(interval_of(row), write)}" for model, row in rows.items())
+        text += f" The pooled {name} by the other models: {said}."
+    alone = [result.name for result in others if "pooled" not in result.estimates]
+    if alone:
+        text += (
+            f" {'Model' if len(alone) == 1 else 'Models'} {listed(alone)} "
+            f"{'pools' if len(alone) == 1 else 'pool'} nothing: each study stands on its own, and there is "
+            "no pooled effect."
+        )
+    return [text]

@@ -1,0 +1,411 @@
+"""The report's words on one model of a meta-analysis: a methods paragraph with equations and priors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import stats
+
+import poolmap
+from poolmap.config.base import Prior
+from poolmap.config.meta import MetaAnalysis
+from poolmap.config.meta_model import DEFAULT_DF
+from poolmap.contracts import Block, Dataset, Equation
+from poolmap.families.meta.design import Design, design
+from poolmap.families.meta.effects import scale_of
+from poolmap.families.meta.likelihood_words import likelihood_blocks
+from poolmap.families.meta.numbers import level, listed, ratio
+
+
+def methods(spec: MetaAnalysis, model: str, data: Dataset) -> list[Block]:
+    """The model in words and equations, with the priors in force."""
+    layout = design(spec, model, data)
+    blocks: list[Block] = [_opening(spec, model), *likelihood_blocks(spec, model, data)]
+    blocks += _effects(spec, model, layout)
+    blocks += _expected(spec, model, layout)
+    blocks += _drawn_back(spec, model, layout)
+    blocks.append(_prior_sentence(spec, spec.priors(model)))
+    blocks.append(_reported(spec, model, layout))
+    further = _further(spec, model, layout)
+    blocks += [further] if further else []
+    blocks.append(
+        f"The model was fitted by Hamiltonian Monte Carlo in Stan (Carpenter et al. 2017, J Stat Softw 76:1) "
+        f"with poolmap {poolmap.__version__}."
+    )
+    return blocks
+
+
+def heterogeneity(spec: MetaAnalysis, model: str) -> str:
+    """How the studies' effects are distributed, in a few words."""
+    chosen = spec.models[model]
+    if chosen.likelihood == "beta_binomial":
+        return "beta-binomial"
+    if chosen.effects == "student_t":
+        return f"random effects (Student-t, {_df(spec, model):g} degrees of freedom)"
+    if chosen.within(spec.effect_id is not None):
+        return "random effects between and within studies (three levels)"
+    words = {"normal": "random effects", "common": "common effect", "independent": "unrelated effects"}
+    return words[chosen.effects]
+
+
+def likelihood(spec: MetaAnalysis, model: str) -> str:
+    """The likelihood, in a few words."""
+    return {
+        "normal": "normal likelihood of the estimates",
+        "binomial": "exact binomial likelihood of the counts",
+        "poisson": "exact Poisson likelihood of the counts",
+        "beta_binomial": "beta-binomial likelihood of the counts",
+    }[spec.models[model].likelihood]
+
+
+def _df(spec: MetaAnalysis, model: str) -> float:
+    return spec.models[model].df or DEFAULT_DF
+
+
+def _opening(spec: MetaAnalysis, model: str) -> str:
+    chosen = spec.models[model]
+    regression = " meta-regression" if chosen.formula else " model"
+    with_subgroups = (
+        f" with a pooled effect for each category of {chosen.subgroups}" if chosen.subgroups else ""
+    )
+    exact = {
+        "binomial": " with the exact binomial likelihood",
+        "poisson": " with the exact Poisson likelihood",
+    }
+    tail = f"{exact.get(chosen.likelihood, '')}{with_subgroups}"
+    if chosen.likelihood == "beta_binomial":
+        return f"A beta-binomial{regression}{with_subgroups}."
+    if chosen.effects == "independent":
+        return (
+            f"A model of unrelated effects{tail}: nothing is pooled, each study is analysed on its own. It "
+            "stands beside the others to show what they make of the same studies."
+        )
+    if chosen.effects == "common":
+        return (
+            f"A common-effect{regression}{tail}: all studies are taken to have the same effect"
+            + (", apart from what the moderators explain" if chosen.formula else "")
+            + (", within each subgroup" if chosen.subgroups else "")
+            + ", and their estimates differ by chance alone."
+        )
+    if chosen.effects == "student_t":
+        return (
+            f"A random-effects{regression}{tail}; the effects follow a Student-t distribution with "
+            f"{_df(spec, model):g} degrees of freedom, so that outlying studies draw the pooled effect less "
+            "than with a normal distribution (Lee & Thompson 2008, Stat Med 27:418)."
+        )
+    if spec.effect_id is not None:
+        if chosen.within(True):
+            return (
+                f"A three-level random-effects{regression}{with_subgroups}: sampling errors, variation of "
+                "effects within studies, and variation between studies (Konstantopoulos 2011, Res Synth "
+                "Methods 2:61)."
+            )
+        return (
+            f"A random-effects{regression}{with_subgroups} in which the effects of one study are the same "
+            "but for their sampling errors."
+        )
+    kind = " of the studies' estimates (normal-normal)" if chosen.likelihood == "normal" else ""
+    return f"A random-effects{regression}{kind}{tail}."
+
+
+def _effects(spec: MetaAnalysis, model: str, layout: Design) -> list[Block]:
+    """The distribution of the effects theta around the expected one."""
+    chosen = spec.models[model]
+    if chosen.likelihood == "beta_binomial":
+        return []
+    if chosen.effects == "independent":
+        return ["The effect theta of each study has the prior of mu for itself alone."]
+    several = layout.terms or layout.subgroups
+    at, spoken = (r"\mu_i", "the expected effect mu i") if several else (r"\mu", "mu")
+    tau = r"\tau_{g(i)}" if layout.G > 1 else r"\tau"
+    tau_words = "tau of the study's subgroup" if layout.G > 1 else "tau"
+    if spec.effect_id is not None:
+        return _levels(spec, model, r"\mu_{ij}" if several else r"\mu", spoken.replace("mu i", "mu i j"))
+    if chosen.effects == "common":
+        return [Equation(rf"\theta_i = {at}", f"The effect theta i of study i is {spoken}.")]
+    if chosen.effects == "student_t":
+        df = f"{_df(spec, model):g}"
+        return [
+            f"The effects vary between studies around the {'expected' if several else 'pooled'} effect; tau "
+            "is the scale of the Student-t distribution, "
+            + (
+                f"whose standard deviation is tau times the square root of {df} / ({df} - 2)."
+                if _df(spec, model) > 2
+                else "which with so few degrees of freedom has no standard deviation."
+            ),
+            Equation(
+                rf"\theta_i \sim t_{{{df}}}({at}, {tau})",
+                f"The effect theta i of study i has a Student-t distribution with {df} degrees of freedom, "
+                f"location {spoken} and scale {tau_words}.",
+            ),
+        ]
+    return [
+        f"The effects vary between studies around the {'expected' if several else 'pooled'} effect mu with "
+        f"standard deviation {'tau, which each subgroup has for itself' if layout.G > 1 else 'tau'}.",
+        Equation(
+            rf"\theta_i \sim \mathrm{{Normal}}({at}, {tau}^2)",
+            f"The effect theta i of study i is normal with mean {spoken} and standard deviation {tau_words}.",
+        ),
+    ]
+
+
+def _levels(spec: MetaAnalysis, model: str, at: str, spoken: str) -> list[Block]:
+    chosen = spec.models[model]
+    if not chosen.heterogeneous:
+        return [Equation(rf"\theta_{{ij}} = {at}", f"The effect theta i j is {spoken}.")]
+    latex = rf"\theta_{{ij}} = {at} + u_i"
+    words = f"The effect theta i j is {spoken} plus a deviation u i of the study"
+    law = r", \quad u_i \sim \mathrm{Normal}(0, \tau^2)"
+    if not chosen.within(True):
+        return [
+            "The effects vary between studies with standard deviation tau; those of one study do not differ.",
+            Equation(latex + law, f"{words}, which is normal with mean 0 and standard deviation tau."),
+        ]
+    return [
+        "The effects vary between studies with standard deviation tau, and within studies with standard "
+        "deviation tau_within.",
+        Equation(
+            latex + r" + w_{ij}" + law + r", \quad w_{ij} \sim \mathrm{Normal}(0, \tau_w^2)",
+            f"{words} and a deviation w i j of the effect within it; these are normal with mean 0 and "
+            "standard deviations tau and tau within.",
+        ),
+    ]
+
+
+def _expected(spec: MetaAnalysis, model: str, layout: Design) -> list[Block]:
+    """How the expected effect follows from subgroups and moderators."""
+    if not (layout.terms or layout.subgroups):
+        if spec.models[model].likelihood == "beta_binomial":
+            return [Equation(r"\mu_i = \mu", "The expected effect mu i is the pooled effect mu.")]
+        return []
+    chosen = spec.models[model]
+    i = "ij" if spec.effect_id is not None else "i"
+    spoken_i = "i j" if spec.effect_id is not None else "i"
+    mean, words = r"\mu", "mu"
+    text = []
+    if layout.subgroups:
+        mean, words = rf"\mu_{{g({i})}}", f"the mean of the subgroup g of {spoken_i}"
+        tau = ""
+        if layout.G > 1:
+            tau = ", and each its own tau"
+        elif layout.G == 1:
+            tau = "; they share one tau"
+        text.append(
+            f"Each subgroup of {chosen.subgroups} ({listed(list(layout.subgroups))}) has a pooled effect of "
+            f"its own{tau}."
+        )
+    latex = rf"\mu_{{{i}}} = {mean}"
+    spoken = f"The expected effect mu {spoken_i} is {words}"
+    if layout.terms:
+        shift = r" - \bar{x}_k" if chosen.centre else ""
+        latex += (
+            rf" + \sum_k \beta_k (x_{{{i}k}}{shift})" if chosen.centre else rf" + \sum_k \beta_k x_{{{i}k}}"
+        )
+        less = " less its mean over the studies" if chosen.centre else ""
+        spoken += f" plus the sum over the terms k of beta k times x k{less}"
+        terms = count_terms(layout.terms)
+        text.append(
+            f"The formula {chosen.formula} gives the {terms}. "
+            + (
+                "They are centred on their mean over the studies, so that mu is the effect at the studies' "
+                "average."
+                if chosen.centre
+                else "They are not centred: mu is the effect where all of them are 0, and the pooled effect "
+                "that is reported is that at the studies' average."
+            )
+        )
+    return [*text, Equation(latex, spoken + ".")]
+
+
+def count_terms(terms: tuple[str, ...]) -> str:
+    """`term latitude` or `terms latitude and year`."""
+    return f"term{'s' * (len(terms) > 1)} {listed(list(terms))}"
+
+
+def _drawn_back(spec: MetaAnalysis, model: str, layout: Design) -> list[Block]:
+    """How effects that the program integrates out are had."""
+    chosen = spec.models[model]
+    if chosen.likelihood == "beta_binomial":
+        return [
+            "The risks are integrated out for sampling and then drawn from their exact beta distribution "
+            "given the parameters and the counts; a study's effect is computed from them."
+        ]
+    if chosen.likelihood != "normal" or not chosen.heterogeneous:
+        return []
+    if spec.effect_id is not None:
+        return [
+            "The effects are integrated out for sampling and then drawn from their exact normal distribution "
+            "given the parameters and the estimates."
+        ]
+    if chosen.effects == "student_t":
+        return [
+            "The Student-t distribution is a mixture of normal ones; the studies' effects are integrated out "
+            "for sampling and then drawn from their exact normal distribution given the parameters and the "
+            "estimates, which draws each estimate towards the expected effect, an outlying one less."
+        ]
+    several = bool(layout.terms or layout.subgroups)
+    mu, words = (r"\mu_i", "mu i") if several else (r"\mu", "mu")
+    tau = r"\tau_{g(i)}" if layout.G > 1 else r"\tau"
+    return [
+        f"The studies' effects are integrated out for sampling and then drawn from their exact distribution "
+        f"given the parameters and the estimates, which draws each estimate towards "
+        f"{'the expected effect' if several else 'mu'} by the factor B:",
+        Equation(
+            rf"\theta_i \mid y \sim \mathrm{{Normal}}\left(B_i {mu} + (1 - B_i) y_i, \; "
+            rf"(1 - B_i) s_i^2\right), \quad B_i = \frac{{s_i^2}}{{s_i^2 + {tau}^2}}",
+            f"Given the parameters and the estimates, theta i is normal with mean B i times {words} plus 1 "
+            "minus B i times y i, and variance 1 minus B i times s i squared; B i is s i squared divided by "
+            "s i squared plus tau squared.",
+        ),
+    ]
+
+
+def _reported(spec: MetaAnalysis, model: str, layout: Design) -> str:
+    """Prediction interval, I-squared, weights: how what is reported is computed."""
+    chosen = spec.models[model]
+    last = f"Estimates are posterior medians with central {level(spec.interval)} posterior intervals."
+    if chosen.effects == "independent":
+        return last
+    several = bool(layout.terms or layout.subgroups)
+    text = ["The pooled effect is the expected effect at the average of the studies."] if several else []
+    text += [_prediction(spec, model, layout), _i_squared(spec, model, layout)]
+    if layout.terms and layout.G == 1:
+        around = "tau^2 + tau_within^2" if chosen.within(spec.effect_id is not None) else "the variance tau^2"
+        if chosen.effects == "student_t":
+            around = "the variance of the Student-t distribution"
+        if chosen.effects != "student_t" or _df(spec, model) > 2:
+            text.append(
+                "R-squared is the share of the variance between studies that the regression explains: the "
+                f"variance of the expected effects over itself plus {around}."
+            )
+    if chosen.likelihood != "beta_binomial" and spec.effect_id is None:
+        tau = {"common": "s_i^2", "normal": "(s_i^2 + tau^2)", "student_t": "(s_i^2 + tau^2 w_i)"}
+        mixed = " (w_i: the variance of the normal that the Student-t distribution mixes)"
+        text.append(
+            "A study's weight is its share in the sum "
+            + (
+                "of 1 / s_i^2"
+                if chosen.effects == "common"
+                else f"of the posterior means of 1 / {tau[chosen.effects]}"
+            )
+            + (mixed if chosen.effects == "student_t" else "")
+            + (", from the estimates computed from the counts." if chosen.likelihood != "normal" else ".")
+        )
+    return " ".join(part for part in [*text, last] if part)
+
+
+def _prediction(spec: MetaAnalysis, model: str, layout: Design) -> str:
+    chosen = spec.models[model]
+    if chosen.effects == "common":
+        return "With a common effect there is neither a tau nor a prediction interval."
+    counts = chosen.likelihood == "beta_binomial"
+    if counts:
+        what = "the two arms of such a study" if spec.compares_arms else "such a study"
+        law = f"computed from risks of {what} that are drawn from their beta distributions"
+    elif chosen.effects == "student_t":
+        law = (
+            f"drawn from a Student-t distribution with {_df(spec, model):g} degrees of freedom, location mu "
+            "and scale tau"
+        )
+    elif chosen.within(spec.effect_id is not None):
+        law = "drawn from a normal with mean mu and variance tau^2 + tau_within^2"
+    else:
+        law = "drawn from a normal with mean mu and standard deviation tau"
+    source = "" if counts else " (Higgins, Thompson & Spiegelhalter 2009)"
+    new = "a new effect of a new study" if spec.effect_id is not None else "a new study"
+    where = ""
+    if layout.subgroups:
+        where = ", which is of a subgroup as often as the studies here are"
+    if layout.terms:
+        where += f"{' and' if where else ', which is'} at the studies' average of the moderators"
+    return (
+        f"The prediction interval is that of the effect in {new} like these{where}, {law} for each posterior "
+        f"draw{source}."
+    )
+
+
+def _i_squared(spec: MetaAnalysis, model: str, layout: Design) -> str:
+    chosen = spec.models[model]
+    if layout.G != 1:
+        return ""
+    of_counts = " of the estimates computed from the counts" if chosen.likelihood != "normal" else ""
+    typical = f"with s^2 the typical within-study variance (Higgins & Thompson 2002, equation 9){of_counts}"
+    if chosen.within(spec.effect_id is not None):
+        return (
+            "I-squared is the share of the total variance tau^2 + tau_within^2 + s^2 that lies between "
+            f"studies, tau^2, and within them, tau_within^2, in per cent, {typical}."
+        )
+    if chosen.effects == "student_t":
+        if _df(spec, model) <= 2:
+            return ""
+        return (
+            "I-squared is v / (v + s^2), in per cent, with v the variance of the Student-t distribution, and "
+            f"{typical.removeprefix('with ')}; it has a posterior distribution like tau."
+        )
+    return (
+        f"I-squared is tau^2 / (tau^2 + s^2), in per cent, {typical}; it has a posterior distribution like "
+        "tau."
+    )
+
+
+def _further(spec: MetaAnalysis, model: str, layout: Design) -> str:
+    """Differences, thresholds and absolute risks: computed from the same draws."""
+    if spec.models[model].effects == "independent":
+        return ""
+    text = []
+    if layout.subgroups:
+        text.append(
+            "Subgroups are compared by the posterior of their difference, draw by draw, not by whether one "
+            "interval holds no effect and the other does."
+        )
+    if spec.thresholds:
+        text.append(
+            "The probability that an effect lies below or above a threshold is the share of posterior draws "
+            "that do."
+        )
+    if spec.baseline_risks:
+        text.append(
+            f"Absolute risks are those that the pooled {scale_of(spec).report_words} gives at stated risks "
+            f"in the arm {spec.arms[1]} (Cochrane Handbook, section 15.4); the number needed to treat is 1 "
+            "over the absolute risk difference, and where its interval holds 0 the numbers run through infinity "
+            "(Altman 1998, BMJ 317:1309)."
+        )
+    return " ".join(text)
+
+
+def _prior_sentence(spec: MetaAnalysis, priors: Mapping[str, Prior]) -> str:
+    scale = scale_of(spec)
+    mu = priors["mu"]
+    on = f" on the {scale.words}" if scale.back else ""
+    text = f"Priors: mu ~ {mu}{on}"
+    lower, upper = (_quantile(mu, p) for p in (0.025, 0.975))
+    if scale.ratio:
+        text += (
+            f" (95% of its mass on a {scale.ratio_words} of {ratio(np.exp(lower))} to {ratio(np.exp(upper))})"
+        )
+    elif scale.back:
+        ends = (float(scale.natural(end)) for end in (lower, upper))
+        text += " (95% of its mass on a {} of {:.3g} to {:.3g})".format(scale.back_words, *ends)
+    else:
+        text += f" (95% of its mass from {lower:.3g} to {upper:.3g})"
+    for name in ("tau", "tau_within"):
+        if name in priors:
+            prior = priors[name]
+            text += (
+                f"; {name} ~ {prior} (half its mass below {_quantile(prior, 0.5):.2g}, 95% below "
+                f"{_quantile(prior, 0.95):.2g})"
+            )
+    others = {"beta": "each beta", "baseline": "each baseline", "baseline_sd": "sigma", "icc": "rho"}
+    text += "".join(f"; {words} ~ {priors[name]}" for name, words in others.items() if name in priors)
+    return text + ". A normal is written with its mean and standard deviation."
+
+
+def _quantile(prior: Prior, p: float) -> float:
+    given = dict(zip(prior.CODES[prior.family][1], prior.parameters, strict=True))
+    if prior.family == "exponential":
+        return float(stats.expon.ppf(p, scale=1 / given["rate"]))
+    half = prior.family.startswith("half_")
+    family = {"normal": stats.norm, "cauchy": stats.cauchy, "student_t": stats.t(given.get("df", 1))}
+    unit = family[prior.family.removeprefix("half_")]
+    return float(given.get("location", 0.0) + given["scale"] * unit.ppf((1 + p) / 2 if half else p))
