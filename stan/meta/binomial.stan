@@ -1,63 +1,71 @@
 /**
- * Random-effects meta-analysis of two-arm studies with the exact binomial likelihood of each arm.
+ * Meta-analysis of two-arm studies with the exact binomial likelihood of each arm.
  *
- *   events_1[i] ~ binomial(total_1[i], p1[i]),  events_2[i] ~ binomial(total_2[i], p2[i])
- *   theta[i]    ~ normal(mu, tau)               study i = 1..K
+ *   events_1[i] ~ binomial(total_1[i], p1[i]),  events_2[i] ~ binomial(total_2[i], p2[i])      study i = 1..K
  *
  *   odds ratio:  logit(p2) = baseline,  logit(p1) = baseline + theta
  *   risk ratio:  log(p2)   = baseline,  log(p1)   = baseline + theta
  *
- * Each study's baseline is a nuisance parameter with a prior of its own, independent between studies, so
- * that no information on the effect comes from comparing arms of different studies. A zero cell needs no
- * correction.
+ * and, by `effects`, with X beta the expected effects (one mean, means of subgroups, meta-regression) and tau
+ * the between-study standard deviation, one for all studies or one for each subgroup:
+ *
+ *   0 common        theta[i] = X[i] beta
+ *   1 normal        theta[i] ~ normal(X[i] beta, tau[group[i]])
+ *   2 student_t     theta[i] ~ student_t(df, X[i] beta, tau[group[i]]), as the scale mixture
+ *                   normal(X[i] beta, tau[group[i]] sqrt(w[i])), w[i] ~ inv_gamma(df / 2, df / 2)
+ *   3 independent   theta[i] ~ the prior of mu, unrelated: no beta, no tau
+ *
+ * Fixed baselines: each study's baseline is a nuisance parameter with a prior of its own, independent between
+ * studies, so that no information on the effect comes from comparing arms of different studies. Random ones:
+ * baseline[i] ~ normal(baseline_mean, baseline_sd), independent of theta. A zero cell needs no correction.
  *
  * Risk ratio: both risks must stay below 1, which bounds the baseline by -max(0, theta). The baseline's prior
- * is its chosen prior truncated there and divided by its mass there. With that divisor theta ~ normal(mu, tau)
- * holds as written, and mu and tau keep their meaning; without it the bound would pull theta down.
+ * is its chosen prior (or the normal of random baselines) truncated there and divided by its mass there. With
+ * that divisor theta has the distribution written above, and mu and tau keep their meaning; without it the
+ * bound would pull theta down.
  *
  * What is sampled, chosen for geometry only (the change of variables is exact):
  *
- *   z        theta = mu + tau * u,  u = tau (d - mu) / (v + tau^2) + sqrt(v / (v + tau^2)) z, where d and v are
- *            study i's empirical effect and variance (1/2 added to each cell). Were the likelihood normal, z
- *            would be standard normal a posteriori whatever mu and tau are: the centred form where a study is
- *            informative, the non-centred one where tau is small.
- *   w        the mean of the arms' logits, (logit(p1) + logit(p2)) / 2, centred and scaled by its empirical
+ *   z        of theta, as in study_effects.stanfunctions.
+ *   b        the mean of the arms' logits, (logit(p1) + logit(p2)) / 2, centred and scaled by its empirical
  *            regression on theta. For the risk ratio this mean and theta may take any values together, that
  *            is, the bound above disappears (half the log odds product; Richardson, Robins & Wang 2017), with
  *            p2 = 2 / (1 + r + sqrt((1 - r)^2 + 4 r exp(-2 mean))), r = exp(theta)
  *            d baseline / d mean = 2 / (1 / (1 - p1) + 1 / (1 - p2)).
+ *            For the odds ratio with random baselines, the baseline given theta in the way of z. With a bounded
+ *            prior, the logit of the baseline's place between its bounds.
  *
- * Priors: mu, tau and baseline as chosen in the config.
+ * Priors: each mean, each slope, each tau and the baselines as chosen in the config.
  * Source: Smith, Spiegelhalter & Thomas 1995, Stat Med 14:2685-2699 (odds ratio); Warn, Thompson &
  * Spiegelhalter 2002, Stat Med 21:1601-1623 (risk ratio and its constraint); Richardson, Robins & Wang 2017,
- * J Am Stat Assoc 112:1121-1130 (log odds product).
+ * J Am Stat Assoc 112:1121-1130 (log odds product); Lee & Thompson 2008, Stat Med 27:418-434 (Student t);
+ * Jackson et al. 2018, Stat Med 37:1059-1085, models 3 and 5 (random baselines).
  */
 functions {
   #include functions/priors.stanfunctions
+  #include functions/regression.stanfunctions
+  #include functions/study_effects.stanfunctions
 
-  /** Log of the prior mass below each bound, for the location-scale families of priors.stanfunctions. */
+  /** Log of the prior mass below each bound, summed, for the location-scale families of priors.stanfunctions. */
   real log_mass_below(vector bound, int code, vector numbers) {
     if (code == 1) return normal_lcdf(bound | numbers[1], numbers[2]);
     if (code == 2) return student_t_lcdf(bound | numbers[3], numbers[1], numbers[2]);
     if (code == 3) return cauchy_lcdf(bound | numbers[1], numbers[2]);
-    reject("the baseline prior is normal, student_t or cauchy, not code ", code);
+    reject("the baseline prior is normal, student_t, cauchy or uniform, not code ", code);
   }
 }
 data {
-  int<lower=2> K; // studies
+  #include functions/regression_data.stan
+  #include functions/effects_data.stan
+  #include functions/baseline_data.stan
   array[K] int<lower=0> events_1;
   array[K] int<lower=1> total_1;
   array[K] int<lower=0> events_2;
   array[K] int<lower=1> total_2;
   int<lower=1, upper=2> link; // 1: logit, theta is a log odds ratio; 2: log, theta is a log risk ratio
-  int mu_prior_family;
-  vector[3] mu_prior;
-  int tau_prior_family;
-  vector[3] tau_prior;
-  int baseline_prior_family;
-  vector[3] baseline_prior;
 }
 transformed data {
+  int T = effects == 2; // whether there is a w
   vector[K] y1 = to_vector(events_1);
   vector[K] y2 = to_vector(events_2);
   vector[K] no1 = to_vector(total_1) - y1;
@@ -76,46 +84,96 @@ transformed data {
   }
   vector[K] v = square(g1) .* v1 + square(g2) .* v2;
   vector[K] slope = 0.5 * (g1 .* v1 - g2 .* v2) ./ v; // of the mean logit on the effect
-  vector[K] spread = sqrt(0.25 * (v1 + v2) - square(slope) .* v);
+  vector[K] spread2 = 0.25 * (v1 + v2) - square(slope) .* v;
+  vector[P] lowest = by_kind(P, M, prior_lower(mu_prior_family, mu_prior),
+                            prior_lower(beta_prior_family, beta_prior));
+  vector[P] highest = by_kind(P, M, prior_upper(mu_prior_family, mu_prior),
+                            prior_upper(beta_prior_family, beta_prior));
+  vector[P] precision = by_kind(P, M, rough_precision(mu_prior_family, mu_prior),
+                                rough_precision(beta_prior_family, beta_prior));
+  vector[P] location = by_kind(P, M, mu_prior[1], beta_prior[1]);
+  // for the geometry only: a between-study variance like the median sampling variance
+  vector[K] weight = inv(v + (G > 0 ? quantile(v, 0.5) : 0));
+  matrix[P, P] factor = coefficient_factor(X, weight, precision, bounded(lowest, highest));
+  vector[P] centre = coefficient_centre(X, weight, d, precision, location, bounded(lowest, highest));
+  // bounds of unrelated effects, and of fixed baselines or the mean of random ones
+  real low = effects == 3 ? prior_lower(mu_prior_family, mu_prior) : negative_infinity();
+  real high = effects == 3 ? prior_upper(mu_prior_family, mu_prior) : positive_infinity();
+  int has_bounds = !is_inf(low) || !is_inf(high);
+  real mean_low = prior_lower(baseline_prior_family, baseline_prior);
+  real mean_high = prior_upper(baseline_prior_family, baseline_prior);
+  int walled = !baseline_random && (!is_inf(mean_low) || !is_inf(mean_high));
 }
 parameters {
-  real mu; // pooled effect: log odds ratio or log risk ratio
-  real<lower=0> tau; // between-study standard deviation
-  vector[K] z;
-  vector[K] w;
+  vector<lower=lowest, upper=highest>[P] scaled;
+  vector<lower=fmax(0, prior_lower(tau_prior_family, tau_prior)),
+         upper=prior_upper(tau_prior_family, tau_prior)>[G] tau; // between-study standard deviation (or scale)
+  vector[K * T] log_w;
+  vector<lower=low, upper=high>[effects == 0 ? 0 : K] z;
+  vector[K] b; // for the baseline
+  vector<lower=mean_low, upper=mean_high>[baseline_random] baseline_mean;
+  vector<lower=fmax(0, prior_lower(baseline_sd_prior_family, baseline_sd_prior)),
+         upper=prior_upper(baseline_sd_prior_family, baseline_sd_prior)>[baseline_random] baseline_sd;
 }
 transformed parameters {
-  vector[K] u;
-  vector[K] theta; // study effects
-  vector[K] mean_logit;
+  vector[P] beta = centre + factor * scaled; // means, slopes
+  vector[K * T] w = exp(log_w);
+  vector[K] theta = study_effects(z, effects, X * beta, study_scale(tau, group, w), d, v, has_bounds);
+  vector[K] near = 0.5 * (logit1 + logit2) + slope .* (theta - d); // mean logit that the counts suggest, given theta
+  vector[K] mean_logit = near + sqrt(spread2) .* b;
   vector[K] baseline; // arm 2: log odds (link 1) or log risk (link 2)
-  {
-    vector[K] within = v ./ (v + square(tau));
-    u = tau * (d - mu) ./ (v + square(tau)) + sqrt(within) .* z;
-    theta = mu + tau * u;
-    mean_logit = 0.5 * (logit1 + logit2) + slope .* (theta - d) + spread .* w;
-  }
-  if (link == 1) {
-    baseline = mean_logit - 0.5 * theta;
-  } else {
+  if (walled) {
+    vector[K] top = rep_vector(mean_high, K);
+    baseline = mean_low + ((link == 2 ? fmin(top, -fmax(theta, 0)) : top) - mean_low) .* inv_logit(b);
+  } else if (link == 2) {
     vector[K] r = exp(theta);
     baseline = log2() - log1p(r + sqrt(square(1 - r) + 4 * r .* exp(-2 * mean_logit)));
+  } else if (baseline_random) {
+    vector[K] m = rep_vector(baseline_mean[1], K);
+    vector[K] s = rep_vector(baseline_sd[1], K);
+    baseline = m + s .* deviation(b, m, s, near - 0.5 * theta, spread2);
+  } else {
+    baseline = mean_logit - 0.5 * theta;
   }
 }
 model {
-  target += chosen_prior_lpdf(mu | mu_prior_family, mu_prior);
-  target += chosen_prior_lpdf(tau | tau_prior_family, tau_prior);
-  target += std_normal_lpdf(u) - 0.5 * sum(log(v + square(tau))); // theta ~ normal(mu, tau), in terms of z
-  target += chosen_priors_lpdf(baseline | baseline_prior_family, baseline_prior);
+  beta ~ coefficients(M, mu_prior_family, mu_prior, beta_prior_family, beta_prior);
+  target += chosen_priors_lpdf(tau | tau_prior_family, tau_prior);
+  target += -0.5 * df * (sum(log_w) + sum(exp(-log_w))); // w ~ inv_gamma(df / 2, df / 2), in log_w
+  if (G > 0) z ~ deviation(X * beta, study_scale(tau, group, w), d, v);
+  if (effects == 3) target += chosen_priors_lpdf(theta | mu_prior_family, mu_prior);
+  if (baseline_random) {
+    target += chosen_priors_lpdf(baseline_mean | baseline_prior_family, baseline_prior);
+    target += chosen_priors_lpdf(baseline_sd | baseline_sd_prior_family, baseline_sd_prior);
+  }
   if (link == 1) {
-    events_1 ~ binomial_logit(total_1, mean_logit + 0.5 * theta);
-    events_2 ~ binomial_logit(total_2, mean_logit - 0.5 * theta);
+    if (walled) {
+      b ~ logistic(0, 1); // uniform between the bounds
+    } else if (baseline_random) {
+      b ~ deviation(rep_vector(baseline_mean[1], K), rep_vector(baseline_sd[1], K), near - 0.5 * theta, spread2);
+    } else {
+      target += chosen_priors_lpdf(baseline | baseline_prior_family, baseline_prior);
+    }
+    events_1 ~ binomial_logit(total_1, baseline + theta);
+    events_2 ~ binomial_logit(total_2, baseline);
   } else {
     vector[K] log_risk1 = baseline + theta;
     vector[K] log_safe1 = log1m_exp(log_risk1);
     vector[K] log_safe2 = log1m_exp(baseline);
-    target += -log_mass_below(-fmax(theta, 0), baseline_prior_family, baseline_prior);
-    target += -sum(log(exp(-log_safe1) + exp(-log_safe2))); // d baseline / d mean_logit, without the 2
+    vector[K] bound = -fmax(theta, 0);
+    if (walled) {
+      if (min(bound) <= mean_low) target += negative_infinity(); // no baseline within the prior
+      b ~ logistic(0, 1); // uniform between the bounds, the mass divided out
+    } else {
+      if (baseline_random) {
+        baseline ~ normal(baseline_mean[1], baseline_sd[1]);
+        target += -normal_lcdf(bound | baseline_mean[1], baseline_sd[1]);
+      } else {
+        target += chosen_priors_lpdf(baseline | baseline_prior_family, baseline_prior);
+        target += -log_mass_below(bound, baseline_prior_family, baseline_prior);
+      }
+      target += -sum(log(exp(-log_safe1) + exp(-log_safe2))); // d baseline / d mean_logit, without the 2
+    }
     target += dot_product(y1, log_risk1) + dot_product(no1, log_safe1);
     target += dot_product(y2, baseline) + dot_product(no2, log_safe2);
   }
