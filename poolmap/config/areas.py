@@ -8,17 +8,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from poolmap.config.base import (
-    Analysis,
-    Column,
-    Name,
-    PathText,
-    PositivePrior,
-    Prior,
-    Section,
-    UnitPrior,
-    first_read_by,
-)
+from poolmap.config.base import Analysis, Column, Name, PathText, Section, first_read_by
+from poolmap.config.priors import HalfPrior, UnboundedPrior, UnitPrior
 
 
 class AreaOutcome(Section):
@@ -71,11 +62,11 @@ class AreaModel(Section):
 
     prior: Literal["bym2", "iid"] = "bym2"
     """Prior of the area effects: `bym2` (spatially structured and unstructured) or `iid` (unstructured)."""
-    alpha_prior: Prior = Prior("normal", (0, 5))
+    alpha_prior: UnboundedPrior = UnboundedPrior("normal", (0, 5))
     """Prior of the intercept (log relative risk of an average area)."""
-    beta_prior: Prior = Prior("normal", (0, 5))
+    beta_prior: UnboundedPrior = UnboundedPrior("normal", (0, 5))
     """Prior of each covariate's coefficient."""
-    sigma_prior: PositivePrior = PositivePrior("half_normal", (1,))
+    sigma_prior: HalfPrior = HalfPrior("half_normal", (1,))
     """Prior of the standard deviation of the area effects on the log scale."""
     rho_prior: UnitPrior = UnitPrior("beta", (0.5, 0.5))
     """Prior of the share of that variance that is spatially structured (bym2)."""

@@ -1,14 +1,17 @@
-"""What the sections of the config share: priors, sampler settings, and which step reads which key."""
+"""What the sections of the config share: sampler settings, and which step reads which key."""
 
 from __future__ import annotations
 
 import re
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic import BaseModel, ConfigDict, Field
+
+from poolmap.config.priors import PositivePrior as PositivePrior
+from poolmap.config.priors import Prior as Prior
+from poolmap.config.priors import UnitPrior as UnitPrior
 
 STEPS = ("ingest", "fit", "estimate", "report")
 """The steps that read the config, in the order of the data. (The graph is read with `ingest`.)"""
@@ -51,148 +54,6 @@ class Sampling(Section):
     """Target acceptance; raise it towards 1 where divergences are reported."""
     max_treedepth: int = Field(10, ge=5, le=15)
     """Largest tree depth of the sampler."""
-
-
-class Prior:
-    """A prior written by name: `{normal: [location, scale]}`, `{half_cauchy: scale}`.
-
-    `CODES` gives each family's code in `stan/functions/priors.stanfunctions` and its parameters. A
-    half-family is its parent with location 0 on a parameter with lower bound 0.
-    """
-
-    CODES: ClassVar[dict[str, tuple[int, tuple[str, ...]]]] = {
-        "normal": (1, ("location", "scale")),
-        "student_t": (2, ("df", "location", "scale")),
-        "cauchy": (3, ("location", "scale")),
-        "half_normal": (1, ("scale",)),
-        "half_student_t": (2, ("df", "scale")),
-        "half_cauchy": (3, ("scale",)),
-        "exponential": (4, ("rate",)),
-        "beta": (5, ("a", "b")),
-    }
-    ALLOWED: ClassVar[tuple[str, ...]] = ("normal", "student_t", "cauchy")
-
-    def __init__(self, family: str, parameters: tuple[float, ...]) -> None:
-        self.family = family
-        self.parameters = parameters
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Prior) and self.as_dict() == other.as_dict()
-
-    def __hash__(self) -> int:
-        return hash((self.family, self.parameters))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self})"
-
-    def __str__(self) -> str:
-        return f"{self.family.replace('_', '-')}({', '.join(f'{p:g}' for p in self.parameters)})"
-
-    def as_dict(self) -> dict[str, float | list[float]]:
-        """The prior as it is written in the config."""
-        values = list(self.parameters)
-        return {self.family: values[0] if len(values) == 1 else values}
-
-    def stan_data(self, name: str) -> dict[str, Any]:
-        """The two data entries `<name>_prior_family` and `<name>_prior` (3 numbers) of a Stan program.
-
-        The numbers are (location, scale, df) for the location-scale families, (rate, 0, 0) for the
-        exponential and (a, b, 0) for the beta.
-        """
-        code, names = self.CODES[self.family]
-        given = dict(zip(names, self.parameters, strict=True))
-        if code in (1, 2, 3):
-            numbers = [given.get("location", 0.0), given["scale"], given.get("df", 0.0)]
-        else:
-            numbers = [*self.parameters, 0.0, 0.0][:3]
-        return {f"{name}_prior_family": code, f"{name}_prior": numbers}
-
-    @classmethod
-    def parse(cls, value: Any) -> Prior:
-        """Read a prior from the config, with a message that says what can be written.
-
-        Raises:
-            PydanticCustomError: unknown family, or a wrong number or range of parameters.
-        """
-        if isinstance(value, Prior):
-            return value
-        example = ", ".join(f"{{{n}: {_example(cls.CODES[n][1])}}}" for n in cls.ALLOWED)
-        if not isinstance(value, dict) or len(value) != 1:
-            raise PydanticCustomError("prior", "a prior is written as one of {example}", {"example": example})
-        family, given = next(iter(value.items()))
-        if family not in cls.ALLOWED:
-            raise PydanticCustomError(
-                "prior_family",
-                "'{family}' is not a prior for this parameter; write one of {example}",
-                {"family": str(family), "example": example},
-            )
-        names = cls.CODES[family][1]
-        values = given if isinstance(given, list | tuple) else [given]
-        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-        if len(values) != len(names) or not numbers:
-            raise PydanticCustomError(
-                "prior_parameters",
-                "{family} takes {count} ({names}): write {example}",
-                {
-                    "family": family,
-                    "count": "1 number" if len(names) == 1 else f"{len(names)} numbers",
-                    "names": ", ".join(names),
-                    "example": f"{{{family}: {_example(names)}}}",
-                },
-            )
-        for parameter, number in zip(names, values, strict=True):
-            if parameter != "location" and number <= 0:
-                raise PydanticCustomError(
-                    "prior_range",
-                    "the {parameter} of a {family} prior is above 0",
-                    {"parameter": parameter, "family": family},
-                )
-        return cls(family, tuple(float(v) for v in values))
-
-    @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls.parse,
-            serialization=core_schema.plain_serializer_function_ser_schema(lambda prior: prior.as_dict()),
-        )
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        def shape(names: tuple[str, ...]) -> dict[str, Any]:
-            number = {"type": "number"}
-            if len(names) == 1:
-                return number
-            return {"type": "array", "items": number, "minItems": len(names), "maxItems": len(names)}
-
-        return {
-            "oneOf": [
-                {
-                    "type": "object",
-                    "properties": {n: {**shape(cls.CODES[n][1]), "description": ", ".join(cls.CODES[n][1])}},
-                    "required": [n],
-                    "additionalProperties": False,
-                }
-                for n in cls.ALLOWED
-            ]
-        }
-
-
-def _example(names: tuple[str, ...]) -> str:
-    return names[0] if len(names) == 1 else "[" + ", ".join(names) + "]"
-
-
-class PositivePrior(Prior):
-    """A prior of a scale parameter (a standard deviation)."""
-
-    ALLOWED = ("half_normal", "half_student_t", "half_cauchy", "exponential")
-
-
-class UnitPrior(Prior):
-    """A prior of a parameter between 0 and 1."""
-
-    ALLOWED = ("beta",)
 
 
 class Analysis(Section):

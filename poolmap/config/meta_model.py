@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic_core import PydanticCustomError
 
 from poolmap.config.base import Column, PositivePrior, Prior, Section, UnitPrior
+from poolmap.config.priors import TauPrior
 
 LIKELIHOODS: dict[str, tuple[str, ...]] = {
     "binomial": ("OR", "RR", "PLO"),
@@ -73,7 +74,7 @@ class MetaModel(Section):
     """Prior of the pooled effect, on the scale of analysis (the log scale for ratios); of each subgroup's."""
     beta_prior: Prior | None = None
     """Prior of each coefficient of the formula, per unit of its moderator."""
-    tau_prior: PositivePrior | None = None
+    tau_prior: TauPrior | None = None
     """Prior of the between-study standard deviation, on the scale of analysis."""
     tau_within_prior: PositivePrior | None = None
     """Prior of the standard deviation within studies (`effect_id`); that of tau where it is left out."""

@@ -9,7 +9,8 @@ from typing import Literal
 from pydantic import Field, StrictFloat, StrictInt, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from poolmap.config.base import Analysis, Column, Name, PathText, PositivePrior, Prior, Section, first_read_by
+from poolmap.config.base import Analysis, Column, Name, PathText, Section, first_read_by
+from poolmap.config.priors import HalfPrior, UnboundedPrior
 
 
 class SurveyOutcome(Section):
@@ -48,11 +49,11 @@ class MrpMap(Section):
 class MrpModel(Section):
     """One model of a survey outcome."""
 
-    alpha_prior: Prior = Prior("normal", (0, 2.5))
+    alpha_prior: UnboundedPrior = UnboundedPrior("normal", (0, 2.5))
     """Prior of the intercept, on the logit scale with predictors centred."""
-    beta_prior: Prior = Prior("normal", (0, 1))
+    beta_prior: UnboundedPrior = UnboundedPrior("normal", (0, 1))
     """Prior of each coefficient, on the logit scale, predictors standardised."""
-    sigma_prior: PositivePrior = PositivePrior("half_normal", (1,))
+    sigma_prior: HalfPrior = HalfPrior("half_normal", (1,))
     """Prior of the standard deviation of each batch of varying intercepts, on the logit scale."""
 
 
