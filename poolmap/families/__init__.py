@@ -10,6 +10,8 @@
     methods.py    describe(spec, data) -> blocks on the data: what came in, what was left out
                   methods(spec, model, data) -> blocks on the model: words, equations, priors
                   findings(spec, data, results) -> blocks on the results: sentences and tables
+    checklists.py checklists(spec, data, results, figures) -> blocks: reporting guidelines, filled in; only
+                  where the family has some
 
 `spec` is the analysis's section of the typed config, `model` the model's name in it, `draws` the
 posterior as an `xarray.Dataset` with dimensions (chain, draw, ...), `results` a dict of
@@ -32,6 +34,7 @@ DOORS = {
     "methods": "methods",
     "findings": "methods",
     "describe": "methods",
+    "checklists": "checklists",
 }
 
 

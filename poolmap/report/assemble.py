@@ -17,7 +17,7 @@ import pandas as pd
 import poolmap
 from poolmap.config.base import Analysis
 from poolmap.contracts import Dataset, ModelResult, NamedFigure, ReportTable
-from poolmap.families import door
+from poolmap.families import door, has_door
 from poolmap.figures.predictive import draw_predictive, plural
 from poolmap.figures.style import save_figure
 from poolmap.files import read_json
@@ -92,6 +92,9 @@ def assemble_analysis(
     comparison, notes = compare(loo)
     findings = door(spec.family, "findings")(spec, data, results)
     methods = door(spec.family, "methods")
+    checklists = []
+    if has_door(spec.family, "checklists"):
+        checklists = door(spec.family, "checklists")(spec, data, results, drawn)
     page = AnalysisPage(
         name=name,
         family=spec.family,
@@ -127,6 +130,7 @@ def assemble_analysis(
         config_yaml=_as_yaml(name, spec),
         comparison=comparison if len(results) > 1 else None,
         comparison_notes=notes,
+        checklists=checklists,
         index_href="../report.html",
     )
     of_primary = [figure for figure in figures if figure.model == primary] or figures

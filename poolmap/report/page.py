@@ -144,6 +144,7 @@ class AnalysisPage:
         comparison: the models side by side.
         comparison_notes: how to read the comparison.
         check_figures: figures that belong to the checks (posterior predictive ...).
+        checklists: blocks on reporting guidelines, filled in.
         index_href: relative link to the index page; "" for none.
     """
 
@@ -167,6 +168,7 @@ class AnalysisPage:
     comparison: pd.DataFrame | None = None
     comparison_notes: Sequence[str] = ()
     check_figures: Sequence[EmbeddedFigure] = ()
+    checklists: Sequence[Block] = ()
     index_href: str = ""
 
     @property
@@ -233,6 +235,7 @@ def render_analysis(page: AnalysisPage) -> str:
         _methods(page, views),
         _comparison(page, views),
         _checks(page, views),
+        Section("checklists", "Reporting checklists", views.blocks(page.checklists)),
         _reproducibility(page, views),
     ]
     return (

@@ -13,7 +13,8 @@ rule report:
         checks=of_models("results/{analysis}/{model}/checks.json"),
         estimates=of_models("results/{analysis}/{model}/estimates"),
         library=library(
-            "poolmap.report.assemble", doors=["figures", "methods", "findings", "describe"]
+            "poolmap.report.assemble",
+            doors=["figures", "methods", "findings", "describe", "checklists"],
         ),
         templates=sorted(str(p) for p in Path("poolmap/report/templates").glob("*")),
     output:

@@ -204,21 +204,23 @@ def _expected(spec: MetaAnalysis, model: str, layout: Design) -> list[Block]:
         )
         less = " less its mean over the studies" if chosen.centre else ""
         spoken += f" plus the sum over the terms k of beta k times x k{less}"
-        terms = count_terms(layout.terms)
+        terms = terms_named(layout.terms)
+        verb, its = ("They are", "their") if len(layout.terms) > 1 else ("It is", "its")
+        zero = "all of them are" if len(layout.terms) > 1 else "it is"
         text.append(
             f"The formula {chosen.formula} gives the {terms}. "
             + (
-                "They are centred on their mean over the studies, so that mu is the effect at the studies' "
+                f"{verb} centred on {its} mean over the studies, so that mu is the effect at the studies' "
                 "average."
                 if chosen.centre
-                else "They are not centred: mu is the effect where all of them are 0, and the pooled effect "
-                "that is reported is that at the studies' average."
+                else f"{verb} not centred: mu is the effect where {zero} 0, and the pooled effect that is "
+                "reported is that at the studies' average."
             )
         )
     return [*text, Equation(latex, spoken + ".")]
 
 
-def count_terms(terms: tuple[str, ...]) -> str:
+def terms_named(terms: tuple[str, ...]) -> str:
     """`term latitude` or `terms latitude and year`."""
     return f"term{'s' * (len(terms) > 1)} {listed(list(terms))}"
 
@@ -368,8 +370,8 @@ def _further(spec: MetaAnalysis, model: str, layout: Design) -> str:
         text.append(
             f"Absolute risks are those that the pooled {scale_of(spec).report_words} gives at stated risks "
             f"in the arm {spec.arms[1]} (Cochrane Handbook, section 15.4); the number needed to treat is 1 "
-            "over the absolute risk difference, and where its interval holds 0 the numbers run through infinity "
-            "(Altman 1998, BMJ 317:1309)."
+            "over the absolute risk difference, and where its interval holds 0 the numbers run through "
+            "infinity (Altman 1998, BMJ 317:1309)."
         )
     return " ".join(text)
 

@@ -1,0 +1,190 @@
+"""The Bayesian analysis reporting guidelines, filled in for one run.
+
+Source: Kruschke 2021, Nature Human Behaviour 5:1282-1291, table 1; the items' wording is our own.
+"""
+
+from __future__ import annotations
+
+from poolmap.families.meta.describe import studies_and_effects
+from poolmap.families.meta.effects import scale_of
+from poolmap.families.meta.numbers import effect_name, level, listed
+from poolmap.families.meta.run_facts import NOT_DONE, TO_ADD, Item, RunFacts, models_named, places, sentence
+
+
+def barg_items(run: RunFacts) -> list[Item]:
+    """The items, step by step."""
+    return [*_preamble(run), *_model(run), *_computation(run), *_posterior(run), *_further(run)]
+
+
+def _preamble(run: RunFacts) -> list[Item]:
+    goal = "Estimation of the pooled effect"
+    if any(f"{scale_of(run.spec).report}_new" in set(r.estimates.get("pooled", {}).get("quantity", ()))
+           for r in run.results.values()):  # fmt: skip
+        goal += ", of heterogeneity, and of the effect in a new study"
+    return [
+        Item("Preamble", "Why Bayesian", f"{TO_ADD}what the Bayesian analysis gives your readers."),
+        Item(
+            "Preamble",
+            "Goals of the analysis",
+            f"{run.spec.question} {goal}.".strip(),
+            "top of the page; Results" if run.spec.question else "Results",
+        ),
+    ]
+
+
+def _model(run: RunFacts) -> list[Item]:
+    spec = run.spec
+    moderators = (
+        f"; moderators read: {listed(list(dict.fromkeys(spec.moderators)))}" if spec.moderators else ""
+    )
+    stated = [
+        f"{key} of model {name}"
+        for name, chosen in spec.models.items()
+        for key, value in chosen
+        if key.endswith("_prior") and value is not None
+    ]
+    given = sum(len(spec.priors(name)) for name in spec.models)
+    if not stated:
+        priors = "All priors are the defaults of poolmap"
+    else:
+        rest = "; all others are the defaults of poolmap" if len(stated) < given else ""
+        priors = f"Stated in the config: {listed(stated)}{rest}"
+    return [
+        Item(
+            "Step 1",
+            "The data: what is explained, and by what",
+            f"{effect_name(spec)[:1].upper()}{effect_name(spec)[1:]} of "
+            f"{studies_and_effects(spec, run.data)}{moderators}.",
+            "Data",
+        ),
+        Item("Step 1", "Likelihood and parameters", f"{run.models_in_words()}.", "Methods"),
+        Item(
+            "Step 1",
+            "Priors, with reasons",
+            f"{priors}. Each is shown with what it implies. {TO_ADD}why they suit your subject.",
+            "Methods",
+        ),
+        Item(
+            "Step 1",
+            "Formal specification",
+            "Equations of each model; the Stan programs come with poolmap.",
+            "Methods",
+        ),
+        Item(
+            "Step 1",
+            "Prior predictive check",
+            f"{NOT_DONE}no data were simulated from the priors alone; what they imply for the effect is told "
+            "in numbers with them.",
+            "Methods",
+        ),
+    ]
+
+
+def _computation(run: RunFacts) -> list[Item]:
+    other = []
+    if run.companion("crosscheck"):
+        other.append("a deterministic quadrature of the primary model's posterior, compared with the draws")
+    if run.companion("leave_one_out"):
+        other.append("leave-one-out by quadrature")
+    return [
+        Item("Step 2", "Software", "Stan and poolmap, with the versions of all packages.", "Reproducibility"),
+        Item(
+            "Step 2",
+            "Convergence of the chains",
+            f"R-hat of every reported quantity. {_verdict(run)}",
+            "Checks",
+        ),
+        Item(
+            "Step 2",
+            "Resolution of the chains",
+            f"Effective sample sizes, bulk and tail. {_verdict(run)}",
+            "Checks; each table of estimates in the results folder",
+        ),
+        Item(
+            "Step 2",
+            "Computation other than MCMC",
+            sentence("; ".join(other)) if other else "None: all results are from the draws.",
+            "Results" if other else "",
+        ),
+    ]
+
+
+def _verdict(run: RunFacts) -> str:
+    """Whether the fits passed the gate as a whole, of which the table of checks tells the parts."""
+    failed = [name for name, result in run.results.items() if not result.passed]
+    if failed:
+        return f"DO NOT USE {models_named(failed)}: the fit failed its checks."
+    return f"{sentence(models_named(list(run.results)))[:-1]} passed all checks."
+
+
+def _posterior(run: RunFacts) -> list[Item]:
+    percent = level(run.spec.interval)
+    probabilities = ", posterior probabilities of either direction" if scale_of(run.spec).contrast else ""
+    if run.spec.thresholds:
+        probabilities += " and beyond the stated thresholds"
+    comparison = "None: models are compared by leave-one-out predictive density, not by Bayes factors."
+    if len(run.results) == 1:
+        comparison = "None: one model was fitted."
+    return [
+        Item(
+            "Step 3",
+            "Posterior predictive check",
+            "Data replicated from each model beside those observed.",
+            "Checks: figures and tables of each model",
+        ),
+        Item(
+            "Step 3",
+            "Summary of the posterior",
+            f"Posterior medians and central {percent} intervals{probabilities}.",
+            places("Results: text and tables", run.shown("forest")),
+        ),
+        Item(
+            "Step 3",
+            "Bayes factors, model probabilities",
+            comparison,
+            "Model comparison" * (len(run.results) > 1),
+        ),
+    ]
+
+
+def _further(run: RunFacts) -> list[Item]:
+    thresholds = (
+        f"None was taken by poolmap. Probabilities are given for the thresholds "
+        f"{listed([f'{x:g}' for x in run.spec.thresholds])}. {TO_ADD}where they come from."
+        if run.spec.thresholds
+        else "None was taken: results are estimates with intervals and probabilities."
+    )
+    return [
+        Item("Step 4", "Decisions and their criteria", thresholds, "Results" * bool(run.spec.thresholds)),
+        Item("Step 5", "Sensitivity to the priors", *_prior_sensitivity(run)),
+        Item(
+            "Step 6",
+            "Make it reproducible",
+            "The configuration, the random seed, checksums of the input and versions of the software are "
+            f"given; all draws are in the results folder. {TO_ADD}where they are published.",
+            "Reproducibility",
+        ),
+    ]
+
+
+def _prior_sensitivity(run: RunFacts) -> tuple[str, str]:
+    """What can be said of other priors: models that differ from the primary one in nothing else."""
+    first = run.spec.models[run.primary.name]
+    bare = {key for key in type(first).model_fields if not key.endswith("_prior")}
+    others = [
+        name
+        for name, chosen in run.spec.models.items()
+        if name != run.primary.name
+        and all(getattr(chosen, key) == getattr(first, key) for key in bare)
+        and run.spec.priors(name) != run.spec.priors(run.primary.name)
+    ]
+    if others:
+        return (
+            f"The primary model with other priors: {models_named(others)}.",
+            "Results: table Pooled results; " + run.comparison,
+        )
+    return (
+        f"{NOT_DONE}fit the primary model with other priors beside it (a further entry in `models`), the "
+        "prior of tau above all where studies are few.",
+        "",
+    )

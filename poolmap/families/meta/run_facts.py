@@ -1,0 +1,112 @@
+"""What was done in one run of a meta-analysis, as the checklists need it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from poolmap.config.meta import MetaAnalysis
+from poolmap.contracts import Dataset, ModelResult, NamedFigure
+from poolmap.families.meta.model_words import heterogeneity, likelihood
+from poolmap.families.meta.numbers import listed
+
+NOT_DONE = "Not done by poolmap: "
+"""Begins what the guideline asks for and this program does not do."""
+TO_ADD = "For you to add: "
+"""Begins what only the authors know."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of a checklist: its number, what it asks for, what was done, and where it stands."""
+
+    number: str
+    asks: str
+    done: str
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """An analysis with its results and figures.
+
+    Attributes:
+        spec, data, results: as in `families`.
+        figures: those on the page.
+    """
+
+    spec: MetaAnalysis
+    data: Dataset
+    results: Mapping[str, ModelResult]
+    figures: Sequence[NamedFigure]
+
+    @property
+    def primary(self) -> ModelResult:
+        """The result of the primary model."""
+        return next(iter(self.results.values()))
+
+    @property
+    def comparison(self) -> str:
+        """The title of the section where all models stand side by side."""
+        return "Model comparison" if len(self.results) > 1 else "Further models"
+
+    def companion(self, name: str) -> bool:
+        """Whether the primary model has a companion table."""
+        return name in self.primary.companions
+
+    def has_table(self, name: str) -> list[str]:
+        """The models with an estimates table of this name."""
+        return [model for model, result in self.results.items() if name in result.estimates]
+
+    def drawn(self, *names: str) -> list[NamedFigure]:
+        """The figures on the page with one of these names, or whose name begins with one and `_`."""
+        return [
+            figure
+            for figure in self.figures
+            if any(figure.name == name or figure.name.startswith(f"{name}_") for name in names)
+        ]
+
+    def shown(self, *names: str) -> str:
+        """Section and titles of the figures of these names: `Results: figures Funnel plot and ...`; or ""."""
+        found: dict[str, list[str]] = {}
+        for figure in self.drawn(*names):
+            titles = found.setdefault(self.section(figure), [])
+            if figure.title not in titles:
+                titles.append(figure.title)
+        return "; ".join(
+            f"{section}: figure{'s' * (len(titles) > 1)} " + listed([f"“{title}”" for title in titles])
+            for section, titles in found.items()
+        )
+
+    def section(self, figure: NamedFigure) -> str:
+        """The section of the page where a figure stands."""
+        if figure.model == self.primary.name:
+            return "Results"
+        return self.comparison if figure.model else "Data"
+
+    def models_in_words(self) -> str:
+        """Each model with its likelihood and its effects."""
+        return "; ".join(
+            f"{model}{' (primary)' if len(self.results) > 1 and model == self.primary.name else ''}: "
+            + (
+                heterogeneity(self.spec, model)
+                if self.spec.models[model].likelihood == "beta_binomial"
+                else f"{heterogeneity(self.spec, model)}, {likelihood(self.spec, model)}"
+            )
+            for model in self.results
+        )
+
+
+def models_named(names: Sequence[str]) -> str:
+    """`model a`, or `models a and b`."""
+    return f"model{'s' * (len(names) > 1)} {listed(names)}"
+
+
+def sentence(text: str) -> str:
+    """With a capital at the beginning and a full stop at the end."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def places(*where: str) -> str:
+    """Places in the report in one text; empty ones left out."""
+    return "; ".join(place for place in where if place)

@@ -1,0 +1,131 @@
+"""Reporting checklists: what they claim was done in a run, against what was done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from poolmap.contracts import NamedFigure
+from poolmap.families.meta.checklists import checklists
+from poolmap.families.meta.figures import figures
+from tests.unit.meta_draws import analysed
+from tests.unit.test_meta_words import section
+
+PRISMA = ["13a", "13b", "13c", "13d", "13e", "13f", "14", "15", "19", "20a", "20b", "20c", "20d", "21", "22"]
+
+
+def made(spec, drawn=None, companions=None, **more):
+    """The two checklists, each by item (of BARG: by what it asks for)."""
+    data, results = analysed(spec, **more)
+    first = next(iter(results))
+    if companions:
+        results[first] = replace(results[first], companions=companions)
+    if drawn is None:
+        drawn = figures(spec, data, results)
+    _, prisma, barg = checklists(spec, data, results, drawn)
+    assert prisma.frame["Item"].tolist() == PRISMA
+    assert set(barg.frame["Item"]) == {"Preamble", *(f"Step {i}" for i in range(1, 7))}
+    assert (prisma.frame != "").all(axis=None)
+    return prisma.frame.set_index("Item"), barg.frame.set_index("What it asks for"), results
+
+
+def test_a_plain_run_claims_no_more_than_it_did(tmp_path):
+    prisma, barg, results = made(section(tmp_path, moderators=[]))
+    done = prisma["In this run"]
+    for item in ("13e", "20c"):
+        assert "None was explored in this run" in done[item]
+    for item in ("13f", "20d"):
+        assert done[item].startswith("None in this run")
+        assert prisma.at[item, "Where"] == "–"
+    for item in ("15", "22"):
+        assert done[item].startswith("Not done by poolmap: state ")
+    assert "no judgements are in the config" in done["20a"]
+    assert "Egger" not in done["14"]
+    assert "funnel plot" in done["14"]
+    assert "tau, I-squared and prediction intervals" in done["13d"]
+    row = results["main"].estimates["pooled"].set_index("quantity").loc["or"]
+    said = f"Pooled odds ratio {row['median']:.2f} (95% interval {row['lower']:.2f} to {row['upper']:.2f})"
+    assert said in done["20b"]
+    assert barg.at["Prior predictive check", "In this run"].startswith("Not done by poolmap")
+    assert barg.at["Sensitivity to the priors", "In this run"].startswith("Not done by poolmap")
+    assert barg.at["Computation other than MCMC", "In this run"].startswith("None")
+    assert barg.at["Priors, with reasons", "In this run"].startswith("All priors are the defaults")
+    assert "DO NOT USE" not in barg.to_string() + prisma.to_string()
+
+
+def test_every_figure_that_is_named_is_on_the_page(tmp_path):
+    models = {"main": {}, "sub": {"subgroups": "allocation"}, "common": {"effects": "common"}}
+    spec = section(tmp_path, exclude={"allocation": ["other"]}, models=models)
+    data, results = analysed(spec)
+    drawn = figures(spec, data, results)
+    prisma, _, _ = made(spec, drawn)
+    named = prisma["Where"].str.extractall("“([^”]*)”")[0]
+    assert set(named) <= {figure.title for figure in drawn}
+    assert {figure.title for figure in drawn} <= set(named)  # and each of them somewhere
+    assert "“Models side by side”" in prisma.at["20d", "Where"]
+    assert "Model comparison: figure" in prisma.at["20d", "Where"]
+    none, _, _ = made(spec, [])
+    assert "“" not in none.to_string()
+    assert "Neither funnel plot nor test" in none.at["14", "In this run"]
+
+
+def test_what_was_done_is_told(tmp_path):
+    models = {
+        "main": {},
+        "wide": {"tau_prior": {"half_normal": 2}},
+        "reg": {"formula": "latitude", "beta_prior": {"normal": [0, 1]}},
+        "sub": {"subgroups": "allocation"},
+        "counts": {"likelihood": "binomial"},
+    }
+    spec = section(
+        tmp_path,
+        models=models,
+        exclude={"allocation": ["other"]},
+        risk_of_bias={"Overall": "rob"},
+        thresholds=[0.8],
+    )
+    table = pd.DataFrame({"test": ["egger", "peters"]})
+    more = {name: pd.DataFrame() for name in ("leave_one_out", "influence", "crosscheck")}
+    prisma, barg, _ = made(spec, [], {"small_study_tests": table, **more})
+    done = prisma["In this run"]
+    assert "1 row left out by choice" in done["13a"]
+    assert "Meta-regression on latitude (model reg) and subgroups by allocation (model sub)" in done["13e"]
+    assert "4 further models beside the primary one, leave-one-out" in done["13f"]
+    assert "Egger's test and Peters' test" in done["14"]
+    assert "Risk of bias as judged by you: Overall" in done["20a"]
+    assert "Model counts used the counts as they are" in done["13b"]
+    assert "0.5 was added where there were zero cells" in done["13b"]
+    assert "Coefficients (model reg) and pooled effects of subgroups" in done["20c"]
+    told = barg["In this run"]
+    assert told["Sensitivity to the priors"] == "The primary model with other priors: model wide."
+    assert "thresholds 0.8" in told["Decisions and their criteria"]
+    assert told["Computation other than MCMC"].startswith("A deterministic quadrature")
+    assert "tau_prior of model wide and beta_prior of model reg; all others are the def" in " ".join(told)
+
+
+@pytest.mark.parametrize("effects", ["common", "student_t"])
+def test_heterogeneity_is_claimed_where_there_is_a_measure_of_it(tmp_path, effects):
+    prisma, _, _ = made(section(tmp_path, models={"main": {"effects": effects}}))
+    assert ("Heterogeneity: tau" in prisma.at["13d", "In this run"]) == (effects == "student_t")
+    assert ("prediction interval" in prisma.at["20b", "In this run"]) == (effects == "student_t")
+
+
+def test_a_failed_fit_is_stamped(tmp_path):
+    prisma, barg, _ = made(section(tmp_path), passed=False)
+    assert prisma.at["20b", "In this run"].startswith("DO NOT USE: the fit failed its checks.")
+    assert "DO NOT USE model main" in barg.at["Convergence of the chains", "In this run"]
+
+
+def test_a_figure_of_another_model_stands_elsewhere(tmp_path):
+    spec = section(tmp_path, models={"main": {}, "other": {}})
+    drawn = [
+        NamedFigure("funnel", None, "Funnel plot", "", "", "main"),
+        NamedFigure("bubble_other_1", None, "Bubble plot: x", "", "", "other"),
+        NamedFigure("labbe", None, "Plain", "", "", ""),
+    ]
+    prisma, _, _ = made(spec, drawn)
+    assert prisma.at["13c", "Where"].endswith(
+        "Results: figure “Funnel plot”; Model comparison: figure “Bubble plot: x”; Data: figure “Plain”"
+    )

@@ -1,0 +1,337 @@
+"""What the report of a meta-analysis says: read as a reader does, from draws that are made up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from poolmap.config.load import parse_analysis
+from poolmap.contracts import EVERY_MODEL, Equation, ReportTable
+from poolmap.families.meta.ingest import ingest
+from poolmap.families.meta.methods import describe, findings, methods
+from poolmap.report.equations import mathml
+from tests.unit.meta_draws import SHAPE, analysed, words
+
+TRIALS = """trial,e1,n1,e2,n2,t1,t2,latitude,allocation,rob,rho
+A,4,123,11,139,100,120,44,random,Low,0.5
+B,0,116,3,117,300,301,13,random,high,0.5
+C,12,300,29,303,200,205,55,alternate,Some concerns,0.5
+D,15,300,27,303,210,210,33,alternate,,0.5
+E,9,200,12,203,150,160,20,random,low,0.5
+F,9,200,12,203,150,160,20,other,low,0.5
+"""
+COUNTS = {"events_1": "e1", "total_1": "n1", "events_2": "e2", "total_2": "n2"}
+TIMES = {"events_1": "e1", "time_1": "t1", "events_2": "e2", "time_2": "t2"}
+MU = {"mu_prior": {"normal": [0, 2]}, "tau_prior": {"half_normal": 1}}
+BETA = {"beta_prior": {"normal": [0, 1]}}
+
+
+def section(tmp_path, rows=TRIALS, **more):
+    path = tmp_path / "trials.csv"
+    path.write_text(rows, encoding="utf-8")
+    view = {
+        "family": "meta",
+        "data": str(path),
+        "study": "trial",
+        "measure": "OR",
+        "columns": COUNTS,
+        "arms": ["Drug", "Placebo"],
+        "interval": 0.95,
+        "moderators": ["latitude", "allocation"],
+        "models": {"main": {}},
+    }
+    return parse_analysis(view | more)
+
+
+def several(tmp_path, **more):
+    """Two effects of each of the first two studies."""
+    rows = "trial,effect,yi,se,rho\n" + "\n".join(
+        f"{study},{effect},{yi},0.2,{rho}"
+        for study, effect, yi, rho in (
+            ("A", "one", -0.5, 0.4), ("A", "two", -0.3, 0.4), ("B", "one", -0.1, 0.6),
+            ("B", "two", 0.2, 0.6), ("C", "one", -0.7, 0.9), ("D", "one", -0.2, 0.9),
+        )
+    )  # fmt: skip
+    view = {"effect_id": "effect", "measure": "GEN", "columns": {"estimate": "yi", "se": "se"}}
+    return section(tmp_path, rows, **({**view, "moderators": [], "models": {"main": MU}} | more))
+
+
+def tables(blocks):
+    return [block for block in blocks if isinstance(block, ReportTable)]
+
+
+def the_table(blocks, caption):
+    (found,) = [table for table in tables(blocks) if table.caption.startswith(caption)]
+    return found
+
+
+def test_describe_tells_choices_moderators_and_judgements(tmp_path):
+    spec = section(tmp_path, exclude={"allocation": ["other"]}, risk_of_bias={"Overall": "rob"})
+    text = words(describe(spec, ingest(spec)))
+    assert "5 studies are analysed, from 6 rows" in text
+    assert "Left out by choice: 1 row (F: allocation is other)." in text
+    assert "latitude (a number, from 13 to 55); allocation (a category: alternate 2, random 3)" in text
+    assert "Overall: 2 low, 1 some concerns, 1 high and 1 not judged." in text
+    table = the_table(describe(spec, ingest(spec)), "The studies as reported").frame
+    assert table.columns.tolist().count("latitude") == 1
+    assert table["Risk of bias: Overall"].tolist() == ["low", "high", "some concerns", "not judged", "low"]
+    assert "rob" not in table
+    assert "tau" not in text  # no warning with five studies
+
+
+def test_few_studies_are_told_that_tau_rests_on_its_prior(tmp_path):
+    rows = "\n".join(TRIALS.splitlines()[:4]) + "\n"
+    text = words(describe(section(tmp_path, rows), ingest(section(tmp_path, rows))))
+    assert "Only 3 studies: they say little about tau" in text
+    assert "prediction interval wider still" in text
+    assert "Friede et al. 2017" in text
+    common = section(tmp_path, rows, models={"main": {"effects": "common"}})
+    assert "tau" not in words(describe(common, ingest(common)))
+
+
+def test_several_effects_a_study(tmp_path):
+    spec = several(tmp_path)
+    text = words(describe(spec, ingest(spec)))
+    assert "4 studies with 6 effects are analysed, from 6 rows" in text
+    assert the_table(describe(spec, ingest(spec)), "The studies").frame["Effect"].tolist()[:2] == [
+        "one",
+        "two",
+    ]
+    data, results = analysed(spec)
+    blocks = findings(spec, data, results)
+    pooled = results["main"].estimates["pooled"].set_index("quantity")
+    within = pooled.loc["i2_within"]
+    assert blocks[0].startswith("The pooled effect over 4 studies with 6 effects is ")
+    assert "within studies with a standard deviation tau_within of " in blocks[1]
+    assert f"{within['median']:.0f}% (95% interval {within['lower']:.0f}%" in blocks[1]
+    table = the_table(blocks, "Each effect alone")
+    assert table.frame[["Study", "Effect"]].agg(" ".join, axis=1).tolist()[:3] == ["A one", "A two", "B one"]
+    assert not {"Weight", "Shrinkage B"} & set(table.frame)
+
+
+@pytest.mark.parametrize(
+    ("more", "said", "unsaid"),
+    [
+        ({}, "independent: where its effects come from the same people", "covariance"),
+        (
+            {"models": {"main": MU | {"correlation": 0.5}}},
+            "assumed to have the correlation 0.5",
+            "the file says",
+        ),
+        # of studies with one effect only, whose correlation is never used, nothing is said
+        (
+            {"columns": {"estimate": "yi", "se": "se", "correlation": "rho"}},
+            "as the file says (column rho: 0.4 to 0.6)",
+            "assumed",
+        ),
+    ],
+)
+def test_the_correlation_of_sampling_errors(tmp_path, more, said, unsaid):
+    spec = several(tmp_path, **more)
+    text = words(methods(spec, "main", ingest(spec)))
+    assert said in text
+    assert unsaid not in text
+    assert "three-level" in text
+    assert "variance tau^2 + tau_within^2" in text
+
+
+def test_two_levels(tmp_path):
+    spec = several(tmp_path, models={"main": MU | {"levels": 2}})
+    text = words(methods(spec, "main", ingest(spec)))
+    assert "those of one study do not differ" in text
+    assert "tau_within" not in text
+    assert "three-level" not in text
+
+
+LIKELIHOODS = [
+    ("OR", COUNTS, {"likelihood": "binomial"}, ["binomial", "logit", "within studies only", "log odds"]),
+    (
+        "OR",
+        COUNTS,
+        {"likelihood": "binomial", "baseline": "random"},
+        ["mean m and standard deviation sigma", "comparing arms of different studies"],
+    ),
+    ("RR", COUNTS, {"likelihood": "binomial"}, ["Risks stay below 1", "has its prior truncated"]),
+    (
+        "RR",
+        COUNTS,
+        {"likelihood": "binomial", "baseline": "random"},
+        ["has the normal distribution truncated"],
+    ),
+    ("IRR", TIMES, {"likelihood": "poisson"}, ["Poisson", "person-time", "Arms without events need no"]),
+    (
+        "PLO",
+        {"events": "e1", "total": "n1"},
+        {"likelihood": "binomial"} | MU,
+        ["logit of their risk is theta"],
+    ),
+    ("IRLN", {"events": "e1", "time": "t1"}, {"likelihood": "poisson"} | MU, ["log of the rate is theta"]),
+    ("OR", COUNTS, {"likelihood": "beta_binomial"}, ["Kuss 2015", "intraclass correlation rho", "no tau"]),
+    (
+        "PLO",
+        {"events": "e1", "total": "n1"},
+        {"likelihood": "beta_binomial", "mu_prior": {"normal": [0, 2]}},
+        ["Kuss 2015", "events of study i are binomial"],
+    ),
+    ("OR", COUNTS, {"effects": "student_t", "df": 3}, ["Student-t distribution with 3 degrees of freedom"]),
+    ("OR", COUNTS, {"effects": "common"}, ["common-effect model", "neither a tau nor a prediction interval"]),
+]
+
+
+@pytest.mark.parametrize(("measure", "columns", "model", "parts"), LIKELIHOODS)
+def test_methods_of_each_likelihood_and_distribution(tmp_path, measure, columns, model, parts):
+    spec = section(tmp_path, measure=measure, columns=columns, models={"main": model})
+    data, results = analysed(spec)
+    blocks = methods(spec, "main", data)
+    text = words(blocks)
+    for part in parts:
+        assert part in text
+    has = set(results["main"].estimates["pooled"]["quantity"])
+    assert ("The prediction interval is" in text) == any(name.endswith("_new") for name in has)
+    assert ("I-squared is" in text) == ("i2" in has)
+    assert ("weight" in text) == ("weight" in results["main"].estimates["studies"])
+    assert "The model was fitted by Hamiltonian Monte Carlo in Stan" in text
+    for block in blocks:
+        if isinstance(block, Equation):
+            assert "<math" in mathml(block)
+    assert "nan" not in words(findings(spec, data, results)).replace("Finance", "")
+
+
+def test_student_t_without_a_variance_has_no_i_squared(tmp_path):
+    spec = section(tmp_path, models={"main": {"effects": "student_t", "df": 2}})
+    data, results = analysed(spec)
+    assert "I-squared" not in words(methods(spec, "main", data))
+    assert "no standard deviation" in words(methods(spec, "main", data))
+    assert "I-squared" not in words(findings(spec, data, results))
+
+
+def test_models_side_by_side_with_what_each_has(tmp_path):
+    models = {
+        "main": {},
+        "common": {"effects": "common"},
+        "alone": {"effects": "independent"},
+        "bb": {"likelihood": "beta_binomial"},
+    }
+    spec = section(tmp_path, models=models)
+    data, results = analysed(spec)
+    blocks = findings(spec, data, results)
+    table = the_table(blocks, "Pooled results of all models")
+    assert list(table.frame) == ["Quantity", "main", "common", "bb"]
+    assert table.model == EVERY_MODEL
+    rows = table.frame.set_index("Quantity")
+    assert rows.loc["tau", "common"] == rows.loc["I-squared", "bb"] == "–"
+    assert rows.loc["Intraclass correlation", "main"] == "–"
+    assert rows.loc["Odds ratio in a new study (prediction)", "common"] == "–"
+    assert "Left out, since nothing is pooled: alone." in table.caption
+    text = words(blocks)
+    assert "Model alone pools nothing" in text
+    assert text.count("with the prior of its effect, unrelated to the others") == 1
+    of_alone = next(t for t in tables(blocks) if t.model == "alone")
+    assert list(of_alone.frame) == ["Study", "Own OR", "OR with its prior"]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"effects": "common"}, "takes the odds ratio to be the same in all studies: it has neither a tau"),
+        ({"likelihood": "beta_binomial"}, "Risks vary between arms with the intraclass correlation 0.0"),
+        ({"subgroups": "allocation", "subgroup_tau": "own"}, "Each subgroup has its own tau"),
+    ],
+)
+def test_heterogeneity_sentence_without_tau(tmp_path, model, said):
+    spec = section(tmp_path, TRIALS.replace("other", "random"), models={"main": model})
+    blocks = findings(spec, *analysed(spec))
+    assert said in blocks[1]
+    assert ("prediction interval)" in blocks[1]) == (model.get("effects") != "common")
+
+
+def test_meta_regression(tmp_path):
+    model = {"formula": "latitude"} | BETA
+    spec = section(tmp_path, models={"main": model})
+    beta = np.stack(np.broadcast_arrays(-0.4, np.linspace(-0.05, 0.01, 1000).reshape(SHAPE)), axis=2)
+    data, results = analysed(spec, beta=beta)
+    text = words(methods(spec, "main", data))
+    assert "random-effects meta-regression" in text
+    assert "The formula latitude gives the term latitude. It is centred on its mean" in text
+    assert "R-squared is the share of the variance between studies" in text
+    blocks = findings(spec, data, results)
+    table = the_table(blocks, "Meta-regression latitude").frame
+    assert table["Term"].tolist() == ["latitude"]
+    # uniform from -0.05 to 0.01: median -0.02, 95% from -0.0485 to 0.0085, five sixths below 0
+    assert table["Change of the log odds ratio"][0] == "-0.020 (-0.049 to 0.009)"
+    assert table["Factor of the odds ratio"][0] == "0.980 (0.953 to 1.009)"
+    assert table["P(change < 0)"][0] == "0.83"
+    assert "at their average, is" in blocks[0]
+    r2 = results["main"].estimates["pooled"].set_index("quantity").loc["r2", "median"]
+    assert f"The regression explains {r2:.0f}% (" in blocks[1]
+    plain = section(tmp_path, models={"main": model | {"centre": False}})
+    assert "not centred" in words(methods(plain, "main", ingest(plain)))
+
+
+def test_subgroups_and_the_probability_of_a_difference(tmp_path):
+    spec = section(tmp_path, exclude={"allocation": ["other"]}, models={"main": {"subgroups": "allocation"}})
+    # log OR 0 of random, uniform on -0.3..0.7 of alternate: P(higher) = 0.7, median ratio exp(0.2) = 1.22
+    beta = np.stack(np.broadcast_arrays(0.0, np.linspace(-0.3, 0.7, 1000).reshape(SHAPE)), axis=2)
+    data, results = analysed(spec, beta=beta)
+    text = words(methods(spec, "main", data))
+    assert "Each subgroup of allocation (random and alternate) has a pooled effect of its own" in text
+    assert "they share one tau" in text
+    assert "not by whether one interval holds no effect" in text
+    blocks = findings(spec, data, results)
+    assert "By allocation, the pooled odds ratio is: random 1.00" in words(blocks)
+    assert "The posterior probability that it is higher in alternate than in random is 0.70." in words(blocks)
+    table = the_table(blocks, "Differences between the subgroups").frame
+    assert table.iloc[0].tolist()[:2] == ["alternate", "random"]
+    assert table["Ratio of the ORs"][0].startswith("1.22 (")
+    assert table["P(lower)"][0] == "0.30"
+    assert the_table(blocks, "Pooled odds ratio by allocation").frame["Studies"].tolist() == ["3", "2"]
+
+
+def test_thresholds(tmp_path):
+    spec = section(tmp_path, thresholds=[0.8, 1.25], models={"main": {}, "common": {"effects": "common"}})
+    data, results = analysed(spec)
+    table = results["main"].estimates["thresholds"]
+    new = table[(table["effect"] == "new") & (table["threshold"] == 0.8)].iloc[0]
+    assert 0.01 < new["p_below"] < 0.99
+    blocks = findings(spec, data, results)
+    said = (
+        f"The posterior probability that the odds ratio in a new study is below 0.8 is {new['p_below']:.2f}"
+    )
+    assert said in words(blocks)
+    frame = the_table(blocks, "Posterior probability that the odds ratio lies").frame
+    assert frame["Effect"].tolist() == [
+        "pooled",
+        "pooled",
+        "in a new study",
+        "in a new study",
+        "pooled",
+        "pooled",
+    ]
+    assert frame["P(below)"][2] == f"{new['p_below']:.2f}"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "needed"),
+    [
+        # risk difference uniform: median and 2.5 % from either end; NNT = 1 / that, rounded up
+        (-0.06, -0.02, "25 for one event fewer (17 to 48)"),
+        (-0.06, 0.02, "50 for one event fewer (18 for one event fewer to infinity to 56 for one event more)"),
+        (-0.02, 0.06, "50 for one event more (18 for one event more to infinity to 56 for one event fewer)"),
+        (0.02, 0.06, "25 for one event more (17 to 48)"),
+    ],
+)
+def test_number_needed_to_treat(tmp_path, low, high, needed):
+    spec = section(
+        tmp_path,
+        measure="RD",
+        baseline_risks=[0.1],
+        models={"main": {}},
+    )
+    beta = np.linspace(low, high, 1000).reshape(*SHAPE, 1)
+    blocks = findings(spec, *analysed(spec, beta=beta))
+    frame = the_table(blocks, "Events per 1,000 people").frame
+    assert frame["Number needed to treat"][0] == needed
+    assert frame["Placebo: events"][0] == "100"
+    middle = 1000 * (low + high) / 2
+    assert frame["Difference"][0].startswith(f"{middle:.0f} (")
+    assert frame["Drug: events"][0].startswith(f"{100 + middle:.0f} (")
