@@ -32,7 +32,8 @@
  *            is, the bound above disappears (half the log odds product; Richardson, Robins & Wang 2017), with
  *            p2 = 2 / (1 + r + sqrt((1 - r)^2 + 4 r exp(-2 mean))), r = exp(theta)
  *            d baseline / d mean = 2 / (1 / (1 - p1) + 1 / (1 - p2)).
- *            For the odds ratio with random baselines, the baseline given theta in the way of z. With a bounded
+ *            With random baselines, the place of the baseline in its normal, in the way of z: baseline = m + s q,
+ *            for the risk ratio q = Phi^-1(Phi(q') Phi((bound - m) / s)) with q' in the place of q. With a bounded
  *            prior, the logit of the baseline's place between its bounds.
  *
  * Priors: each mean, each slope, each tau and the baselines as chosen in the config.
@@ -84,7 +85,10 @@ transformed data {
   }
   vector[K] v = square(g1) .* v1 + square(g2) .* v2;
   vector[K] slope = 0.5 * (g1 .* v1 - g2 .* v2) ./ v; // of the mean logit on the effect
-  vector[K] spread2 = 0.25 * (v1 + v2) - square(slope) .* v;
+  vector[K] spread = sqrt(0.25 * (v1 + v2) - square(slope) .* v);
+  vector[K] own = link == 1 ? logit2 : log_inv_logit(logit2); // the same of the baseline, for random ones
+  vector[K] own_slope = -square(g2) .* v2 ./ v;
+  vector[K] own_variance = square(g1 .* g2) .* v1 .* v2 ./ v;
   vector[P] lowest = by_kind(P, M, prior_lower(mu_prior_family, mu_prior),
                             prior_lower(beta_prior_family, beta_prior));
   vector[P] highest = by_kind(P, M, prior_upper(mu_prior_family, mu_prior),
@@ -119,19 +123,23 @@ transformed parameters {
   vector[P] beta = centre + factor * scaled; // means, slopes
   vector[K * T] w = exp(log_w);
   vector[K] theta = study_effects(z, effects, X * beta, study_scale(tau, group, w), d, v, has_bounds);
-  vector[K] near = 0.5 * (logit1 + logit2) + slope .* (theta - d); // mean logit that the counts suggest, given theta
-  vector[K] mean_logit = near + sqrt(spread2) .* b;
+  vector[K] mean_logit = 0.5 * (logit1 + logit2) + slope .* (theta - d) + spread .* b;
+  vector[K] near = own + own_slope .* (theta - d); // baseline that the counts suggest, given theta
   vector[K] baseline; // arm 2: log odds (link 1) or log risk (link 2)
-  if (walled) {
-    vector[K] top = rep_vector(mean_high, K);
-    baseline = mean_low + ((link == 2 ? fmin(top, -fmax(theta, 0)) : top) - mean_low) .* inv_logit(b);
+  vector[K] bound = link == 2 ? -fmax(theta, 0) : rep_vector(positive_infinity(), K); // of the baseline
+  if (baseline_random) {
+    real m = baseline_mean[1];
+    real s = baseline_sd[1];
+    vector[K] q = deviation(b, rep_vector(m, K), rep_vector(s, K), near, own_variance);
+    if (link == 2) {
+      for (i in 1 : K) q[i] = std_normal_log_qf(std_normal_lcdf(q[i] |) + std_normal_lcdf((bound[i] - m) / s |));
+    }
+    baseline = m + s * q;
+  } else if (walled) {
+    baseline = mean_low + (fmin(bound, mean_high) - mean_low) .* inv_logit(b);
   } else if (link == 2) {
     vector[K] r = exp(theta);
     baseline = log2() - log1p(r + sqrt(square(1 - r) + 4 * r .* exp(-2 * mean_logit)));
-  } else if (baseline_random) {
-    vector[K] m = rep_vector(baseline_mean[1], K);
-    vector[K] s = rep_vector(baseline_sd[1], K);
-    baseline = m + s .* deviation(b, m, s, near - 0.5 * theta, spread2);
   } else {
     baseline = mean_logit - 0.5 * theta;
   }
@@ -145,36 +153,23 @@ model {
   if (baseline_random) {
     target += chosen_priors_lpdf(baseline_mean | baseline_prior_family, baseline_prior);
     target += chosen_priors_lpdf(baseline_sd | baseline_sd_prior_family, baseline_sd_prior);
+    b ~ deviation(rep_vector(baseline_mean[1], K), rep_vector(baseline_sd[1], K), near, own_variance);
+  } else if (walled) {
+    if (min(bound) <= mean_low) target += negative_infinity(); // no baseline within the prior
+    b ~ logistic(0, 1); // uniform between the bounds, the mass divided out
+  } else {
+    target += chosen_priors_lpdf(baseline | baseline_prior_family, baseline_prior);
+    if (link == 2) {
+      target += -log_mass_below(bound, baseline_prior_family, baseline_prior);
+      // d baseline / d mean_logit, without the 2
+      target += -sum(log(exp(-log1m_exp(baseline + theta)) + exp(-log1m_exp(baseline))));
+    }
   }
   if (link == 1) {
-    if (walled) {
-      b ~ logistic(0, 1); // uniform between the bounds
-    } else if (baseline_random) {
-      b ~ deviation(rep_vector(baseline_mean[1], K), rep_vector(baseline_sd[1], K), near - 0.5 * theta, spread2);
-    } else {
-      target += chosen_priors_lpdf(baseline | baseline_prior_family, baseline_prior);
-    }
     events_1 ~ binomial_logit(total_1, baseline + theta);
     events_2 ~ binomial_logit(total_2, baseline);
   } else {
-    vector[K] log_risk1 = baseline + theta;
-    vector[K] log_safe1 = log1m_exp(log_risk1);
-    vector[K] log_safe2 = log1m_exp(baseline);
-    vector[K] bound = -fmax(theta, 0);
-    if (walled) {
-      if (min(bound) <= mean_low) target += negative_infinity(); // no baseline within the prior
-      b ~ logistic(0, 1); // uniform between the bounds, the mass divided out
-    } else {
-      if (baseline_random) {
-        baseline ~ normal(baseline_mean[1], baseline_sd[1]);
-        target += -normal_lcdf(bound | baseline_mean[1], baseline_sd[1]);
-      } else {
-        target += chosen_priors_lpdf(baseline | baseline_prior_family, baseline_prior);
-        target += -log_mass_below(bound, baseline_prior_family, baseline_prior);
-      }
-      target += -sum(log(exp(-log_safe1) + exp(-log_safe2))); // d baseline / d mean_logit, without the 2
-    }
-    target += dot_product(y1, log_risk1) + dot_product(no1, log_safe1);
-    target += dot_product(y2, baseline) + dot_product(no2, log_safe2);
+    target += dot_product(y1, baseline + theta) + dot_product(no1, log1m_exp(baseline + theta));
+    target += dot_product(y2, baseline) + dot_product(no2, log1m_exp(baseline));
   }
 }
