@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from poolmap.config.empirical_priors import EMPIRICAL, category, nearest_first, parameters, words
 
+FEWEST_LOG_T_DF = 3
 ANY_SIGN = ("location", "meanlog", "lower", "upper")
 
 
@@ -152,6 +153,12 @@ class Prior:
                     "the {parameter} of a {family} prior is above 0",
                     {"parameter": parameter, "family": family},
                 )
+        if family == "log_student_t_tau2" and values[0] < FEWEST_LOG_T_DF:
+            raise PydanticCustomError(
+                "prior_range",
+                "the df of a log_student_t_tau2 prior is 3 or more: with fewer, tau spreads over more orders "
+                "of magnitude than can be computed with",
+            )
         if family == "uniform":
             if values[0] >= values[1]:
                 raise PydanticCustomError(
@@ -256,7 +263,11 @@ def _setting(family: str, given: Any) -> dict[str, str]:
 
 def _example(family: str) -> str:
     if family in EMPIRICAL:
-        return "{" + ", ".join(f"{key}: {key}" for key in EMPIRICAL[family].keys) + "}"
+        return (
+            "{"
+            + ", ".join(f"{key}: {next(iter(names))}" for key, names in EMPIRICAL[family].keys.items())
+            + "}"
+        )
     names = Prior.CODES[family][1]
     return names[0] if len(names) == 1 else "[" + ", ".join(names) + "]"
 

@@ -5,7 +5,8 @@
 Given tau (and, for a Student-t prior, its mixing precision) beta is normal, so each effect is a mixture of
 normals over tau (Gelman et al. 2013, section 5.4; Röver 2020, J Stat Softw 93(6)). The integral over tau is a
 Gauss-Legendre rule on panels in u, tau = s sinh(u), placed where the posterior mass is: linear near 0,
-logarithmic in the tail, so that power tails (half-Cauchy) end exponentially. Many data sets at once.
+logarithmic in the tail, so that power tails (half-Cauchy) end exponentially. A prior with power tails of
+log tau (log-Student-t) has u of its own, tau = exp(a + b sinh(u)). Many data sets at once.
 """
 
 from __future__ import annotations
@@ -38,11 +39,56 @@ class TauPrior:
         log_density: of tau, given (parameters, tau > 0).
         tail: a where the density falls as tau^-a, given the parameters; inf where it falls faster.
         support: (lowest, highest) tau, given the parameters.
+        logarithmic: (a, b) of tau = exp(a + b sinh(u)), given the parameters; None for tau = s sinh(u).
     """
 
     log_density: Callable[[Parameters, np.ndarray], np.ndarray]
     tail: Callable[[Parameters], float] = lambda _: np.inf
     support: Callable[[Parameters], tuple[float, float]] = lambda _: (0.0, np.inf)
+    logarithmic: Callable[[Parameters], tuple[float, float]] | None = None
+
+
+@dataclass(frozen=True)
+class Axis:
+    """tau = s sinh(u), or exp(a + b sinh(u)) where a and b are given.
+
+    Attributes:
+        s: of each set (set,).
+        a, b: numbers, or None.
+    """
+
+    s: np.ndarray
+    a: float | None = None
+    b: float | None = None
+
+    def tau(self, u: np.ndarray) -> np.ndarray:
+        """tau at u (set, ...)."""
+        if self.b is not None:
+            return np.exp(self.a + self.b * np.sinh(u))
+        return self._s(u) * np.sinh(u)
+
+    def log_jacobian(self, u: np.ndarray) -> np.ndarray:
+        """log d tau / d u."""
+        steep = np.log(np.cosh(u))
+        if self.b is not None:
+            return self.a + self.b * np.sinh(u) + np.log(self.b) + steep
+        return np.log(self._s(u)) + steep
+
+    def growth(self, u: np.ndarray) -> np.ndarray:
+        """Like log tau where tau is large, in units of s, and like 0 where it is small."""
+        if self.b is not None:
+            return np.logaddexp(0, self.a + self.b * np.sinh(u) - np.log(self._s(u)))
+        return np.log(np.cosh(u))
+
+    def u(self, tau: float) -> np.ndarray:
+        """The u of each set (set,)."""
+        if self.b is not None:
+            with np.errstate(divide="ignore"):
+                return np.full(len(self.s), np.arcsinh((np.log(tau) - self.a) / self.b))
+        return np.arcsinh(tau / self.s)
+
+    def _s(self, u: np.ndarray) -> np.ndarray:
+        return self.s.reshape(-1, *[1] * (u.ndim - 1))
 
 
 def _half_normal(p: Parameters, tau: np.ndarray) -> np.ndarray:
@@ -61,6 +107,26 @@ def _lognormal_tau2(p: Parameters, tau: np.ndarray) -> np.ndarray:
         return np.log(2) - np.log(tau) - np.log(p[1]) - 0.5 * LOG_2PI - 0.5 * z**2
 
 
+def _log_student_t_tau2(p: Parameters, tau: np.ndarray) -> np.ndarray:
+    df, location, scale = p
+    constant = special.gammaln((df + 1) / 2) - special.gammaln(df / 2) - 0.5 * np.log(df * np.pi)
+    with np.errstate(divide="ignore"):
+        z = (2 * np.log(tau) - location) / scale
+        density = constant - np.log(scale) - (df + 1) / 2 * np.log1p(z**2 / df)
+        return np.where(tau > 0, np.log(2) - np.log(tau) + density, -np.inf)
+
+
+# tau^4 overflows above; with 5 degrees of freedom less than 1e-11 of the prior mass lies below, with 3 1e-8
+LOG_T_SUPPORT = (1e-300, 1e75)
+_LOG_NORMAL = TauPrior(_lognormal_tau2)
+# The density falls faster than 1 / tau, but slower than any further power
+_LOG_STUDENT_T = TauPrior(
+    _log_student_t_tau2,
+    tail=lambda _: 1 + 1e-9,
+    support=lambda _: LOG_T_SUPPORT,
+    logarithmic=lambda p: (p[1] / 2, p[2] * np.sqrt(p[0]) / 2),
+)
+
 TAU_PRIORS: dict[str, TauPrior] = {
     "half_normal": TauPrior(_half_normal),
     "half_student_t": TauPrior(_half_student_t, tail=lambda p: p[0] + 1),
@@ -69,11 +135,13 @@ TAU_PRIORS: dict[str, TauPrior] = {
     "uniform": TauPrior(
         lambda p, tau: np.full(tau.shape, -np.log(p[1] - p[0])), support=lambda p: (p[0], p[1])
     ),
-    "lognormal_tau2": TauPrior(_lognormal_tau2),
+    "lognormal_tau2": _LOG_NORMAL,
+    "turner_2015": _LOG_NORMAL,
+    "log_student_t_tau2": _LOG_STUDENT_T,
+    "rhodes_2015": _LOG_STUDENT_T,
     "flat": TauPrior(lambda _, tau: np.zeros(tau.shape), tail=lambda _: 0.0),
 }
-"""Priors of tau by name. `uniform` has (lower, upper), `lognormal_tau2` mean and sd of log tau^2; `flat` is
-the improper uniform on tau."""
+"""Priors of tau by name, with the parameters of `Prior.CODES`; `flat` is the improper uniform on tau."""
 
 FLAT = Prior("flat", ())
 """The improper uniform prior, of mu or of tau."""
@@ -152,6 +220,7 @@ class TauMarginal:
         coefficients: Legendre series of the mass up to a point of each panel (ORDER + 1, set, panel).
         scale: s of tau = s sinh(u) (set,).
         exists: order of the highest finite moment, 0 to 4.
+        logarithmic: as in `TauPrior`, for its parameters.
     """
 
     nodes: np.ndarray
@@ -160,6 +229,12 @@ class TauMarginal:
     coefficients: np.ndarray
     scale: np.ndarray
     exists: int
+    logarithmic: tuple[float, float] | None = None
+
+    @property
+    def axis(self) -> Axis:
+        """How tau depends on u."""
+        return Axis(self.scale, *(self.logarithmic or ()))
 
     def mean(self, power: int = 1) -> np.ndarray:
         """Posterior mean of tau^power (set,); inf where it is not finite."""
@@ -188,11 +263,11 @@ class TauMarginal:
             below = np.polynomial.legendre.legval(middle, series, tensor=False) < rest
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         left, right = self.edges[rows, panel], self.edges[rows, panel + 1]
-        return self.scale * np.sinh(left + (right - left) * (low + 1) / 2)
+        return self.axis.tau(left + (right - left) * (low + 1) / 2)
 
     def above(self, value: float) -> np.ndarray:
         """P(tau > value) (set,)."""
-        u = np.arcsinh(value / self.scale)
+        u = self.axis.u(value)
         left, right = self.edges[:, :-1], self.edges[:, 1:]
         t = np.clip(2 * (u[:, None] - left) / (right - left) - 1, -1, 1)
         below = np.polynomial.legendre.legval(t, self.coefficients, tensor=False).sum(axis=1)
@@ -322,8 +397,9 @@ class Posterior:
         """The posterior of one of the data sets."""
         at, tau = slice(row, row + 1), self.tau
         marginal = TauMarginal(
-            tau.nodes[at], tau.weight[at], tau.edges[at], tau.coefficients[:, at], tau.scale[at], tau.exists
-        )
+            tau.nodes[at], tau.weight[at], tau.edges[at], tau.coefficients[:, at], tau.scale[at], tau.exists,
+            tau.logarithmic,
+        )  # fmt: skip
         return Posterior(
             self.yi[at], self.se[at], self.used[at], self.design, marginal, self.weight[at], self.tau_at[at],
             self.centre[at], self.covariance[at], self.log_marginal[at], self.error[at],
@@ -486,23 +562,24 @@ def _integrate(yi, se, used, design, mu_prior, tau_prior, precision, log_mass, t
     sets = _Sets(yi, se, used, design, mu_prior, precision, log_mass)
     family, parameters = TAU_PRIORS[tau_prior.family], tau_prior.parameters
     scale = np.sqrt(used.sum(axis=1) / (used / se**2).sum(axis=1))
+    logarithmic = family.logarithmic(parameters) if family.logarithmic else None
+    axis = Axis(scale, *(logarithmic or ()))
     exists = 4 if np.isinf(tail) else int(np.clip(np.ceil(tail) - 2, 0, 4))
     lowest, highest = family.support(parameters)
     slope = 1.0 if np.isinf(tail) else min(1.0, tail - 1 - exists)
-    reach = np.minimum(np.arcsinh(highest / scale), 45 / slope)
-    low, high = np.arcsinh(lowest / scale), np.minimum(reach, 300.0)
+    reach = 300.0 if logarithmic else min(45 / slope, 300.0)
+    low, high = axis.u(lowest), np.minimum(axis.u(highest), reach)
 
     def log_density(u: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        tau = scale[:, None] * np.sinh(u)
+        tau = axis.tau(u)
         given = sets.given(tau)
         loglik = given[0][:, :, 0] if len(precision) == 1 else special.logsumexp(given[0], axis=2)
-        jacobian = np.log(scale)[:, None] + np.log(np.cosh(u))
-        return loglik + family.log_density(parameters, tau) + jacobian, given
+        return loglik + family.log_density(parameters, tau) + axis.log_jacobian(u), given
 
     for count in (200, 60, 60):
         u = low[:, None] + (high - low)[:, None] * np.linspace(1e-9, 1, count)
         logs = log_density(u)[0]
-        moment = logs + exists * np.log(np.cosh(u))  # the tail counts as far as moments need it
+        moment = logs + exists * axis.growth(u)  # the tail counts as far as moments need it
         near = (logs > logs.max(axis=1, keepdims=True) - FAINT) | (
             moment > moment.max(axis=1, keepdims=True) - FAINT
         )
@@ -513,7 +590,7 @@ def _integrate(yi, se, used, design, mu_prior, tau_prior, precision, log_mass, t
     u = low[:, None] + (high - low)[:, None] * np.linspace(1e-9, 1, 160)
     logs = log_density(u)[0]
     mass = np.exp(logs - logs.max(axis=1, keepdims=True))
-    moment = logs + exists * np.log(np.cosh(u))
+    moment = logs + exists * axis.growth(u)
     mass = mass / mass.sum(axis=1, keepdims=True)
     moment = np.exp(moment - moment.max(axis=1, keepdims=True))
     mesh = 0.4 * mass + 0.2 * moment / moment.sum(axis=1, keepdims=True) + 0.4 / u.shape[1]
@@ -535,7 +612,7 @@ def _integrate(yi, se, used, design, mu_prior, tau_prior, precision, log_mass, t
         dense = np.exp(logs - peak).reshape(len(u), panels, ORDER) * half
         total = (dense @ w).sum(axis=1)
         series = np.einsum("oi,bpi->obp", analysis, dense) / total[:, None]
-        heavy = dense * np.cosh(nodes).reshape(dense.shape) ** exists
+        heavy = dense * np.exp(exists * axis.growth(nodes)).reshape(dense.shape)
         rough = np.abs(np.einsum("oi,bpi->obp", analysis[-2:], heavy)).sum(axis=(0, 2))
         error = np.maximum(rough / (heavy @ w).sum(axis=1), np.abs(series[-2:]).sum(axis=(0, 2)))
         if (error < TOLERANCE).all():
@@ -543,9 +620,9 @@ def _integrate(yi, se, used, design, mu_prior, tau_prior, precision, log_mass, t
     else:
         raise ArithmeticError(f"the quadrature did not converge: relative error {error.max():.1g}")
     weight = (dense * w).reshape(len(u), -1) / total[:, None]
-    tau = scale[:, None] * np.sinh(nodes)
+    tau = axis.tau(nodes)
     integral = np.polynomial.legendre.legint(series, lbnd=-1, axis=0)
-    marginal = TauMarginal(tau, weight, edges, integral, scale, exists)
+    marginal = TauMarginal(tau, weight, edges, integral, scale, exists, logarithmic)
     share = np.exp(loglik - special.logsumexp(loglik, axis=2, keepdims=True))
     j, p = len(precision), design.shape[1]
     return Posterior(
@@ -579,6 +656,7 @@ def _joined(parts: Sequence[Posterior]) -> Posterior:
         stack([t.coefficients for t in taus], axis=1),
         stack([t.scale for t in taus]),
         min(t.exists for t in taus),
+        taus[0].logarithmic,
     )
     return Posterior(
         stack([part.yi for part in parts]),
