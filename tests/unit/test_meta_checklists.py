@@ -129,3 +129,54 @@ def test_a_figure_of_another_model_stands_elsewhere(tmp_path):
     assert prisma.at["13c", "Where"].endswith(
         "Results: figure “Funnel plot”; Model comparison: figure “Bubble plot: x”; Data: figure “Plain”"
     )
+
+
+def test_the_page_has_them_after_the_checks(tmp_path):
+    from bs4 import BeautifulSoup
+
+    from poolmap.contracts import ReportTable
+    from poolmap.report.page import AnalysisPage, ModelSection, render_analysis
+
+    spec = section(tmp_path)
+    data, results = analysed(spec)
+    blocks = checklists(spec, data, results, [])
+    page = AnalysisPage(
+        name="a",
+        family="meta",
+        title="A",
+        question="",
+        config_title="c",
+        describe=["Data."],
+        exclusions=data.exclusions,
+        models=[ModelSection("main", True, ["Words."], {"passed": True, "checks": []})],
+        findings=["Found."],
+        figures=[],
+        settings={},
+        software={"poolmap": "0"},
+        inputs=[],
+        run_times=[],
+        created="",
+        files=[],
+        config_yaml="a:",
+        checklists=blocks,
+    )
+    soup = BeautifulSoup(render_analysis(page), "html.parser")
+    titles = [heading.text for heading in soup.select("main h2")]
+    assert titles[-3:] == ["Checks", "Reporting checklists", "Reproducibility"]
+    shown = soup.find(id="checklists").find_parent("section")
+    assert [link.text for link in soup.select('nav a[href="#checklists"]')] == ["Reporting checklists"]
+    rows = [len(table.select("tbody tr")) for table in shown.select("table")]
+    assert rows == [len(block.frame) for block in blocks if isinstance(block, ReportTable)]
+    # every section that an item points to stands on the page
+    for block in blocks[1:]:
+        for where in block.frame["Where"]:
+            for place in where.split("; "):
+                first = place.split(":")[0].split(" and ")[0]
+                assert first == "–" or first in titles or first in EXTRA_PLACES, place
+
+
+EXTRA_PLACES = (
+    "each table of estimates in the results folder",
+    "software under Reproducibility",
+    "top of the page",
+)

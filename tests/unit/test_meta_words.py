@@ -335,3 +335,18 @@ def test_number_needed_to_treat(tmp_path, low, high, needed):
     middle = 1000 * (low + high) / 2
     assert frame["Difference"][0].startswith(f"{middle:.0f} (")
     assert frame["Drug: events"][0].startswith(f"{100 + middle:.0f} (")
+
+
+@pytest.mark.parametrize(
+    ("prior", "median", "most"),
+    [
+        ({"uniform": [0, 2]}, "1", "1.9"),
+        # tau^2 ~ log-normal(-2.56, 1.74): median of tau exp(-1.28), 95% below exp(-1.28 + 0.87 x 1.645)
+        ({"lognormal_tau2": [-2.56, 1.74]}, "0.28", "1.2"),
+        ({"half_cauchy": 0.5}, "0.5", "6.4"),
+    ],
+)
+def test_what_a_prior_of_tau_implies(tmp_path, prior, median, most):
+    spec = section(tmp_path, models={"main": {"tau_prior": prior}})
+    text = words(methods(spec, "main", ingest(spec)))
+    assert f"(half its mass below {median}, 95% below {most})" in text

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from scipy import stats
 
 import poolmap
 from poolmap.config.base import Prior
 from poolmap.config.meta import MetaAnalysis
-from poolmap.config.meta_model import DEFAULT_DF
 from poolmap.contracts import Block, Dataset, Equation
 from poolmap.families.meta.design import Design, design
 from poolmap.families.meta.effects import scale_of
 from poolmap.families.meta.likelihood_words import likelihood_blocks
-from poolmap.families.meta.numbers import level, listed, ratio
+from poolmap.families.meta.numbers import listed, ratio
+from poolmap.families.meta.reported_words import degrees_of_freedom, further, reported
 
 
 def methods(spec: MetaAnalysis, model: str, data: Dataset) -> list[Block]:
@@ -25,10 +23,8 @@ def methods(spec: MetaAnalysis, model: str, data: Dataset) -> list[Block]:
     blocks += _effects(spec, model, layout)
     blocks += _expected(spec, model, layout)
     blocks += _drawn_back(spec, model, layout)
-    blocks.append(_prior_sentence(spec, spec.priors(model)))
-    blocks.append(_reported(spec, model, layout))
-    further = _further(spec, model, layout)
-    blocks += [further] if further else []
+    blocks.append(_prior_sentence(spec, model))
+    blocks += [text for text in (reported(spec, model, layout), further(spec, model, layout)) if text]
     blocks.append(
         f"The model was fitted by Hamiltonian Monte Carlo in Stan (Carpenter et al. 2017, J Stat Softw 76:1) "
         f"with poolmap {poolmap.__version__}."
@@ -42,7 +38,7 @@ def heterogeneity(spec: MetaAnalysis, model: str) -> str:
     if chosen.likelihood == "beta_binomial":
         return "beta-binomial"
     if chosen.effects == "student_t":
-        return f"random effects (Student-t, {_df(spec, model):g} degrees of freedom)"
+        return f"random effects (Student-t, {degrees_of_freedom(spec, model):g} degrees of freedom)"
     if chosen.within(spec.effect_id is not None):
         return "random effects between and within studies (three levels)"
     words = {"normal": "random effects", "common": "common effect", "independent": "unrelated effects"}
@@ -57,10 +53,6 @@ def likelihood(spec: MetaAnalysis, model: str) -> str:
         "poisson": "exact Poisson likelihood of the counts",
         "beta_binomial": "beta-binomial likelihood of the counts",
     }[spec.models[model].likelihood]
-
-
-def _df(spec: MetaAnalysis, model: str) -> float:
-    return spec.models[model].df or DEFAULT_DF
 
 
 def _opening(spec: MetaAnalysis, model: str) -> str:
@@ -91,8 +83,8 @@ def _opening(spec: MetaAnalysis, model: str) -> str:
     if chosen.effects == "student_t":
         return (
             f"A random-effects{regression}{tail}; the effects follow a Student-t distribution with "
-            f"{_df(spec, model):g} degrees of freedom, so that outlying studies draw the pooled effect less "
-            "than with a normal distribution (Lee & Thompson 2008, Stat Med 27:418)."
+            f"{degrees_of_freedom(spec, model):g} degrees of freedom, so that outlying studies draw the "
+            "pooled effect less than with a normal distribution (Lee & Thompson 2008, Stat Med 27:418)."
         )
     if spec.effect_id is not None:
         if chosen.within(True):
@@ -125,13 +117,13 @@ def _effects(spec: MetaAnalysis, model: str, layout: Design) -> list[Block]:
     if chosen.effects == "common":
         return [Equation(rf"\theta_i = {at}", f"The effect theta i of study i is {spoken}.")]
     if chosen.effects == "student_t":
-        df = f"{_df(spec, model):g}"
+        df = f"{degrees_of_freedom(spec, model):g}"
         return [
             f"The effects vary between studies around the {'expected' if several else 'pooled'} effect; tau "
             "is the scale of the Student-t distribution, "
             + (
                 f"whose standard deviation is tau times the square root of {df} / ({df} - 2)."
-                if _df(spec, model) > 2
+                if degrees_of_freedom(spec, model) > 2
                 else "which with so few degrees of freedom has no standard deviation."
             ),
             Equation(
@@ -263,148 +255,47 @@ def _drawn_back(spec: MetaAnalysis, model: str, layout: Design) -> list[Block]:
     ]
 
 
-def _reported(spec: MetaAnalysis, model: str, layout: Design) -> str:
-    """Prediction interval, I-squared, weights: how what is reported is computed."""
-    chosen = spec.models[model]
-    last = f"Estimates are posterior medians with central {level(spec.interval)} posterior intervals."
-    if chosen.effects == "independent":
-        return last
-    several = bool(layout.terms or layout.subgroups)
-    text = ["The pooled effect is the expected effect at the average of the studies."] if several else []
-    text += [_prediction(spec, model, layout), _i_squared(spec, model, layout)]
-    if layout.terms and layout.G == 1:
-        around = "tau^2 + tau_within^2" if chosen.within(spec.effect_id is not None) else "the variance tau^2"
-        if chosen.effects == "student_t":
-            around = "the variance of the Student-t distribution"
-        if chosen.effects != "student_t" or _df(spec, model) > 2:
-            text.append(
-                "R-squared is the share of the variance between studies that the regression explains: the "
-                f"variance of the expected effects over itself plus {around}."
-            )
-    if chosen.likelihood != "beta_binomial" and spec.effect_id is None:
-        tau = {"common": "s_i^2", "normal": "(s_i^2 + tau^2)", "student_t": "(s_i^2 + tau^2 w_i)"}
-        mixed = " (w_i: the variance of the normal that the Student-t distribution mixes)"
-        text.append(
-            "A study's weight is its share in the sum "
-            + (
-                "of 1 / s_i^2"
-                if chosen.effects == "common"
-                else f"of the posterior means of 1 / {tau[chosen.effects]}"
-            )
-            + (mixed if chosen.effects == "student_t" else "")
-            + (", from the estimates computed from the counts." if chosen.likelihood != "normal" else ".")
-        )
-    return " ".join(part for part in [*text, last] if part)
-
-
-def _prediction(spec: MetaAnalysis, model: str, layout: Design) -> str:
-    chosen = spec.models[model]
-    if chosen.effects == "common":
-        return "With a common effect there is neither a tau nor a prediction interval."
-    counts = chosen.likelihood == "beta_binomial"
-    if counts:
-        what = "the two arms of such a study" if spec.compares_arms else "such a study"
-        law = f"computed from risks of {what} that are drawn from their beta distributions"
-    elif chosen.effects == "student_t":
-        law = (
-            f"drawn from a Student-t distribution with {_df(spec, model):g} degrees of freedom, location mu "
-            "and scale tau"
-        )
-    elif chosen.within(spec.effect_id is not None):
-        law = "drawn from a normal with mean mu and variance tau^2 + tau_within^2"
-    else:
-        law = "drawn from a normal with mean mu and standard deviation tau"
-    source = "" if counts else " (Higgins, Thompson & Spiegelhalter 2009)"
-    new = "a new effect of a new study" if spec.effect_id is not None else "a new study"
-    where = ""
-    if layout.subgroups:
-        where = ", which is of a subgroup as often as the studies here are"
-    if layout.terms:
-        where += f"{' and' if where else ', which is'} at the studies' average of the moderators"
-    return (
-        f"The prediction interval is that of the effect in {new} like these{where}, {law} for each posterior "
-        f"draw{source}."
-    )
-
-
-def _i_squared(spec: MetaAnalysis, model: str, layout: Design) -> str:
-    chosen = spec.models[model]
-    if layout.G != 1:
-        return ""
-    of_counts = " of the estimates computed from the counts" if chosen.likelihood != "normal" else ""
-    typical = f"with s^2 the typical within-study variance (Higgins & Thompson 2002, equation 9){of_counts}"
-    if chosen.within(spec.effect_id is not None):
-        return (
-            "I-squared is the share of the total variance tau^2 + tau_within^2 + s^2 that lies between "
-            f"studies, tau^2, and within them, tau_within^2, in per cent, {typical}."
-        )
-    if chosen.effects == "student_t":
-        if _df(spec, model) <= 2:
-            return ""
-        return (
-            "I-squared is v / (v + s^2), in per cent, with v the variance of the Student-t distribution, and "
-            f"{typical.removeprefix('with ')}; it has a posterior distribution like tau."
-        )
-    return (
-        f"I-squared is tau^2 / (tau^2 + s^2), in per cent, {typical}; it has a posterior distribution like "
-        "tau."
-    )
-
-
-def _further(spec: MetaAnalysis, model: str, layout: Design) -> str:
-    """Differences, thresholds and absolute risks: computed from the same draws."""
-    if spec.models[model].effects == "independent":
-        return ""
-    text = []
-    if layout.subgroups:
-        text.append(
-            "Subgroups are compared by the posterior of their difference, draw by draw, not by whether one "
-            "interval holds no effect and the other does."
-        )
-    if spec.thresholds:
-        text.append(
-            "The probability that an effect lies below or above a threshold is the share of posterior draws "
-            "that do."
-        )
-    if spec.baseline_risks:
-        text.append(
-            f"Absolute risks are those that the pooled {scale_of(spec).report_words} gives at stated risks "
-            f"in the arm {spec.arms[1]} (Cochrane Handbook, section 15.4); the number needed to treat is 1 "
-            "over the absolute risk difference, and where its interval holds 0 the numbers run through "
-            "infinity (Altman 1998, BMJ 317:1309)."
-        )
-    return " ".join(text)
-
-
-def _prior_sentence(spec: MetaAnalysis, priors: Mapping[str, Prior]) -> str:
-    scale = scale_of(spec)
+def _prior_sentence(spec: MetaAnalysis, model: str) -> str:
+    scale, chosen, priors = scale_of(spec), spec.models[model], spec.priors(model)
     mu = priors["mu"]
     on = f" on the {scale.words}" if scale.back else ""
-    text = f"Priors: mu ~ {mu}{on}"
+    what = "each subgroup's mu" if chosen.subgroups else "mu"
+    what = "the effect of each study" if chosen.effects == "independent" else what
+    text = f"Priors: {what} ~ {mu}{on}"
     lower, upper = (_quantile(mu, p) for p in (0.025, 0.975))
+    article = "an" if scale.back_words[:1] in tuple("aeiou") else "a"
     if scale.ratio:
-        text += (
-            f" (95% of its mass on a {scale.ratio_words} of {ratio(np.exp(lower))} to {ratio(np.exp(upper))})"
-        )
+        ends = f"{ratio(np.exp(lower))} to {ratio(np.exp(upper))}"
+        text += f" (95% of its mass on {article} {scale.ratio_words} of {ends})"
     elif scale.back:
         ends = (float(scale.natural(end)) for end in (lower, upper))
-        text += " (95% of its mass on a {} of {:.3g} to {:.3g})".format(scale.back_words, *ends)
+        text += " (95% of its mass on {} {} of {:.3g} to {:.3g})".format(article, scale.back_words, *ends)
     else:
         text += f" (95% of its mass from {lower:.3g} to {upper:.3g})"
     for name in ("tau", "tau_within"):
         if name in priors:
             prior = priors[name]
             text += (
-                f"; {name} ~ {prior} (half its mass below {_quantile(prior, 0.5):.2g}, 95% below "
+                f"; {name} ~ {prior.words(name)} (half its mass below {_quantile(prior, 0.5):.2g}, 95% below "
                 f"{_quantile(prior, 0.95):.2g})"
             )
     others = {"beta": "each beta", "baseline": "each baseline", "baseline_sd": "sigma", "icc": "rho"}
+    if chosen.baseline == "random":
+        others["baseline"] = "m"
+    elif chosen.likelihood == "beta_binomial":
+        others["baseline"] = "alpha"
     text += "".join(f"; {words} ~ {priors[name]}" for name, words in others.items() if name in priors)
     return text + ". A normal is written with its mean and standard deviation."
 
 
 def _quantile(prior: Prior, p: float) -> float:
     given = dict(zip(prior.CODES[prior.family][1], prior.parameters, strict=True))
+    if prior.family == "uniform":
+        return float(stats.uniform.ppf(p, given["lower"], given["upper"] - given["lower"]))
+    if "meanlog" in given:  # of tau^2
+        return float(np.exp(stats.norm.ppf(p, given["meanlog"], given["sdlog"]) / 2))
+    if prior.CODES[prior.family][0] == 8:  # Student-t of log tau^2
+        return float(np.exp(stats.t.ppf(p, given["df"], given["location"], given["scale"]) / 2))
     if prior.family == "exponential":
         return float(stats.expon.ppf(p, scale=1 / given["rate"]))
     half = prior.family.startswith("half_")

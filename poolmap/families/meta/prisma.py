@@ -102,7 +102,7 @@ def _synthesis(run: RunFacts) -> tuple[str, str]:
         measures.append("an intraclass correlation")
     if measures:
         text += f" Heterogeneity: {listed(measures)}."
-    if run.companion("classical"):
+    if run.companion("classical") or run.companion("classical_multilevel"):
         text += " Classical estimators stand beside."
     return f"{text} {TO_ADD}why you chose them.", "Methods; software under Reproducibility"
 
