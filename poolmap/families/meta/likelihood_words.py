@@ -170,9 +170,11 @@ def _several_effects(spec: MetaAnalysis, model: str, data: Dataset) -> list[Bloc
     if spec.columns.correlation is not None:
         several = data.tables["studies"].groupby("study")["correlation"].agg(["size", "first"])
         values = several.loc[several["size"] > 1, "first"]
+        least, most = values.min(), values.max()
+        told = f"{least:g}" if least == most else f"{least:g} to {most:g}"
         text += (
-            f"The sampling errors of one study are correlated as the file says (column "
-            f"{spec.columns.correlation}: {values.min():g} to {values.max():g})."
+            "The sampling errors of one study are correlated as the file says (column "
+            f"{spec.columns.correlation}: {told})."
         )
     elif rho:
         text += f"The sampling errors of one study are assumed to have the correlation {rho:g}."

@@ -91,8 +91,11 @@ def _synthesis(run: RunFacts) -> tuple[str, str]:
     text = f"Bayesian models fitted in Stan. {run.models_in_words()}."
     measures = []
     tables = [result.estimates.get("pooled") for result in run.results.values()]
+    own = [result.estimates.get("subgroups") for result in run.results.values()]
     if any(has(table, "tau") for table in tables):
         measures.append("tau")
+    if any(has(table, "tau") for table in own):
+        measures.append("tau of each subgroup")
     if any(has(table, "i2") for table in tables):
         measures.append("I-squared")
     new = f"{scale_of(run.spec).report}_new"
@@ -132,7 +135,17 @@ def _sensitivity(run: RunFacts) -> tuple[str, str]:
         found.append("case-deletion statistics")
     if not found:
         return "None in this run: one model was fitted, and no study was left out in turn.", ""
-    return sentence(listed(found)), places("Methods", run.comparison * (len(run.results) > 1))
+    return sentence(listed(found)), places("Methods" * (len(run.results) > 1), _refits(run))
+
+
+def _refits(run: RunFacts) -> str:
+    """Where the refits without each study stand."""
+    where = []
+    if run.companion("leave_one_out") or run.companion("leave_one_out_reml"):
+        where.append(run.shown("leave_one_out") or "table leave_one_out_reml in the results folder")
+    if run.companion("influence"):
+        where.append(run.shown("influence") or "table influence in the results folder")
+    return places(*where)
 
 
 def _missing_results(run: RunFacts) -> tuple[str, str]:
@@ -207,13 +220,11 @@ def _sensitivity_results(run: RunFacts) -> tuple[str, str]:
         where += ["Results: table Pooled results", run.shown("models", "pooling") or run.comparison]
     if run.companion("leave_one_out") or run.companion("leave_one_out_reml"):
         text.append("The pooled effect without each study in turn.")
-        where.append(run.shown("leave_one_out") or "tables of classical results in the results folder")
     if run.companion("influence"):
         text.append("Case-deletion statistics of each study.")
-        where.append(run.shown("influence") or "table influence in the results folder")
     if not text:
         return "None in this run.", ""
-    return " ".join(text), places(*where)
+    return " ".join(text), places(*where, _refits(run))
 
 
 def _missing_results_found(run: RunFacts) -> tuple[str, str]:

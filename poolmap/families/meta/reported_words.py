@@ -66,15 +66,14 @@ def _prediction(spec: MetaAnalysis, model: str, layout: Design) -> str:
     else:
         law = "drawn from a normal with mean mu and standard deviation tau"
     source = "" if counts else " (Higgins, Thompson & Spiegelhalter 2009)"
-    new = "a new effect of a new study" if spec.effect_id is not None else "a new study"
+    new = "a new effect of a new study" if spec.effect_id is not None else "the effect in a new study"
     where = ""
     if layout.subgroups:
         where = ", which is of a subgroup as often as the studies here are"
     if layout.terms:
         where += f"{' and' if where else ', which is'} at the studies' average of the moderators"
     return (
-        f"The prediction interval is that of the effect in {new} like these{where}, {law} for each posterior "
-        f"draw{source}."
+        f"The prediction interval is that of {new} like these{where}, {law} for each posterior draw{source}."
     )
 
 
