@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy import stats
-
 import poolmap
-from poolmap.config.base import Prior
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Block, Dataset, Equation
 from poolmap.families.meta.design import Design, design
-from poolmap.families.meta.effects import scale_of
 from poolmap.families.meta.likelihood_words import likelihood_blocks
-from poolmap.families.meta.numbers import listed, ratio
+from poolmap.families.meta.numbers import listed
+from poolmap.families.meta.prior_words import prior_sentence
 from poolmap.families.meta.reported_words import degrees_of_freedom, further, reported
 
 
@@ -23,7 +19,7 @@ def methods(spec: MetaAnalysis, model: str, data: Dataset) -> list[Block]:
     blocks += _effects(spec, model, layout)
     blocks += _expected(spec, model, layout)
     blocks += _drawn_back(spec, model, layout)
-    blocks.append(_prior_sentence(spec, model))
+    blocks.append(prior_sentence(spec, model))
     blocks += [text for text in (reported(spec, model, layout), further(spec, model, layout)) if text]
     blocks.append(
         f"The model was fitted by Hamiltonian Monte Carlo in Stan (Carpenter et al. 2017, J Stat Softw 76:1) "
@@ -253,52 +249,3 @@ def _drawn_back(spec: MetaAnalysis, model: str, layout: Design) -> list[Block]:
             "s i squared plus tau squared.",
         ),
     ]
-
-
-def _prior_sentence(spec: MetaAnalysis, model: str) -> str:
-    scale, chosen, priors = scale_of(spec), spec.models[model], spec.priors(model)
-    mu = priors["mu"]
-    on = f" on the {scale.words}" if scale.back else ""
-    what = "each subgroup's mu" if chosen.subgroups else "mu"
-    what = "the effect of each study" if chosen.effects == "independent" else what
-    text = f"Priors: {what} ~ {mu}{on}"
-    lower, upper = (_quantile(mu, p) for p in (0.025, 0.975))
-    article = "an" if scale.back_words[:1] in tuple("aeiou") else "a"
-    if scale.ratio:
-        ends = f"{ratio(np.exp(lower))} to {ratio(np.exp(upper))}"
-        text += f" (95% of its mass on {article} {scale.ratio_words} of {ends})"
-    elif scale.back:
-        ends = (float(scale.natural(end)) for end in (lower, upper))
-        text += " (95% of its mass on {} {} of {:.3g} to {:.3g})".format(article, scale.back_words, *ends)
-    else:
-        text += f" (95% of its mass from {lower:.3g} to {upper:.3g})"
-    for name in ("tau", "tau_within"):
-        if name in priors:
-            prior = priors[name]
-            text += (
-                f"; {name} ~ {prior.words(name)} (half its mass below {_quantile(prior, 0.5):.2g}, 95% below "
-                f"{_quantile(prior, 0.95):.2g})"
-            )
-    others = {"beta": "each beta", "baseline": "each baseline", "baseline_sd": "sigma", "icc": "rho"}
-    if chosen.baseline == "random":
-        others["baseline"] = "m"
-    elif chosen.likelihood == "beta_binomial":
-        others["baseline"] = "alpha"
-    text += "".join(f"; {words} ~ {priors[name]}" for name, words in others.items() if name in priors)
-    return text + ". A normal is written with its mean and standard deviation."
-
-
-def _quantile(prior: Prior, p: float) -> float:
-    given = dict(zip(prior.CODES[prior.family][1], prior.parameters, strict=True))
-    if prior.family == "uniform":
-        return float(stats.uniform.ppf(p, given["lower"], given["upper"] - given["lower"]))
-    if "meanlog" in given:  # of tau^2
-        return float(np.exp(stats.norm.ppf(p, given["meanlog"], given["sdlog"]) / 2))
-    if prior.CODES[prior.family][0] == 8:  # Student-t of log tau^2
-        return float(np.exp(stats.t.ppf(p, given["df"], given["location"], given["scale"]) / 2))
-    if prior.family == "exponential":
-        return float(stats.expon.ppf(p, scale=1 / given["rate"]))
-    half = prior.family.startswith("half_")
-    family = {"normal": stats.norm, "cauchy": stats.cauchy, "student_t": stats.t(given.get("df", 1))}
-    unit = family[prior.family.removeprefix("half_")]
-    return float(given.get("location", 0.0) + given["scale"] * unit.ppf((1 + p) / 2 if half else p))
