@@ -130,6 +130,13 @@ transformed parameters {
   if (baseline_random) {
     real m = baseline_mean[1];
     real s = baseline_sd[1];
+    if (link == 2) {
+      for (i in 1 : K) { // to where q takes it back from
+        real x = (fmin(near[i], bound[i] - sqrt(own_variance[i])) - m) / s;
+        real inner = fmin(x, 5);
+        near[i] = m + s * (std_normal_log_qf(std_normal_lcdf(inner |) - std_normal_lcdf((bound[i] - m) / s |)) + x - inner);
+      }
+    }
     vector[K] q = deviation(b, rep_vector(m, K), rep_vector(s, K), near, own_variance);
     if (link == 2) {
       for (i in 1 : K) q[i] = std_normal_log_qf(std_normal_lcdf(q[i] |) + std_normal_lcdf((bound[i] - m) / s |));
