@@ -5,8 +5,8 @@
 Given tau (and, for a Student-t prior, its mixing precision) beta is normal, so each effect is a mixture of
 normals over tau (Gelman et al. 2013, section 5.4; Röver 2020, J Stat Softw 93(6)). The integral over tau is a
 Gauss-Legendre rule on panels in u, tau = s sinh(u), placed where the posterior mass is: linear near 0,
-logarithmic in the tail, so that power tails (half-Cauchy) end exponentially. A prior with power tails of
-log tau (log-Student-t) has u of its own, tau = exp(a + b sinh(u)). Many data sets at once.
+logarithmic in the tail, so that power tails (half-Cauchy) end exponentially. A prior of log tau
+(log-normal, log-Student-t) has u of its own, tau = exp(a + b sinh(u)). Many data sets at once.
 """
 
 from __future__ import annotations
@@ -116,14 +116,16 @@ def _log_student_t_tau2(p: Parameters, tau: np.ndarray) -> np.ndarray:
         return np.where(tau > 0, np.log(2) - np.log(tau) + density, -np.inf)
 
 
-# tau^4 overflows above; with 5 degrees of freedom less than 1e-11 of the prior mass lies below, with 3 1e-8
-LOG_T_SUPPORT = (1e-300, 1e75)
-_LOG_NORMAL = TauPrior(_lognormal_tau2)
+# tau^4 overflows above; of a log-Student-t less than 1e-11 (df 5) or 1e-8 (df 3) of the mass lies below
+POSITIVE = (1e-300, 1e75)
+_LOG_NORMAL = TauPrior(
+    _lognormal_tau2, support=lambda _: POSITIVE, logarithmic=lambda p: (p[0] / 2, p[1] / 2)
+)
 # The density falls faster than 1 / tau, but slower than any further power
 _LOG_STUDENT_T = TauPrior(
     _log_student_t_tau2,
     tail=lambda _: 1 + 1e-9,
-    support=lambda _: LOG_T_SUPPORT,
+    support=lambda _: POSITIVE,
     logarithmic=lambda p: (p[1] / 2, p[2] * np.sqrt(p[0]) / 2),
 )
 
