@@ -22,7 +22,7 @@ from poolmap.config.base import Prior
 from poolmap.families.meta.classical import typical_variance
 
 ORDER = 16  # nodes of a panel
-PANELS = (12, 20, 32, 64, 128, 256)
+PANELS = (12, 20, 32, 64, 128, 256, 512)
 TOLERANCE = 1e-10
 FAINT = 40.0  # log density below the peak that no longer counts: 4e-18
 CELLS = 400_000  # of the largest array: more data sets are worked off in turns
