@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     import geopandas
+    import xarray
     from matplotlib.figure import Figure
 
     from poolmap.graph.graph import Graph
@@ -101,6 +102,7 @@ class Predictive:
             out: the observations, or studies of two arms.
         value: what is observed, in words ("SIDS cases").
         left_out: what leave-one-out leaves out, where it is not the unit ("study" of two arms).
+        exact_elpd: array (m,): exact leave-one-out log predictive densities, where the family knows them.
     """
 
     unit: str
@@ -110,6 +112,20 @@ class Predictive:
     log_lik: np.ndarray
     value: str
     left_out: str = ""
+    exact_elpd: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A fit without one of the parts that leave-one-out leaves out.
+
+    Attributes:
+        data: of the other parts.
+        log_lik: log likelihood (chain, draw) of the part under draws of that fit.
+    """
+
+    data: StanData
+    log_lik: Callable[[xarray.Dataset], np.ndarray]
 
 
 @dataclass(frozen=True)

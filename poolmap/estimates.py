@@ -30,6 +30,7 @@ def write_estimates(
     interval: float,
     *,
     companions: Sequence[Companion] = (),
+    refits: Sequence[Mapping[str, Any]] = (),
     polygons: geopandas.GeoDataFrame | None = None,
 ) -> None:
     """Write everything that the report and the user read of one model's results.
@@ -41,6 +42,7 @@ def write_estimates(
         verdict: the gate's (checks.json); where it failed, a file says in the folder that the numbers
             must not be used.
         interval: level of the intervals.
+        refits: leave-one-out densities by refitting (`inference.left_out`).
         polygons: with a column `area`; each table with the key `area` is also written as a GeoPackage.
     """
     for name, table in tables.items():
@@ -54,7 +56,7 @@ def write_estimates(
         companion.frame.to_csv(folder / f"{companion.name}.csv", index=False)
     summarise_predictive(predictive, interval).to_csv(folder / "predictive.csv", index=False)
     predictive_statistics(predictive, interval).to_csv(folder / "predictive_statistics.csv", index=False)
-    write_json(folder / "loo.json", {**leave_one_out(predictive), "value": predictive.value})
+    write_json(folder / "loo.json", {**leave_one_out(predictive, refits), "value": predictive.value})
     if not verdict["passed"]:
         failed = "\n".join(f"- {failure}" for failure in failures(verdict))
         (folder / DO_NOT_USE).write_text(

@@ -35,5 +35,6 @@ with job(snakemake.log[0], title, withdraw=params.withdraw):
             read_json(snakemake.input.checks),
             spec.interval,
             companions=companions,
+            refits=read_json(snakemake.input.left_out),
             polygons=data.geometry,
         )

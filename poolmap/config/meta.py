@@ -84,6 +84,9 @@ DEFAULT_PRIORS = {
 }
 
 
+UNSTATED = {"beta_prior": "a coefficient", "tau_within_prior": "the variation within studies"}
+
+
 class MetaColumns(Section):
     """Which columns of the study table hold what. Arm 1 is the one whose effect is measured."""
 
@@ -229,7 +232,8 @@ class MetaAnalysis(Analysis):
                 self._check_model(model, first=whole and name == next(iter(self.models)))
             except ModelConflictError as conflict:
                 raise conflict.at(at) from None
-            needed = model.needs_priors(self.measure in DEFAULT_PRIORS) if whole else []
+            several = self.effect_id is not None
+            needed = model.needs_priors(self.measure in DEFAULT_PRIORS, several) if whole else []
             if needed:
                 raise PydanticCustomError(
                     "prior_needed",
@@ -237,7 +241,7 @@ class MetaAnalysis(Analysis):
                     "and subject",
                     {
                         "needed": " and ".join(needed),
-                        "what": "a coefficient" if needed == ["beta_prior"] else f"measure {self.measure}",
+                        "what": UNSTATED.get(" ".join(needed), f"measure {self.measure}"),
                         "at": at,
                     },
                 )

@@ -164,9 +164,12 @@ class MetaModel(Section):
         """The column of the subgroups, if any."""
         return [self.subgroups] if self.subgroups else []
 
-    def needs_priors(self, has_default: bool) -> list[str]:
+    def needs_priors(self, has_default: bool, several_effects: bool) -> list[str]:
         """The priors that the config must state."""
         needed = []
+        if self.within(several_effects) and self.tau_within_prior is None and self.tau_prior is not None:
+            # published priors are those of the variation between studies
+            needed += ["tau_within_prior"] if self.tau_prior.measures else []
         if not has_default:
             needed += ["mu_prior"] if self.mu_prior is None else []
             needed += ["tau_prior"] if self.heterogeneous and self.tau_prior is None else []

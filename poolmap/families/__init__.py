@@ -4,6 +4,8 @@
     model.py      stan_data(spec, model, data) -> contracts.StanData
     estimate.py   estimate(spec, model, data, draws, rng) -> list of contracts.Quantity
                   predictive(spec, model, data, draws, rng) -> contracts.Predictive
+    left_out.py   left_out(spec, model, data) -> function of i giving contracts.LeftOut, or None; only where
+                  the family can refit without one of the parts that leave-one-out leaves out
     companions.py companions(spec, model, data, tables) -> list of contracts.Companion; only where the
                   family has tables that do not come from the draws
     figures.py    figures(spec, data, results) -> list of contracts.NamedFigure
@@ -29,6 +31,7 @@ DOORS = {
     "stan_data": "model",
     "estimate": "estimate",
     "predictive": "estimate",
+    "left_out": "left_out",
     "companions": "companions",
     "figures": "figures",
     "methods": "methods",

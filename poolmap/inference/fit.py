@@ -32,10 +32,12 @@ class Fit:
         draws: of the last attempt.
         verdict: plain data for checks.json: `passed`, `checks` (of the last attempt), `attempts`,
             `n_chains`, `n_draws`, `seed`.
+        sampling: settings of the last attempt.
     """
 
     draws: Draws
     verdict: dict[str, Any]
+    sampling: Sampling
 
 
 def harder(sampling: Sampling) -> Sampling:
@@ -95,4 +97,4 @@ def fit(
         "n_draws": settings.draws,
         "seed": seed,
     }
-    return Fit(draws=draws, verdict=verdict)
+    return Fit(draws=draws, verdict=verdict, sampling=settings)

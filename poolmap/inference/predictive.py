@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,31 +64,55 @@ def predictive_statistics(item: Predictive, interval: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["statistic", "observed", "mean", "lower", "upper", "p_value"])
 
 
-def leave_one_out(item: Predictive) -> dict[str, Any]:
-    """Expected log predictive density by PSIS leave-one-out (Vehtari, Gelman & Gabry 2017).
+def leave_one_out(item: Predictive, refits: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Expected log predictive density by leave-one-out.
+
+    By Pareto-smoothed importance sampling (Vehtari, Gelman & Gabry 2017); exact where the family knows the
+    exact densities, and by a fit without the part where there was one that passed its checks.
+
+    Args:
+        item: with the log likelihood of each part.
+        refits: of `left_out.refit_left_out`.
 
     Returns:
-        `elpd_loo`, `se`, `p_loo`, pointwise `elpd` and `pareto_k`, the number of observations with
-        k > 0.7 (where the estimate is not to be trusted), and `data`, a fingerprint of what was
-        predicted: models are comparable only where it is the same.
+        `elpd_loo`, `se`, `p_loo`, pointwise `elpd`, `pareto_k` and `method` (`psis`, `exact`, `refit`), the
+        number of parts with k > 0.7 that are left to importance sampling (where the estimate is not to be
+        trusted), and `data`, a fingerprint of what was predicted: models are comparable only where it is
+        the same.
     """
     import xarray
 
     arviz = import_arviz()
     log_lik = xarray.Dataset({"y": (("chain", "draw", "row"), item.log_lik)})
-    loo = arviz.loo(arviz.InferenceData(log_likelihood=log_lik, posterior=log_lik), pointwise=True)
-    k = loo.pareto_k.values
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of high k, which is told here part by part
+        loo = arviz.loo(arviz.InferenceData(log_likelihood=log_lik, posterior=log_lik), pointwise=True)
+    k, elpd = loo.pareto_k.values, loo.loo_i.values.copy()
+    method = np.full(len(elpd), "psis", dtype=object)
+    if item.exact_elpd is not None:
+        elpd, method[:] = np.asarray(item.exact_elpd, dtype=float), "exact"
+    for refit in refits:
+        if refit["passed"]:
+            elpd[refit["i"]], method[refit["i"]] = refit["elpd"], "refit"
     data = hashlib.sha256(repr((item.unit, list(item.labels), item.observed.tolist())).encode()).hexdigest()
     return {
         "unit": item.left_out or item.unit,
         "data": data,
-        "elpd_loo": float(loo.elpd_loo),
-        "se": float(loo.se),
-        "p_loo": float(loo.p_loo),
-        "n_high_k": int((k > MAX_PARETO_K).sum()),
-        "elpd": [float(x) for x in loo.loo_i.values],
+        "elpd_loo": float(elpd.sum()),
+        "se": float(np.sqrt(elpd.size * elpd.var())),
+        "p_loo": float(loo.elpd_loo + loo.p_loo - elpd.sum()),
+        "n_high_k": int((~(k <= MAX_PARETO_K) & (method == "psis")).sum()),
+        "elpd": [float(x) for x in elpd],
         "pareto_k": [float(x) if np.isfinite(x) else None for x in k],
+        "method": method.tolist(),
     }
+
+
+def unreliable(item: Predictive) -> list[int]:
+    """Positions of the parts whose Pareto k is above 0.7 and whose density is not known exactly."""
+    found = leave_one_out(item)
+    pairs = enumerate(zip(found["pareto_k"], found["method"], strict=True))
+    return [i for i, (k, how) in pairs if how == "psis" and (k is None or k > MAX_PARETO_K)]
 
 
 def compare(results: dict[str, dict[str, Any]]) -> tuple[pd.DataFrame, list[str]]:

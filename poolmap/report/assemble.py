@@ -45,6 +45,7 @@ FILE_DESCRIPTIONS = {
     "comparison.csv": "models side by side",
     "stan_data.json": "the data that Stan was given",
     "posterior.nc": "all draws (InferenceData in NetCDF)",
+    "left_out.json": "leave-one-out densities by refitting, where importance sampling is unreliable",
     "checks.json": "the verdict on the fit, and every figure behind it",
     "dictionary.json": "what each quantity and column of the tables means",
     "predictive.csv": "observed data beside their posterior predictive distribution",

@@ -1,7 +1,7 @@
 """Fitting: stan data, sampling and checks in one job; then the estimates from the draws.
 
 Inputs:  results/<analysis>/data/ (and graph/), results/stan/<program>.json
-Outputs: results/<analysis>/<model>/{stan_data.json,posterior.nc,checks.json} and estimates/
+Outputs: results/<analysis>/<model>/{stan_data.json,posterior.nc,checks.json,left_out.json} and estimates/
 """
 
 
@@ -12,14 +12,16 @@ rule fit:
         program=program_of,
         library=library(
             "poolmap.inference.fit",
+            "poolmap.inference.left_out",
             "poolmap.inference.posterior",
             "poolmap.dataset",
-            doors=["stan_data", "estimate", "predictive"],
+            doors=["stan_data", "estimate", "predictive", "left_out"],
         ),
     output:
         stan_data="results/{analysis}/{model}/stan_data.json",
         posterior="results/{analysis}/{model}/posterior.nc",
         checks="results/{analysis}/{model}/checks.json",
+        left_out="results/{analysis}/{model}/left_out.json",
     log:
         "results/{analysis}/{model}/fit.log",
     benchmark:
@@ -43,6 +45,7 @@ rule estimate:
         graph=graph_of,
         posterior="results/{analysis}/{model}/posterior.nc",
         checks="results/{analysis}/{model}/checks.json",
+        left_out="results/{analysis}/{model}/left_out.json",
         library=library(
             "poolmap.estimates",
             "poolmap.inference.posterior",

@@ -13,18 +13,16 @@ from poolmap.contracts import Companion, Dataset
 from poolmap.families.meta.classical import classical_table, meta_regression, subgroups
 from poolmap.families.meta.design import Design, design
 from poolmap.families.meta.effects import scale_of
+from poolmap.families.meta.exact import exact_leave_one_out, exact_posterior, has_one_tau, is_exact
 from poolmap.families.meta.influence import cumulative as classical_cumulative
 from poolmap.families.meta.influence import influence
 from poolmap.families.meta.influence import leave_one_out as classical_leave_one_out
 from poolmap.families.meta.mantel_haenszel import mantel_haenszel_table
-from poolmap.families.meta.quadrature import posterior
-from poolmap.families.meta.refits import compare_empirical_bayes, crosscheck, cumulative, leave_one_out
+from poolmap.families.meta.refits import compare_empirical_bayes, crosscheck, cumulative
 from poolmap.families.meta.small_study import egger, peters
 
 FEWEST_FOR_TESTS = 3
 FEWEST_FOR_INFLUENCE = 4
-MOMENTS = ("normal", "student_t", "cauchy")
-"""Priors of mu with which the posterior is worked out by quadrature."""
 
 
 def companions(
@@ -33,9 +31,10 @@ def companions(
     """Classical counterparts of the model, refits, small-study tests, and the cross-check of the draws.
 
     All on the scale of analysis, from the effect estimates and sampling variances of the table of studies
-    (Mantel-Haenszel, Peto and Peters' test: from the counts). For the normal-normal model without
-    moderators the posterior is also worked out by deterministic quadrature, without sampling: with all
-    studies, as a check of the draws; without each study in turn; as they came in; and beside empirical Bayes.
+    (Mantel-Haenszel, Peto and Peters' test: from the counts). Where the model has mu and tau alone the
+    posterior is also worked out by deterministic quadrature, without sampling (`exact`): with all studies, as
+    a check of the draws, and without each study in turn; with the normal likelihood also as the studies came
+    in, and beside empirical Bayes.
 
     Args:
         spec, data: the analysis.
@@ -72,9 +71,11 @@ def companions(
         found += _regression(yi, vi, layout, spec.interval)
     if layout.subgroups:
         found.append(_subgroups(yi, vi, layout, spec.interval))
-    simple = is_simple(spec, model)
-    if simple:
-        found += _by_quadrature(spec, model, studies, tables)
+    if is_exact(spec, model, studies):
+        found += _exact(spec, model, studies, tables)
+    normal = spec.models[model].likelihood == "normal"
+    if normal and has_one_tau(spec, model):
+        found += _refits(spec, model, studies)
     elif spec.cumulative:
         found.append(_cumulative_reml(studies, spec.interval))
     tests = _small_study_tests(spec, yi, vi, counts)
@@ -84,32 +85,15 @@ def companions(
     return found
 
 
-def is_simple(spec: MetaAnalysis, model: str) -> bool:
-    """Whether the model is the normal-normal one with mu and tau alone, whose posterior is exact."""
-    chosen = spec.models[model]
-    return (
-        (chosen.likelihood, chosen.effects) == ("normal", "normal")
-        and not (chosen.formula or chosen.subgroups or spec.effect_id)
-        and spec.priors(model)["mu"].family in MOMENTS
-    )
-
-
-def _by_quadrature(
+def _exact(
     spec: MetaAnalysis, model: str, studies: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
 ) -> list[Companion]:
-    """The exact posterior beside the draws, without each study in turn, cumulated, beside empirical Bayes."""
-    priors, name = spec.priors(model), scale_of(spec).name
-    data = studies["yi"].to_numpy(), studies["se"].to_numpy(), priors["mu"], priors["tau"]
-    names = studies["study"].to_numpy()
-    check = crosscheck(
-        tables["pooled"], tables["studies"].query("quantity == @name"), posterior(*data), effect=name
-    )
+    """The exact posterior beside the draws, and without each study in turn."""
+    name, names = scale_of(spec).name, studies["study"].to_numpy()
+    shown = tables["studies"].query("quantity == @name")
+    check = crosscheck(tables["pooled"], shown, exact_posterior(spec, model, studies), effect=name)
     check["study"] = [names[int(i)] if pd.notna(i) else "" for i in check["study"]]
-    without = leave_one_out(*data, spec.interval)
-    without.insert(0, "study", names)
-    plugin = compare_empirical_bayes(*data, spec.interval)
-    plugin.insert(0, "study", [names[i] if i >= 0 else "" for i in plugin["i"]])
-    found = [
+    return [
         Companion(
             "crosscheck",
             check,
@@ -118,17 +102,27 @@ def _by_quadrature(
         ),
         Companion(
             "leave_one_out",
-            without,
+            exact_leave_one_out(spec, model, studies),
             "the posterior without each study in turn, by quadrature, on the scale of analysis; shifts in "
             "posterior standard deviations; elpd_loo: exact log predictive density of the study left out",
         ),
+    ]
+
+
+def _refits(spec: MetaAnalysis, model: str, studies: pd.DataFrame) -> list[Companion]:
+    """The normal-normal model beside empirical Bayes, and as the studies came in."""
+    priors, names = spec.priors(model), studies["study"].to_numpy()
+    data = studies["yi"].to_numpy(), studies["se"].to_numpy(), priors["mu"], priors["tau"]
+    plugin = compare_empirical_bayes(*data, spec.interval)
+    plugin.insert(0, "study", [names[i] if i >= 0 else "" for i in plugin["i"]])
+    found = [
         Companion(
             "empirical_bayes",
             plugin,
             "each study's effect and the pooled one (i = -1) by no pooling (none), empirical Bayes with tau "
             "by maximum likelihood (ml) and by moments (dl), and full Bayes (full): interval, its width and "
             "that over the width of full Bayes, shrinkage B",
-        ),
+        )
     ]
     if spec.cumulative:
         table = cumulative(*data, by=studies["cumulative"].to_numpy(), interval=spec.interval)

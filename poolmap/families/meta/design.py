@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -44,6 +44,10 @@ class Design:
     def average(self) -> np.ndarray:
         """The design row (P,) of the studies' average: what the pooled effect is the effect of."""
         return self.X.mean(axis=0)
+
+    def rows(self, chosen: np.ndarray) -> Design:
+        """The same parameters and centres, for some of the studies (a mask or positions)."""
+        return replace(self, X=self.X[chosen], subgroup=self.subgroup[chosen], group=self.group[chosen])
 
 
 def design(spec: MetaAnalysis, model: str, data: Dataset) -> Design:

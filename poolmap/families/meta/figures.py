@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Dataset, ModelResult, NamedFigure
 from poolmap.families.meta.forest_figure import forest_figure
-from poolmap.families.meta.model_figures import bubble_figures, models_figure
+from poolmap.families.meta.model_figures import bubble_figures, models_figure, pooling_figure
 from poolmap.families.meta.study_figures import study_figures
 
 
@@ -25,6 +25,11 @@ def figures(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResult
     for name, result in results.items():
         made += bubble_figures(spec, data, result, "bubble" if result is primary else f"bubble_{name}")
     made += study_figures(spec, data, primary)
+    plain = {
+        spec.models[m].effects for m in results if not (spec.models[m].formula or spec.models[m].subgroups)
+    }
+    if plain & {"common", "independent"} and plain & {"normal", "student_t"}:
+        made.append(pooling_figure(spec, data, results))
     if sum("pooled" in result.estimates for result in results.values()) > 1:
         made.append(models_figure(spec, results))
     return made

@@ -33,9 +33,12 @@ def stan_data(spec: MetaAnalysis, model: str, data: Dataset) -> StanData:
     Raises:
         InputError: as `design.design`.
     """
+    return program_data(spec, model, design(spec, model, data), data.tables["studies"])
+
+
+def program_data(spec: MetaAnalysis, model: str, layout: Design, studies: pd.DataFrame) -> StanData:
+    """The same of the studies of a layout and table: all, or some of them."""
     program, chosen = spec.program(model), spec.models[model]
-    studies = data.tables["studies"]
-    layout = design(spec, model, data)
     values: dict[str, Any] = {
         "K": len(studies),
         "P": layout.X.shape[1],

@@ -14,9 +14,14 @@ from poolmap.families.meta.effects import scale_of
 from poolmap.families.meta.numbers import effect_name, interval_of, level, pooled_row, with_interval, writer
 from poolmap.figures.bubble import bubble
 from poolmap.figures.forest import ratio_ticks
+from poolmap.figures.pooling import Pooling, pooling
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+POOLING_WORDS = {"none": "no pooling", "partial": "partial", "complete": "complete"}
+MOST_OF_A_KIND = {"none": 2, "partial": 4, "complete": 2}
+"""Models that the figure can tell apart."""
 
 
 def models_figure(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> NamedFigure:
@@ -56,6 +61,50 @@ def models_figure(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> Nam
     )
     alt = f"Pooled {name} by model: {spoken}."
     return NamedFigure("models", figure, "Models side by side", caption, alt, EVERY_MODEL)
+
+
+def pooling_figure(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResult]) -> NamedFigure:
+    """No, partial and complete pooling: models of unrelated, varying and common effects in one figure."""
+    scale, studies = scale_of(spec), data.tables["studies"]
+    name, percent = effect_name(spec), level(spec.interval)
+    kinds = {"independent": "none", "common": "complete"}
+    shown: dict[str, Pooling] = {}
+    for model, result in results.items():
+        chosen = spec.models[model]
+        if chosen.formula or chosen.subgroups:
+            continue
+        kind = kinds.get(chosen.effects, "partial")
+        table = result.estimates["studies"]
+        rows = table.loc[table["quantity"] == scale.report, ["median", "lower", "upper"]].to_numpy()
+        pooled = result.estimates.get("pooled")
+        value = None if pooled is None else interval_of(pooled_row(pooled, scale.report))
+        if sum(one.kind == kind for one in shown.values()) < MOST_OF_A_KIND[kind]:
+            words = f"{POOLING_WORDS[kind]} ({model})"
+            shown[words] = Pooling(kind, None if kind == "complete" else rows, value)
+    labels = studies["study"]
+    if "effect_id" in studies:
+        labels = labels + ", " + studies["effect_id"]
+    figure = pooling(
+        labels.tolist(),
+        shown,
+        log=bool(scale.ratio),
+        null=scale.null if scale.contrast else None,
+        label=name + (" (log axis)" if scale.ratio else ""),
+    )
+    caption = (
+        f"Each study's {name} with its {percent} posterior interval under models that pool differently: "
+        "not at all (unrelated effects), partially (effects around a common mean: drawn to it, the more the "
+        "less a study says), completely (one effect for all: the line with its band). At the foot, the "
+        "pooled effect of each model that has one."
+    )
+    write = writer(scale, [1.0] if scale.ratio else [float(studies["se"].min())])
+    told = "; ".join(
+        f"{words} {with_interval(one.pooled, write, f'{percent} interval')}"
+        for words, one in shown.items()
+        if one.pooled
+    )
+    alt = f"No, partial and complete pooling of {len(studies)} {name}s. Pooled: {told}."
+    return NamedFigure("pooling", figure, "No, partial and complete pooling", caption, alt, EVERY_MODEL)
 
 
 def bubble_figures(spec: MetaAnalysis, data: Dataset, result: ModelResult, prefix: str) -> list[NamedFigure]:

@@ -131,7 +131,8 @@ def _shrinkage(spec: MetaAnalysis, result: ModelResult) -> NamedFigure:
     said = (
         f"Taking tau as known to be its maximum-likelihood estimate ({known}; posterior mean "
         f"{mean}) makes the studies' intervals {studies.median():.2f} times as wide as full "
-        f"Bayes does (median of the studies), and that of the pooled {name} {float(pooled.iloc[0]):.2f} times."
+        f"Bayes does (median of the studies), and that of the pooled {name} "
+        f"{float(pooled.iloc[0]):.2f} times."
     )
     caption = (
         f"What ignoring the uncertainty of tau costs: each study's {name} with its {percent} interval by "
