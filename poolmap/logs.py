@@ -35,6 +35,7 @@ def job(log_file: str | Path, title: str, *, withdraw: Sequence[str | Path] = ()
     to_terminal.setLevel(logging.WARNING)
     to_terminal.setFormatter(logging.Formatter(f"[{title}] %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[to_file, to_terminal], force=True)
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of each font in a PDF
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").addHandler(to_file)
     logging.getLogger("py.warnings").propagate = False

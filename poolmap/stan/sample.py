@@ -93,7 +93,8 @@ def sample(
     """
     import cmdstanpy
 
-    logging.getLogger("cmdstanpy").setLevel(logging.WARNING)
+    # its warnings repeat what Stan printed, of rejected proposals too; the checks judge the fit
+    logging.getLogger("cmdstanpy").setLevel(logging.ERROR)
     total = sampling.warmup + sampling.draws
     with tempfile.TemporaryDirectory(prefix="poolmap-") as folder:
         model = cmdstanpy.CmdStanModel(exe_file=str(executable))

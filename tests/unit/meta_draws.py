@@ -46,10 +46,15 @@ def analysed(spec, passed=True, **given):
     for name in spec.models:
         rng = np.random.default_rng(1)
         quantities = estimate(spec, name, data, posterior(spec, name, data, rng, **given), rng)
+        told = dictionary(quantities, spec.interval)
+        tables = {  # key columns as text, as `estimates.read_result` reads them
+            table: frame.astype(dict.fromkeys(told["tables"][table]["keys"], str))
+            for table, frame in summarise(quantities, spec.interval).items()
+        }
         results[name] = ModelResult(
             name,
-            summarise(quantities, spec.interval),
-            dictionary(quantities, spec.interval),
+            tables,
+            told,
             {"passed": passed},
             None,
             None,

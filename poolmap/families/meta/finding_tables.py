@@ -175,7 +175,7 @@ def threshold_table(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> l
         {
             "Model": name,
             "Effect": kinds[row["effect"]],
-            "Threshold": f"{row['threshold']:g}",
+            "Threshold": f"{float(row['threshold']):g}",
             "P(below)": probability(row["p_below"]),
             "P(above)": probability(row["p_above"]),
         }
@@ -202,7 +202,7 @@ def absolute_table(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> li
             rows.append(
                 {
                     "Model": name,
-                    f"{second}: events": f"{1000 * baseline:g}",
+                    f"{second}: events": f"{1000 * float(baseline):g}",
                     f"{first}: events": with_interval(interval_of(risks.loc[baseline]), write),
                     "Difference": with_interval(interval_of(row), write),
                     "Number needed to treat": number_needed_to_treat(row),

@@ -180,7 +180,7 @@ def _thresholds(spec: MetaAnalysis, primary: ModelResult) -> list[Block]:
     what = f"{name} in a new study" if kind == "new" else f"pooled {name}"
     said = listed(
         [
-            f"below {row['threshold']:g} is {probability(row['p_below'])} (above it "
+            f"below {float(row['threshold']):g} is {probability(row['p_below'])} (above it "
             f"{probability(row['p_above'])})"
             for _, row in rows.iterrows()
         ]
