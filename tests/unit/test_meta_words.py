@@ -291,7 +291,7 @@ def test_thresholds(tmp_path):
     spec = section(tmp_path, thresholds=[0.8, 1.25], models={"main": {}, "common": {"effects": "common"}})
     data, results = analysed(spec)
     table = results["main"].estimates["thresholds"]
-    new = table[(table["effect"] == "new") & (table["threshold"] == 0.8)].iloc[0]
+    new = table[(table["effect"] == "new") & (table["threshold"] == "0.8")].iloc[0]
     assert 0.01 < new["p_below"] < 0.99
     blocks = findings(spec, data, results)
     said = (
