@@ -1,5 +1,6 @@
 """Classical results beside the Bayesian ones: the right numbers reach the table of the report."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -7,11 +8,13 @@ import pytest
 
 from poolmap.config.load import parse_analysis
 from poolmap.contracts import ModelResult
+from poolmap.families.meta.classical_models import classical_model_blocks
 from poolmap.families.meta.classical_report import classical_blocks
 from poolmap.families.meta.companions import companions
 from poolmap.families.meta.effects import scale_of
 from poolmap.families.meta.ingest import ingest
 from poolmap.families.meta.quadrature import posterior
+from tests.unit.meta_draws import analysed
 
 ROOT = Path(__file__).resolve().parents[2]
 BCG = {
@@ -73,7 +76,7 @@ def test_numbers_are_those_of_metafor():
 
 def test_the_report_shows_them_on_the_scale_of_the_ratio():
     spec, _, result = of("RR")
-    pooling, check, common, tests = classical_blocks(spec, result)
+    pooling, check, common, cases, tests = classical_blocks(spec, result)
     assert "agree. Over 16 posterior means the largest difference is 1.0 Monte Carlo standard errors" in check
     table = pooling.frame.set_index("Method")
     assert table.loc["Bayesian, model normal", "Pooled RR"] == "0.50 (0.35 to 0.72)"
@@ -83,6 +86,7 @@ def test_the_report_shows_them_on_the_scale_of_the_ratio():
     assert common.frame["Common effect"][0] == "0.62 (0.57 to 0.68)"
     assert "Egger's test: t = -1.40 on 11 degrees of freedom, p = 0.189" in tests
     assert pooling.model == "normal"
+    assert cases.endswith("by the rule of Viechtbauer & Cheung (2010): no study.")
 
 
 def test_peters_test_is_for_odds_ratios_only():
@@ -106,3 +110,79 @@ def test_draws_that_disagree_with_the_exact_posterior_are_told():
     check = classical_blocks(spec, result)[1]
     assert "DO NOT agree" in check
     assert "7.5 Monte Carlo standard errors (log_rr of" in check
+
+
+MODELS = {
+    "latitude": {
+        "formula": "latitude",
+        "centre": False,
+        "mu_prior": {"normal": [0, 1]},
+        "beta_prior": {"normal": [0, 0.1]},
+    },
+    "own": {"subgroups": "allocation", "subgroup_tau": "own"},
+    "shared": {"subgroups": "allocation"},
+}
+
+
+def blocks_of(name):
+    """The classical counterpart of a model, as the report shows it, and its companion tables."""
+    view = BCG | {"measure": "RR", "interval": 0.95, "moderators": ["latitude", "allocation"]}
+    spec = parse_analysis(view | {"models": {name: MODELS[name]}})
+    data, results = analysed(spec)
+    tables = results[name].estimates
+    found = {c.name: c.frame for c in companions(spec, name, data, tables)}
+    (block,) = classical_model_blocks(spec, replace(results[name], companions=found))
+    return block, found
+
+
+def test_regression_stands_beside_that_of_metafor():
+    """metafor 3.8-1, rma(yi, vi, mods = ~ ablat), REML: slope -0.0291 (se 0.0072), R2 75.62%, QM 16.3571."""
+    block, found = blocks_of("latitude")
+    slope = found["meta_regression"].set_index("term").loc["latitude"]
+    assert slope["estimate"] == pytest.approx(-0.0291, abs=5e-5)
+    assert slope["se"] == pytest.approx(0.0072, abs=5e-5)
+    fit = found["meta_regression_fit"].iloc[0]
+    assert (fit["r2"], fit["qm"]) == (pytest.approx(75.62, abs=0.02), pytest.approx(16.358, abs=2e-3))
+    row = block.frame.set_index("Term").loc["latitude"]
+    assert row["REML (Wald interval)"] == "-0.0291 (-0.0432 to -0.0150)"
+    assert "it explains 76% of tau2 (R2)" in block.caption
+    assert "Q = 30.7 on 11 degrees of freedom, p = 0.001" in block.caption
+    assert "as they are" in block.caption
+
+
+def test_subgroups_stand_beside_those_of_metafor():
+    """metafor 3.8-1, REML: alternate -0.5408, tau2 0.1326; moderator model: QM 1.7675, p 0.4132."""
+    block, _ = blocks_of("own")
+    row = block.frame.set_index("Subgroup").loc["alternate"]
+    assert row["REML"] == "0.58 (0.34 to 1.01)"
+    assert (row["tau"], row["I2"], row["Studies"]) == ("0.364", "82%", "2")
+    assert "a tau of its own in each" in block.caption
+    block, _ = blocks_of("shared")
+    assert "one tau in all" in block.caption
+    assert "Q = 1.77 on 2 degrees of freedom, p = 0.413" in block.caption
+
+
+def test_effects_of_studies_stand_beside_the_classical_multilevel_model(tmp_path):
+    path = tmp_path / "effects.csv"
+    rows = [f"s{i // 2},{i},{0.1 * (i % 3) + 0.2 * (i // 2 % 2):.2f},0.1" for i in range(12)]
+    path.write_text("study,effect,y,se\n" + "\n".join(rows) + "\n")
+    prior = {"mu_prior": {"normal": [0, 1]}, "tau_prior": {"half_normal": 0.5}}
+    spec = parse_analysis(
+        {
+            "family": "meta",
+            "data": str(path),
+            "study": "study",
+            "effect_id": "effect",
+            "measure": "GEN",
+            "columns": {"estimate": "y", "se": "se"},
+            "interval": 0.95,
+            "models": {"three": prior, "two": prior | {"levels": 2}},
+        }
+    )
+    data, results = analysed(spec)
+    for name, columns in (("three", 5), ("two", 4)):
+        tables = results[name].estimates
+        found = {c.name: c.frame for c in companions(spec, name, data, tables)}
+        (block,) = classical_model_blocks(spec, replace(results[name], companions=found))
+        assert block.frame["Method"].tolist()[1:] == ["restricted maximum likelihood", "maximum likelihood"]
+        assert block.frame.shape[1] == columns

@@ -7,6 +7,7 @@ import pandas as pd
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Block, ModelResult, ReportTable
 from poolmap.families.meta.classical import METHODS
+from poolmap.families.meta.classical_models import influence_sentence
 from poolmap.families.meta.effects import SCALES, scale_of
 from poolmap.families.meta.numbers import (
     decimals,
@@ -35,6 +36,8 @@ def classical_blocks(spec: MetaAnalysis, result: ModelResult) -> list[Block]:
         blocks.append(_crosscheck(result.companions["crosscheck"]))
     if "mantel_haenszel" in result.companions:
         blocks.append(_common_effects(spec, result.companions["mantel_haenszel"]))
+    if "influence" in result.companions:
+        blocks.append(influence_sentence(result.companions["influence"]))
     if "small_study_tests" in result.companions:
         blocks.append(_tests(result.companions["small_study_tests"]))
     return blocks

@@ -25,6 +25,7 @@ from poolmap.families.meta.numbers import (
 )
 
 NOTHING = "–"
+MOST_BESIDE = 4  # models in columns
 SHARES = ("i2", "i2_within", "r2")
 
 
@@ -65,8 +66,16 @@ def pooled_table(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> Repo
             lines[f"P({name} {sign} {scale.null:g})"] = [
                 probability(pooled_row(table, scale.report)[column]) for table in tables.values()
             ]
-    frame = pd.DataFrame(list(lines.values()), columns=list(tables))
-    frame.insert(0, "Quantity", list(lines))
+    if len(tables) > MOST_BESIDE:  # a row a model, or the table is wider than the page
+        if scale.back:
+            lines.pop(f"Pooled {scale.words}", None)
+        frame = pd.DataFrame({"Model": list(tables)} | lines)
+        frame = frame.rename(
+            columns=lambda x: "In a new study (prediction)" if x.endswith("(prediction)") else x
+        )
+    else:
+        frame = pd.DataFrame(list(lines.values()), columns=list(tables))
+        frame.insert(0, "Quantity", list(lines))
     caption = (
         f"Pooled results{' of all models' if len(tables) > 1 else ''}: posterior median ({percent} posterior "
         "interval)."
@@ -79,7 +88,7 @@ def pooled_table(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> Repo
     return ReportTable(
         frame,
         caption,
-        numeric=list(tables),
+        numeric=list(frame.columns[1:]),
         model=next(iter(tables)) if len(tables) == 1 else EVERY_MODEL,
     )
 

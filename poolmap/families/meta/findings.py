@@ -8,6 +8,7 @@ import pandas as pd
 
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Block, Dataset, ModelResult
+from poolmap.families.meta.classical_models import classical_model_blocks
 from poolmap.families.meta.classical_report import classical_blocks
 from poolmap.families.meta.describe import studies_and_effects
 from poolmap.families.meta.effects import scale_of
@@ -51,7 +52,13 @@ def findings(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResul
     blocks += threshold_table(spec, results) + absolute_table(spec, results)
     if "classical" in primary.companions:
         blocks += classical_blocks(spec, primary)
-    blocks += [study_table(spec, result) for result in results.values()]
+    for result in results.values():
+        blocks += classical_model_blocks(spec, result)
+    blocks += [
+        study_table(spec, result)
+        for name, result in results.items()
+        if result is primary or spec.models[name].effects != "common"  # one effect in all its rows
+    ]
     return blocks
 
 
