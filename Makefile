@@ -7,13 +7,14 @@ CORES ?= all
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/python -m snakemake --cores $(CORES)
 
-.PHONY: help demo run dry-run test check format schema clean
+.PHONY: help demo run dry-run test bench check format schema clean
 
 help:
 	@echo "make demo                       run the demonstration and print where its report is"
 	@echo "make run CONFIG=config/my.yaml  run your own config"
 	@echo "make dry-run CONFIG=...         show what would be run"
 	@echo "make test                       run all tests"
+	@echo "make bench                      effective samples a second, against PyMC"
 	@echo "make check                      formatter and linter"
 	@echo "make schema                     write config/config.schema.json anew"
 	@echo "make clean                      delete results/ (not your data, not the compiled programs)"
@@ -33,6 +34,9 @@ dry-run: .venv/installed
 
 test: .venv/installed-dev
 	@$(BIN)/python -m pytest
+
+bench: .venv/installed .venv-bench/installed
+	@$(BIN)/python tests/benchmarks/compare.py .venv-bench/bin/python
 
 check: .venv/installed-dev
 	@$(BIN)/python -m ruff check .
@@ -57,6 +61,11 @@ clean:
 
 .venv/installed-dev: requirements-dev.lock .venv/installed
 	@sh scripts/install.sh "$(PYTHON)" requirements-dev.lock
+	@touch $@
+
+.venv-bench/installed: tests/benchmarks/requirements.txt
+	@"$(PYTHON)" -m venv --clear .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 # For maintainers; needs uv (pip install uv).
