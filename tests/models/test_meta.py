@@ -190,7 +190,7 @@ def test_bcg_study_columns_against_quadrature(bcg):
     studies = bcg.data.tables["studies"]
     exact = Exact(studies["yi"].to_numpy(), studies["se"].to_numpy(), (0, 1), half_cauchy(0.5))
     extra = bcg.of("studies", "log_rr").extra
-    tau = bcg.draws.posterior["tau"].values
+    tau = bcg.draws.posterior["tau"].values[:, :, 0]
     for i, se2 in enumerate(studies["vi"]):
         assert distance(se2 / (se2 + tau**2), exact.shrinkage[i]) < 4
         assert extra["shrinkage"][i] == pytest.approx((se2 / (se2 + tau**2)).mean())
@@ -413,6 +413,24 @@ def test_catheter_infections_against_jags(programs):
         assert distance(draws, sd, statistic="sd", reference_mcse=mcse) < 4
 
 
+def on_a_grid(mu, tau, rows, risk, *, bounded):
+    """log p(counts | mu, tau) of each study: effect and baseline ~ normal(0, 10) summed over a fine grid."""
+    theta = mu + tau * (np.arange(-6, 6, 0.03) + 0.015)
+    weight = stats.norm.pdf(theta, mu, tau) * tau * 0.03
+    found = []
+    for y1, n1, y2, n2 in rows:
+        bound = -np.maximum(theta, 0)[:, None] if bounded else np.full((len(theta), 1), 12.0)
+        step = 0.004 if bounded else 0.01
+        baseline = bound - (np.arange(0, 12 if bounded else 24, step) + step / 2)
+        prior = stats.norm.pdf(baseline, 0, 10) * step
+        if bounded:  # the prior's mass below the bound is divided out
+            prior = prior / stats.norm.cdf(bound, 0, 10)
+        inner = stats.binom.pmf(y1, n1, risk(baseline + theta[:, None]))
+        inner = (inner * stats.binom.pmf(y2, n2, risk(baseline)) * prior).sum(axis=1)
+        found.append(np.log(inner @ weight))
+    return np.array(found)
+
+
 def test_log_likelihood_of_counts(programs):
     model = {"likelihood": "binomial", "mu_prior": {"normal": [0, 1]}, "tau_prior": {"half_normal": 0.5}}
     for measure, risk in (("RR", np.exp), ("OR", special.expit)):
@@ -421,10 +439,10 @@ def test_log_likelihood_of_counts(programs):
         fitted = Fitted(programs, view, counted(HIGH_RISK, measure), sampling)
         item, posterior = fitted.predictive(), fitted.draws.posterior
         y1, n1, y2, n2 = np.array(HIGH_RISK).T
-        p2 = risk(posterior["baseline"].values)
-        p1 = risk(posterior["baseline"].values + posterior["theta"].values)
-        expected = stats.binom.logpmf(y1, n1, p1) + stats.binom.logpmf(y2, n2, p2)
-        assert item.log_lik == pytest.approx(expected, rel=1e-6)
+        for chain, draw in ((0, 0), (1, 99)):
+            mu, tau = (float(posterior[name].values[chain, draw, 0]) for name in ("beta", "tau"))
+            expected = on_a_grid(mu, tau, np.array(HIGH_RISK), risk, bounded=measure == "RR")
+            assert item.log_lik[chain, draw] == pytest.approx(expected, abs=2e-4)
         assert item.replicated.shape == (2, 100, 10)
         assert item.observed.tolist() == [*y1, *y2]
         assert (item.replicated <= np.concatenate([n1, n2])).all()
