@@ -19,7 +19,8 @@ from scipy import special
 from scipy.interpolate import CubicHermiteSpline
 
 from poolmap.config.base import Prior
-from poolmap.families.meta.quadrature import ORDER, TAU_PRIORS, TauMarginal, typical_variance
+from poolmap.families.meta.classical import typical_variance
+from poolmap.families.meta.quadrature import ORDER, TAU_PRIORS, TauMarginal
 from poolmap.families.meta.refits import _wide
 from poolmap.families.meta.study_likelihood import (
     LOCATION_FAMILIES,
@@ -143,7 +144,7 @@ class CountPosterior:
 
     def i2(self) -> np.ndarray:
         """Posterior mean of I-squared in per cent (set,), with the typical variance of all studies."""
-        typical = typical_variance(self.se, np.ones(self.se.shape, dtype=bool))
+        typical = typical_variance(self.se[0] ** 2)
         t2 = self.tau.nodes**2
         return (self.tau.weight * 100 * t2 / (t2 + typical)).sum(axis=1)
 
