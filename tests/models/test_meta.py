@@ -415,12 +415,12 @@ def test_catheter_infections_against_jags(programs):
 
 def on_a_grid(mu, tau, rows, risk, *, bounded):
     """log p(counts | mu, tau) of each study: effect and baseline ~ normal(0, 10) summed over a fine grid."""
-    theta = mu + tau * (np.arange(-6, 6, 0.03) + 0.015)
-    weight = stats.norm.pdf(theta, mu, tau) * tau * 0.03
+    theta = mu + tau * (np.arange(-6, 6, 0.02) + 0.01)
+    weight = stats.norm.pdf(theta, mu, tau) * tau * 0.02
     found = []
     for y1, n1, y2, n2 in rows:
         bound = -np.maximum(theta, 0)[:, None] if bounded else np.full((len(theta), 1), 12.0)
-        step = 0.004 if bounded else 0.01
+        step = 0.002 if bounded else 0.005
         baseline = bound - (np.arange(0, 12 if bounded else 24, step) + step / 2)
         prior = stats.norm.pdf(baseline, 0, 10) * step
         if bounded:  # the prior's mass below the bound is divided out
