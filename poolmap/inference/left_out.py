@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("poolmap.left_out")
 
+MIN_EFFECTIVE = 100.0  # draws that carry the mean of the density
+
 
 def refit_left_out(
     executable: Path,
@@ -44,7 +46,9 @@ def refit_left_out(
 
     Returns:
         for each part `i`, `elpd` and `passed`: whether the fit passed the checks, with the part's
-        likelihood as the reported quantity. An `elpd` of a fit that did not pass is not to be used.
+        likelihood as the reported quantity, and enough draws carry the mean (Kish's effective number), which
+        they do not for a part so unlikely that only the tails of the posterior reach it. An `elpd` of a fit
+        that did not pass is not to be used.
     """
     found: list[dict[str, Any]] = []
     if without is None or not whole.verdict["passed"]:
@@ -59,6 +63,8 @@ def refit_left_out(
         log_lik = item.log_lik(draws.posterior)
         reported = [Quantity("left_out", "log_lik", "", log_lik[:, :, None])]
         good = passed(check_fit(reported, draws.sample_stats, sampling.max_treedepth))
+        share = special.softmax(log_lik.ravel())
+        good = good and bool(1 / (share**2).sum() > MIN_EFFECTIVE)
         elpd = float(special.logsumexp(log_lik) - np.log(log_lik.size))
         log.info("without part %d: elpd %.3f, %s", i + 1, elpd, "passed" if good else "FAILED its checks")
         found.append({"i": int(i), "elpd": elpd, "passed": good})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from poolmap.config.base import Prior
 from poolmap.config.meta import MetaAnalysis
+from poolmap.families.meta.design import Design
 from poolmap.families.meta.exact_counts import count_posterior, leave_one_out_counts
 from poolmap.families.meta.log_likelihood import likelihoods_of
 from poolmap.families.meta.quadrature import TAU_PRIORS, posterior
@@ -60,3 +62,32 @@ def exact_leave_one_out(spec: MetaAnalysis, model: str, studies: pd.DataFrame) -
         table, _ = leave_one_out_counts(likelihoods, priors["mu"], priors["tau"], spec.interval)
     table.insert(0, "study", studies["study"].to_numpy())
     return table
+
+
+def common_effect_elpd(spec: MetaAnalysis, model: str, layout: Design, studies: pd.DataFrame) -> np.ndarray:
+    """log p(y_i | the other studies) (K,) of a common effect with normal errors and normal priors.
+
+    The posterior of the coefficients is normal, and without study i it follows by taking the study's part
+    from the precision (Gelman et al. 2013, BDA3, section 14.2).
+    """
+    priors, X = spec.priors(model), layout.X
+    yi, vi = studies["yi"].to_numpy(), studies["vi"].to_numpy()
+    pairs = [priors["mu" if j < layout.M else "beta"].parameters for j in range(X.shape[1])]
+    location, scale = np.array(pairs).T
+    found = []
+    for i in range(len(yi)):
+        rest = np.arange(len(yi)) != i
+        weighted = X[rest].T / vi[rest]
+        covariance = np.linalg.inv(np.diag(scale**-2.0) + weighted @ X[rest])
+        mean = covariance @ (location / scale**2 + weighted @ yi[rest])
+        total = vi[i] + X[i] @ covariance @ X[i]
+        found.append(-0.5 * (np.log(2 * np.pi * total) + (yi[i] - X[i] @ mean) ** 2 / total))
+    return np.array(found)
+
+
+def is_common_normal(spec: MetaAnalysis, model: str) -> bool:
+    """Whether `common_effect_elpd` can be had."""
+    chosen = spec.models[model]
+    priors = [spec.priors(model).get(name, NORMAL).family for name in ("mu", "beta")]
+    kind = (chosen.likelihood, chosen.effects) == ("normal", "common")
+    return kind and spec.effect_id is None and set(priors) == {"normal"}

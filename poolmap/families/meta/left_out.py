@@ -11,7 +11,7 @@ import pandas as pd
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Dataset, LeftOut, StanData
 from poolmap.families.meta.design import design
-from poolmap.families.meta.exact import is_exact
+from poolmap.families.meta.exact import is_common_normal, is_exact
 from poolmap.families.meta.log_likelihood import integrated, log_likelihood
 from poolmap.families.meta.model import program_data
 
@@ -31,7 +31,8 @@ def left_out(spec: MetaAnalysis, model: str, data: Dataset) -> Callable[[int], L
     """
     studies = data.tables["studies"]
     member, names = pd.factorize(studies["study"])
-    if spec.models[model].effects == "independent" or is_exact(spec, model, studies):
+    known = spec.models[model].effects == "independent" or is_common_normal(spec, model)
+    if known or is_exact(spec, model, studies):
         return None
     if not integrated(spec, model) or len(names) <= FEWEST:
         return None

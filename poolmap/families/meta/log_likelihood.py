@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import xarray
 
 LOG_2PI = np.log(2 * np.pi)
-STEPS = np.arange(-12.0, 6.0, 0.25)  # log precision of the normals that a Student-t mixes
 NODES = 40
 SIDE = 11  # nodes a dimension of random baselines and effects
 NEWTON = 8
@@ -103,11 +102,23 @@ def _student_t_mixture(deviation: np.ndarray, vi: np.ndarray, tau2: np.ndarray, 
     The t is a mixture of normals with variance tau^2 / q, q ~ gamma(df / 2, df / 2); the trapezoid rule in
     log q, where the integrand falls off exponentially on both sides, is exact to far below Monte Carlo error.
     """
-    weights = stats.gamma.logpdf(np.exp(STEPS), df / 2, scale=2 / df) + STEPS + np.log(STEPS[1] - STEPS[0])
     found = np.full(deviation.shape, -np.inf)
-    for log_q, weight in zip(STEPS, weights, strict=True):
+    for log_q, weight in zip(*_log_precisions(df, 1e-14, 0.25), strict=True):
         np.logaddexp(found, weight + _normal(deviation, vi, tau2 * np.exp(-log_q)), out=found)
     return found
+
+
+def _log_precisions(df: float, tail: float, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes in log q and log weights of the precisions q ~ gamma(df / 2, df / 2) that a Student-t mixes.
+
+    Args:
+        tail: probability left out on either side.
+        step: largest step; of many degrees of freedom, where q is nearly 1, a fraction of its spread.
+    """
+    q = stats.gamma(df / 2, scale=2 / df)
+    step = min(step, step * 2 * float(special.polygamma(1, df / 2)) ** 0.5)
+    nodes = np.arange(np.log(q.ppf(tail)), np.log(q.isf(tail)) + step, step)
+    return nodes, q.logpdf(np.exp(nodes)) + nodes + np.log(step)
 
 
 def alone_log_likelihood(spec: MetaAnalysis, model: str, studies: pd.DataFrame) -> np.ndarray:
@@ -173,9 +184,8 @@ def _random_baselines(
     m, s = draws["baseline_mean"].values, draws["baseline_sd"].values
     if df is None:
         return _bivariate(spec, studies, m, s, location, tau)
-    weights = stats.gamma.logpdf(np.exp(STEPS), df / 2, scale=2 / df) + STEPS + np.log(STEPS[1] - STEPS[0])
     found = np.full(location.shape, -np.inf)
-    for log_q, weight in zip(STEPS[::2], weights[::2] + np.log(2), strict=True):
+    for log_q, weight in zip(*_log_precisions(df, 1e-7, 0.5), strict=True):
         one = _bivariate(spec, studies, m, s, location, tau * np.exp(-log_q / 2))
         np.logaddexp(found, weight + one, out=found)
     return found

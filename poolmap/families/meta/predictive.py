@@ -13,7 +13,12 @@ from poolmap.config.meta_model import DEFAULT_DF
 from poolmap.contracts import Dataset, Predictive
 from poolmap.families.meta.design import Design, design
 from poolmap.families.meta.effects import scale_of
-from poolmap.families.meta.exact import exact_leave_one_out, is_exact
+from poolmap.families.meta.exact import (
+    common_effect_elpd,
+    exact_leave_one_out,
+    is_common_normal,
+    is_exact,
+)
 from poolmap.families.meta.log_likelihood import alone_log_likelihood, log_likelihood
 from poolmap.families.meta.posterior import new_effects
 
@@ -61,14 +66,16 @@ def _estimates(
         replicated=theta + se * rng.standard_normal(theta.shape),
         log_lik=log_likelihood(spec, model, layout, studies, draws),
         value=scale_of(spec).words,
-        exact_elpd=_exact_elpd(spec, model, studies),
+        exact_elpd=_exact_elpd(spec, model, layout, studies),
     )
 
 
-def _exact_elpd(spec: MetaAnalysis, model: str, studies: pd.DataFrame) -> np.ndarray | None:
+def _exact_elpd(spec: MetaAnalysis, model: str, layout: Design, studies: pd.DataFrame) -> np.ndarray | None:
     """Exact leave-one-out log predictive densities (K,), where they can be had."""
     if spec.models[model].effects == "independent":  # the other studies say nothing
         return alone_log_likelihood(spec, model, studies)
+    if is_common_normal(spec, model):
+        return common_effect_elpd(spec, model, layout, studies)
     if not is_exact(spec, model, studies):
         return None
     return exact_leave_one_out(spec, model, studies)["elpd_loo"].to_numpy()
@@ -100,7 +107,7 @@ def _counts(
         replicated=np.concatenate(replicated, axis=2),
         log_lik=log_likelihood(spec, model, layout, studies, draws),
         value="events",
-        exact_elpd=_exact_elpd(spec, model, studies),
+        exact_elpd=_exact_elpd(spec, model, layout, studies),
     )
 
 
