@@ -43,7 +43,7 @@ def describe(spec: MetaAnalysis, data: Dataset) -> list[Block]:
     if facts["no_information"]:
         blocks.append(
             f"{_names(facts['no_information'])}: a study without events in both arms, or with events only, "
-            f"says next to nothing about a {scale.report_words} when each study has a baseline of its own, "
+            f"says next to nothing about the {scale.report_words} when each study has a baseline of its own, "
             "and is left out of all models. Measured as a difference (measure "
             f"{'IRD' if spec.measure == 'IRR' else 'RD'}) it would count."
         )

@@ -41,8 +41,9 @@ SAID_PAIRS = 3  # differences between subgroups told in a sentence
 def findings(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResult]) -> list[Block]:
     """The headline of the primary model, then all models side by side and the studies."""
     primary = next(iter(results.values()))
-    blocks: list[Block] = [_headline(spec, data, primary), _heterogeneity(spec, primary)]
-    blocks += _subgroups(spec, primary) + _thresholds(spec, primary) + _other_models(spec, results)
+    blocks: list[Block] = _subgroups(spec, primary)
+    blocks += [_headline(spec, data, primary), _heterogeneity(spec, primary)]
+    blocks += _thresholds(spec, primary) + _other_models(spec, results)
     blocks.append(pooled_table(spec, results))
     for result in results.values():
         if "coefficients" in result.estimates:
@@ -65,9 +66,9 @@ def findings(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResul
 def _headline(spec: MetaAnalysis, data: Dataset, primary: ModelResult) -> str:
     scale = scale_of(spec)
     effect = pooled_row(primary.estimates["pooled"], scale.report)
-    at = ""
-    if "coefficients" in primary.estimates or "subgroups" in primary.estimates:
-        at = ", at their average,"
+    at = ", at their average," if "coefficients" in primary.estimates else ""
+    if "subgroups" in primary.estimates:
+        at = ", averaged over the subgroups (which makes sense only where these are of one kind),"
     write, interval = writer(scale, [effect["sd"]]), f"{level(spec.interval)} interval"
     text = (
         f"The pooled {effect_name(spec)} over {studies_and_effects(spec, data)}{at} is "
