@@ -67,14 +67,14 @@ def _connected_variances(adjacency: sparse.csr_array) -> NDArray[np.float64]:
     degree = np.asarray(adjacency.sum(axis=0)).ravel()
     kept = np.arange(n) != np.argmax(degree)
     laplacian = (sparse.diags_array(degree) - adjacency).tocsc()
-    factor = _factorise(laplacian[kept][:, kept])
+    factor = factorise(laplacian[kept][:, kept])
     diagonal, row_sum = np.zeros(n), np.zeros(n)
     diagonal[kept] = _inverse_diagonal(factor)
     row_sum[kept] = factor.solve(np.ones(n - 1))
     return diagonal - 2 * row_sum / n + row_sum.sum() / n**2
 
 
-def _factorise(matrix: sparse.csc_array) -> sparse_linalg.SuperLU:
+def factorise(matrix: sparse.csc_array) -> sparse_linalg.SuperLU:
     """Sparse L D L' of a symmetric positive definite matrix, columns ordered by minimum degree."""
     factor = sparse_linalg.splu(
         matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}

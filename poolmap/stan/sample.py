@@ -77,6 +77,7 @@ def sample(
     *,
     seed: int,
     cores: int,
+    whitened: bool = False,
 ) -> Draws:
     """Sample with NUTS, diagonal metric.
 
@@ -87,6 +88,7 @@ def sample(
         sampling: chains, iterations and target acceptance.
         seed: the same seed, data and executable give the same draws.
         cores: how many chains run at the same time.
+        whitened: the metric stays the unit one, and warm-up finds the step size only (`StanData.whitened`).
 
     Raises:
         SamplingError: Stan refused the data or stopped; the message holds its last words.
@@ -96,6 +98,8 @@ def sample(
     # its warnings repeat what Stan printed, of rejected proposals too; the checks judge the fit
     logging.getLogger("cmdstanpy").setLevel(logging.ERROR)
     total = sampling.warmup + sampling.draws
+    # one window without an end: Stan estimates no variances in it
+    windows = {"adapt_init_phase": 0, "adapt_metric_window": 0, "adapt_step_size": sampling.warmup}
     with tempfile.TemporaryDirectory(prefix="poolmap-") as folder:
         model = cmdstanpy.CmdStanModel(exe_file=str(executable))
         try:
@@ -110,6 +114,7 @@ def sample(
                     iter_sampling=sampling.draws,
                     adapt_delta=sampling.adapt_delta,
                     max_treedepth=sampling.max_treedepth,
+                    **(windows if whitened else {}),
                     sig_figs=SIGNIFICANT_DIGITS,
                     output_dir=folder,
                     show_progress=False,

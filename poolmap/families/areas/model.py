@@ -1,4 +1,4 @@
-"""Input of the Stan programs `areas/bym2` and `areas/iid`."""
+"""Input of the Stan program `areas/areas`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poolmap.contracts import Dataset, StanData
+from poolmap.families.areas.approximation import WITH_RHO, Field, MapModel, approximate, codes
+from poolmap.families.areas.likelihoods import OF_PERSONS, Observed
+from poolmap.graph.elimination import Elimination, elimination, laplacian
 
 if TYPE_CHECKING:
+    from scipy import sparse
+
     from poolmap.config.areas import AreasAnalysis
     from poolmap.graph.graph import Graph
+
+_FLAT = {"family": 5, "numbers": [1.0, 1.0, 0.0]}
 
 
 def observed_areas(data: Dataset) -> NDArray[np.int64]:
@@ -25,47 +32,150 @@ def covariate_matrix(data: Dataset) -> NDArray[np.float64]:
     return data.tables["covariates"].drop(columns="area").to_numpy(dtype=np.float64)
 
 
-def stan_data(spec: AreasAnalysis, model: str, data: Dataset) -> StanData:
-    """Arrays of the program's data block; areas are in the order of the table `areas`.
+def observed(spec: AreasAnalysis, data: Dataset) -> Observed:
+    """What was observed in the areas of `observed_areas`."""
+    areas = data.tables["areas"].iloc[observed_areas(data)]
+    cases = areas["cases"].to_numpy(dtype=np.float64)
+    return Observed(
+        likelihood="poisson",
+        lower=cases,
+        upper=cases,
+        log_exposure=np.log(areas["expected"].to_numpy(dtype=np.float64)),
+        trials=np.zeros(len(areas)),
+        se=np.ones(len(areas)),
+    )
+
+
+def map_model(spec: AreasAnalysis, model: str, data: Dataset) -> MapModel:
+    """One model of the analysis in arrays.
 
     Raises:
-        ValueError: a bym2 model without a graph, or with one whose areas are in another order.
+        ValueError: a model with a structured part without a graph, or with one whose areas are in another
+            order.
     """
     areas = data.tables["areas"]
     chosen = spec.models[model]
-    observed = observed_areas(data)
     X = covariate_matrix(data)
-    values: dict[str, Any] = {
-        "N": len(areas),
-        "N_observed": len(observed),
-        "observed": observed + 1,
-        "cases": areas["cases"].to_numpy()[observed].astype(np.int64),
-        "log_expected": np.log(areas["expected"].to_numpy(dtype=np.float64)[observed]),
-        "K": X.shape[1],
-        "X": X,
-    }
+    graph = data.graph
+    if chosen.prior != "iid" and (graph is None or list(graph.areas) != areas["area"].tolist()):
+        raise ValueError("a model with neighbours needs the graph of the areas, in the order of the table")
+    priors: dict[str, Any] = {}
+    for name in ("alpha", "beta", "sigma", "rho"):
+        priors |= getattr(chosen, f"{name}_prior").stan_data(name)
+    for name in ("dispersion", "zero"):
+        priors |= {f"{name}_prior_family": _FLAT["family"], f"{name}_prior": _FLAT["numbers"]}
+    return MapModel(
+        effects=chosen.prior,
+        field=field(chosen.prior, graph),
+        X=np.column_stack([np.ones(len(areas)), X]),
+        rows=observed_areas(data),
+        observed=observed(spec, data),
+        priors=priors,
+    )
+
+
+def field(effects: str, graph: Graph | None) -> Field:
+    """The structured part of the area effects on a graph; empty for `iid`."""
+    from scipy import sparse
+
+    nodes = np.flatnonzero(graph.n_neighbours > 0) if graph is not None and effects != "iid" else np.empty(0, int)
+    if not len(nodes):
+        nothing = sparse.csc_array((0, 0), dtype=np.float64)
+        return Field(nodes.astype(np.int64), nothing, np.empty(0), nodes.astype(np.int64), np.empty(0))
+    number = np.full(graph.n, -1)
+    number[nodes] = np.arange(len(nodes))
+    matrix = laplacian(len(nodes), number[graph.edges])
+    component = graph.component[nodes]
+    degree = matrix.diagonal()
+    if effects in ("icar", "bym2"):
+        scale = sparse.diags_array(graph.scaling[component])
+        matrix = (scale @ matrix).tocsc()
+    return Field(nodes, matrix, degree, component, _spectrum(effects, matrix, degree))
+
+
+def _spectrum(effects: str, matrix: sparse.csc_array, degree: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Eigenvalues of D - A (leroux) or of D^-1/2 A D^-1/2 (car); zeros for the others, which need none."""
+    if effects == "leroux":
+        return np.linalg.eigvalsh(matrix.toarray())
+    if effects == "car":
+        root = np.sqrt(degree)
+        return 1 - np.linalg.eigvalsh(matrix.toarray() / np.outer(root, root))
+    return np.zeros(len(degree))
+
+
+def stan_data(spec: AreasAnalysis, model: str, data: Dataset) -> StanData:
+    """Arrays of the program's data block.
+
+    Raises:
+        ValueError: see `map_model`.
+    """
+    described = map_model(spec, model, data)
     parameters = ["alpha", "sigma", "re"]
-    priors = ["alpha", "beta", "sigma"]
-    if X.shape[1]:
+    if described.X.shape[1] > 1:
         parameters.insert(1, "beta")
-    if chosen.prior == "bym2":
-        if data.graph is None or list(data.graph.areas) != areas["area"].tolist():
-            raise ValueError("a bym2 model needs the graph of the areas, in the order of the table")
-        values |= graph_data(data.graph)
+    if described.effects in WITH_RHO:
         parameters.insert(-1, "rho")
-        priors.append("rho")
-    for name in priors:
-        values |= getattr(chosen, f"{name}_prior").stan_data(name)
-    return StanData(values, parameters)
+    parameters += [name for name in described.hyper_names if name in ("dispersion", "zero")]
+    return StanData(program_data(described), parameters, whitened=True)
 
 
-def graph_data(graph: Graph) -> dict[str, Any]:
-    """The part of the data block of `areas/bym2` that describes the graph."""
-    scaling = graph.scaling[graph.component]
+def program_data(model: MapModel) -> dict[str, Any]:
+    """The data block of `areas/areas` for a model in arrays, with its normal approximation."""
+    n = model.X.shape[0]
+    inner, pattern = model.field, _pattern(model.field)
+    order = np.concatenate([inner.nodes[pattern.order], np.setdiff1d(np.arange(n), inner.nodes)])
+    place = np.empty(n, dtype=np.int64)
+    place[order] = np.arange(n)
+    seen, rows = model.observed, place[model.rows]
+    normal = seen.likelihood == "normal"
+    exact, censored = np.flatnonzero(~seen.censored), np.flatnonzero(seen.censored)
+    log_exposure, trials = np.zeros(n), np.zeros(n, dtype=np.int64)
+    log_exposure[rows], trials[rows] = seen.log_exposure, seen.trials.astype(np.int64)
+    guess = approximate(model)
     return {
-        "N_edges": len(graph.edges),
-        "node_1": graph.edges[:, 0] + 1,
-        "node_2": graph.edges[:, 1] + 1,
-        "scaling": np.where(np.isnan(scaling), 0.0, scaling),
-        "N_components": int((graph.component_sizes > 1).sum()),
+        "N": n,
+        "N_field": len(inner.nodes),
+        "place": place + 1,
+        **codes(model),
+        "N_exact": len(exact),
+        "exact": rows[exact] + 1,
+        "cases": [] if normal else seen.lower[exact].astype(np.int64),
+        "trials": trials if seen.likelihood in OF_PERSONS else [],
+        "direct": seen.lower[exact] if normal else [],
+        "se": seen.se[exact] if normal else [],
+        "N_censored": len(censored),
+        "censored": rows[censored] + 1,
+        "at_least": seen.lower[censored].astype(np.int64),
+        "at_most": seen.upper[censored].astype(np.int64),
+        "log_exposure": log_exposure,
+        "K": model.X.shape[1],
+        "X": model.X[order],
+        "nnz": len(pattern.row),
+        "laplacian": pattern.on_pattern(inner.matrix),
+        "column_start": pattern.column_start,
+        "row": pattern.row,
+        "row_start": pattern.row_start,
+        "row_place": pattern.row_place,
+        "row_column": pattern.row_column,
+        "degree": inner.degree[pattern.order],
+        "N_components": inner.n_components,
+        "component": inner.component[pattern.order] + 1,
+        "size": np.bincount(inner.component, minlength=inner.n_components).astype(float),
+        "spectrum": inner.spectrum if model.effects in WITH_RHO else [],
+        "W": guess.W[order],
+        "r": guess.r[order],
+        "mean_at": guess.mean_at,
+        "mean_slope": guess.mean_slope,
+        "mean_scale": guess.mean_scale,
+        "beta_at": guess.beta_at,
+        "beta_scale": guess.beta_scale,
+        "H": len(guess.hyper_at),
+        "hyper_at": guess.hyper_at,
+        "hyper_scale": guess.hyper_scale,
+        **model.priors,
     }
+
+
+def _pattern(inner: Field) -> Elimination:
+    pairs = np.column_stack(inner.matrix.tocoo().coords)
+    return elimination(len(inner.nodes), pairs[pairs[:, 0] < pairs[:, 1]])
