@@ -69,18 +69,29 @@ class CompiledProgram:
 # ---- includes --------------------------------------------------------------------------------------------
 
 _INCLUDE = re.compile(r'^[ \t]*#include[ \t]+(?:"([^"\n]+)"|<([^>\n]+)>|([^\s"<>]+))', re.MULTILINE)
+_STAN_HEADER = re.compile(r"^#include <stan/model/model_header\.hpp>", re.MULTILINE)
 _COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"[^"\n]*"', re.DOTALL)
 
 
 def included_files(program: Path, include_paths: Sequence[Path] = ()) -> list[Path]:
-    """The files that a Stan program includes, and those that they include, each once, in order of first use.
+    """The files that a Stan program includes, and those that they include, each once, in order of first use;
+    last its C++ header, where there is one beside it.
 
     An include is looked for in `include_paths` in turn, then beside the program, as stanc does.
 
     Raises:
         StanCompileError: the program or an include cannot be read, or includes go in a circle.
     """
-    return list(dict.fromkeys(source.path for source in _read_sources(Path(program), include_paths)[1:]))
+    program = Path(program)
+    header = _header(program, None)
+    files = [source.path for source in _read_sources(program, include_paths)[1:]]
+    return list(dict.fromkeys([*files, header] if header else files))
+
+
+def _header(program: Path, user_header: Path | None) -> Path | None:
+    """The C++ header of a program: the one given, else the one beside it with its name."""
+    beside = program.with_suffix(".hpp")
+    return Path(user_header) if user_header else beside if beside.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -148,9 +159,10 @@ def cache_key(
 
     It depends on the texts (program, includes, `user_header`), not on where they lie or how new they are.
     """
+    user_header = _header(Path(program), user_header)
     source = _source_sha256(Path(program), include_paths)
-    header = Path(user_header).read_bytes() if user_header else b""
-    flags = _flags(optimise, user_header, threads)
+    header = user_header.read_bytes() if user_header else b""
+    flags = _flags(optimise, threads)
     return tools.digest(Path(program).stem, source, header, toolchain.identity, *flags)[:20]
 
 
@@ -188,7 +200,8 @@ def compile_program(
         program: a ``.stan`` file.
         include_paths: folders in which its includes are looked for; then the program's own folder.
         optimise: the C++ compiler's level; ``POOLMAP_STAN_OPT`` overrides it.
-        user_header: a C++ header that defines the functions which the program only declares.
+        user_header: a C++ header that defines the functions which the program only declares; where it is not
+            given, the file beside the program with its name and ending ``.hpp``, if there is one.
         threads: build for several threads in one process.
 
     Raises:
@@ -196,6 +209,7 @@ def compile_program(
         ToolchainError: Stan or the C++ compiler is missing, or the C++ build fails.
     """
     program = Path(program)
+    user_header = _header(program, user_header)
     toolchain = tools.find_toolchain()
     source_sha256 = _source_sha256(program, include_paths)
     key = cache_key(
@@ -212,7 +226,7 @@ def compile_program(
         executable=executable,
         key=key,
         stan_version=toolchain.stan_version,
-        flags=tuple(_flags(optimise, user_header, threads)),
+        flags=tuple(_flags(optimise, threads)),
         compiler=toolchain.compiler,
         source_sha256=source_sha256,
     )
@@ -245,9 +259,8 @@ def _source_sha256(program: Path, include_paths: Sequence[Path]) -> str:
     return tools.digest(*(f"{s.name}\n{s.text}" for s in _read_sources(program, include_paths)))
 
 
-def _flags(optimise: int, user_header: Path | None, threads: bool) -> list[str]:
-    flags = tools.compiler_flags(tools.optimisation_level(optimise), threads)
-    return [*flags, "-include"] if user_header else flags
+def _flags(optimise: int, threads: bool) -> list[str]:
+    return tools.compiler_flags(tools.optimisation_level(optimise), threads)
 
 
 def _executable(name: str, key: str) -> Path:
@@ -300,11 +313,16 @@ def _build_with_wheel(
 ) -> None:
     """C++ to executable with the wheel's headers; paths are arguments of their own and may hold spaces."""
     arguments = tools.compiler_flags(optimise, threads)
-    if user_header:  # it would come before the precompiled header, which must be first
-        arguments += ["-include", str(Path(user_header).absolute())]
-    else:
-        arguments += tools.precompiled_header_flags(toolchain, optimise, threads)
+    arguments += tools.precompiled_header_flags(toolchain, optimise, threads)
     cpp, model = copy.with_suffix(".hpp"), copy.with_suffix(".o")
+    if user_header:  # after Stan's own header, which is precompiled only where it comes first
+        shutil.copyfile(user_header, copy.parent / "user_header.hpp")
+        text = cpp.read_text(encoding="utf-8")
+        own = _STAN_HEADER.search(text)
+        if own is None:
+            raise StanCompileError(f"{copy.name}: the translation does not include Stan's header")
+        code = text[: own.end()] + '\n#include "user_header.hpp"' + text[own.end() :]
+        cpp.write_text(code, encoding="utf-8")
     compiler, what = toolchain.compiler_command, f"the Stan program {copy.name}"
     arguments += [*tools.include_flags(toolchain), "-x", "c++", "-c", str(cpp), "-o", str(model)]
     tools.run_compiler([*compiler, *arguments], what)

@@ -8,7 +8,8 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binom, kstest, norm
+from scipy.stats import beta as beta_distribution
+from scipy.stats import binom, halfnorm, kstest, norm
 
 from poolmap.config.areas import AreasAnalysis
 from poolmap.config.base import Sampling
@@ -16,10 +17,13 @@ from poolmap.contracts import Dataset
 from poolmap.families.areas.covariates import design_matrix
 from poolmap.families.areas.estimate import estimate, predictive
 from poolmap.families.areas.ingest import ingest
-from poolmap.families.areas.model import graph_data, observed_areas, stan_data
+from poolmap.families.areas.model import field, observed_areas, program_data, stan_data
+from poolmap.families.areas.approximation import MapModel
+from poolmap.families.areas.likelihoods import Observed
 from poolmap.graph.adjacency import build_adjacency
 from poolmap.graph.geometry import read_geometry
 from poolmap.graph.graph import Graph
+from poolmap.inference.fit import brief
 from poolmap.stan.sample import sample
 from poolmap.tables import exclusions, read_table
 
@@ -29,11 +33,8 @@ SIDS = ROOT / "resources" / "nc_sids"
 
 
 @pytest.fixture(scope="session")
-def programs(compiled):
-    return {
-        prior: Path(compiled(ROOT / f"stan/areas/{prior}.stan", [ROOT / "stan"]).exe_file)
-        for prior in ("bym2", "iid")
-    }
+def program(compiled):
+    return Path(compiled(ROOT / "stan/areas/areas.stan", [ROOT / "stan"]).exe_file)
 
 
 def _spec(period=1974, **keys):
@@ -56,11 +57,14 @@ def _sids(spec) -> Dataset:
     return data
 
 
-def _fit(programs, spec, data, model="bym2", seed=1, draws=1000):
+def _sample(program, values, parameters, seed=1, draws=1000):
+    settings = brief(Sampling(chains=4, draws=draws))
+    return sample(program, values, parameters, settings, seed=seed, cores=2, whitened=True)
+
+
+def _fit(program, spec, data, model="bym2", seed=1, draws=1000):
     values = stan_data(spec, model, data)
-    sampling = Sampling(chains=4, warmup=1000, draws=draws, adapt_delta=0.9)
-    executable = programs[spec.models[model].prior]
-    return sample(executable, values.data, values.parameters, sampling, seed=seed, cores=2)
+    return _sample(program, values.data, values.parameters, seed, draws)
 
 
 def _near(draws, mean, mcse):
@@ -70,15 +74,15 @@ def _near(draws, mean, mcse):
 
 
 @pytest.mark.parametrize("name", ["ncsids74", "ncsids74_nw"])
-def test_bym2_against_an_independent_program(programs, name):
+def test_bym2_against_an_independent_program(program, name):
     reference = REFERENCE[name]
     spec = _spec(covariates="~ nonwhite_share_1974" if name.endswith("nw") else None)
     data = _sids(spec)
-    fit = _fit(programs, spec, data)
+    fit = _fit(program, spec, data)
     assert fit.sample_stats["diverging"].sum() == 0
     for term, (mean, mcse) in reference["parameters"].items():
         draws = fit.posterior[term].to_numpy()
-        _near(draws[..., 0] if term == "beta" else draws, mean, mcse)
+        _near(draws.reshape(4, -1), mean, mcse)
     rr = next(q for q in estimate(spec, "bym2", data, fit.posterior, None) if q.quantity == "rr")
     ess = reference["rr_ess_min"]
     mcse = np.array(reference["rr_sd"]) / np.sqrt(ess)
@@ -95,10 +99,10 @@ def test_bym2_against_an_independent_program(programs, name):
 
 @pytest.mark.parametrize("period", [1974, 1979])
 @pytest.mark.parametrize("model", ["bym2", "iid"])
-def test_reported_quantities_mix(programs, period, model):
+def test_reported_quantities_mix(program, period, model):
     spec = _spec(period)
     data = _sids(spec)
-    fit = _fit(programs, spec, data, model, seed=period)
+    fit = _fit(program, spec, data, model, seed=period)
     assert fit.sample_stats["diverging"].sum() == 0
     for quantity in estimate(spec, model, data, fit.posterior, None):
         for row in range(quantity.draws.shape[2]):
@@ -108,12 +112,12 @@ def test_reported_quantities_mix(programs, period, model):
             assert float(arviz.ess(draws, method="tail")) > 400, quantity.quantity
 
 
-def test_log_likelihood_and_replicates(programs):
+def test_log_likelihood_and_replicates(program):
     from scipy.stats import poisson
 
     spec = _spec()
     data = _sids(spec)
-    fit = _fit(programs, spec, data, draws=100)
+    fit = _fit(program, spec, data, draws=100)
     told = predictive(spec, "bym2", data, fit.posterior, np.random.default_rng(1))
     post = fit.posterior
     mean = np.exp(post["re"].to_numpy() + post["alpha"].to_numpy()[..., None])
@@ -154,52 +158,65 @@ def _structured_covariance(graph: Graph) -> np.ndarray:
     return covariance
 
 
-def test_the_prior_on_several_components_and_an_island(programs):
-    """Without counts re is drawn from its prior: whitened with the covariance worked out independently it is
-    standard normal, its structured part sums to zero in each component, the island has the whole variance."""
+def _covariance(effects: str, graph: Graph, nodes: np.ndarray, rho: float) -> np.ndarray:
+    """Covariance of the effects of a component over sigma^2, worked out densely."""
+    at, eye = np.ix_(nodes, nodes), np.eye(len(nodes))
+    adjacency = np.zeros((graph.n, graph.n))
+    adjacency[tuple(graph.edges.T)] = 1
+    adjacency = (adjacency + adjacency.T)[at]
+    degree = np.diag(adjacency.sum(axis=0))
+    if len(nodes) == 1 or effects == "iid":
+        return eye
+    if effects == "leroux":
+        return np.linalg.inv(rho * (degree - adjacency) + (1 - rho) * eye)
+    if effects == "car":
+        return np.linalg.inv(degree - rho * adjacency)
+    structured = _structured_covariance(graph)[at]
+    return structured if effects == "icar" else (1 - rho) * eye + rho * structured
+
+
+@pytest.mark.parametrize("effects", ["iid", "icar", "bym2", "leroux", "car"])
+def test_the_prior_on_several_components_and_an_island(program, effects):
+    """Without counts re is drawn from its prior: whitened with a covariance worked out independently it is standard
+    normal in each component, and the sum of an intrinsic field is zero."""
     graph = _pieces()
-    n = graph.n
-    values = graph_data(graph) | {
-        "N": n,
-        "N_observed": 0,
-        "observed": [],
-        "cases": [],
-        "log_expected": [],
-        "K": 0,
-        "X": np.empty((n, 0)),
-    }
-    model = _spec(
-        models={"bym2": {"sigma_prior": {"half_normal": 0.5}, "rho_prior": {"beta": [4, 4]}}}
-    ).models["bym2"]
+    chosen = _spec(
+        models={"m": {"prior": effects, "sigma_prior": {"half_normal": 0.5}, "rho_prior": {"beta": [4, 4]}}}
+    ).models["m"]
+    priors = {}
     for name in ("alpha", "beta", "sigma", "rho"):
-        values |= getattr(model, f"{name}_prior").stan_data(name)
-    fit = sample(
-        programs["bym2"], values, ["sigma", "rho", "re"], Sampling(adapt_delta=0.95), seed=4, cores=2
-    )
+        priors |= getattr(chosen, f"{name}_prior").stan_data(name)
+    for name in ("dispersion", "zero"):
+        priors |= chosen.rho_prior.stan_data(name)
+    none = np.empty(0)
+    nothing = Observed("poisson", none, none, none, none, none)
+    model = MapModel(effects, field(effects, graph), np.ones((graph.n, 1)), np.empty(0, int), nothing, priors)
+    kept = ["alpha", "sigma", "re"] + (["rho"] if "rho" in model.hyper_names else [])
+    fit = _sample(program, program_data(model), kept, seed=4, draws=2000)
+    assert fit.sample_stats["diverging"].sum() == 0
     post = fit.posterior.isel(draw=slice(None, None, 4))
-    re = post["re"].to_numpy().reshape(-1, n)
-    sigma, rho = post["sigma"].to_numpy().ravel(), post["rho"].to_numpy().ravel()
-    covariance = _structured_covariance(graph)
-    island = np.flatnonzero(graph.n_neighbours == 0)
-    assert len(island) == 1
-    whole = re[:, island[0]] / sigma
-    assert kstest(whole, norm.cdf).pvalue > 0.001
-    for c in range(graph.n_components - 1):
+    re = post["re"].to_numpy().reshape(-1, graph.n)
+    sigma = post["sigma"].to_numpy().ravel()
+    rho = post["rho"].to_numpy().ravel() if "rho" in post else np.zeros(len(sigma))
+    assert kstest(sigma, halfnorm(scale=0.5).cdf).pvalue > 0.001
+    assert kstest(post["alpha"].to_numpy().ravel(), norm(0, 5).cdf).pvalue > 0.001
+    if "rho" in post:
+        assert kstest(rho, beta_distribution(4, 4).cdf).pvalue > 0.001
+    for c in range(graph.n_components):
         nodes = np.flatnonzero(graph.component == c)
-        # the mean of a component holds nothing structured
-        mean = re[:, nodes].mean(axis=1) * np.sqrt(len(nodes)) / (sigma * np.sqrt(1 - rho))
-        assert kstest(mean, norm.cdf).pvalue > 0.001
-        part = covariance[np.ix_(nodes, nodes)]
-        assert part.sum() == pytest.approx(0, abs=1e-9)
-        eye = np.eye(len(nodes))
-        white = np.stack(
-            [
-                np.linalg.solve(np.linalg.cholesky((1 - r) * eye + r * part), x) / s
-                for r, s, x in zip(rho, sigma, re[:, nodes], strict=True)
-            ]
-        )
+        alone = len(nodes) == 1
+        white = []
+        for r, s, x in zip(rho, sigma, re[:, nodes], strict=True):
+            covariance = _covariance(effects, graph, nodes, r)
+            values, vectors = np.linalg.eigh(covariance)
+            identified = values > 1e-9
+            assert identified.sum() == len(nodes) - (effects == "icar" and not alone)
+            white.append(vectors[:, identified].T @ x / np.sqrt(values[identified]) / s)
+            if effects == "icar" and not alone:
+                assert x.sum() == pytest.approx(0, abs=1e-9)
+        white = np.array(white)
         assert kstest(white.ravel(), norm.cdf).pvalue > 0.001
-        assert kstest((white**2).sum(axis=1), "chi2", args=(len(nodes),)).pvalue > 0.001
+        assert kstest((white**2).sum(axis=1), "chi2", args=(white.shape[1],)).pvalue > 0.001
 
 
 def _simulated(graph: Graph, rng, *, sigma=0.5, rho=0.7, expected=(3, 40)):
@@ -220,7 +237,7 @@ def _simulated(graph: Graph, rng, *, sigma=0.5, rho=0.7, expected=(3, 40)):
     return data, np.exp(log_rr)
 
 
-def test_true_risks_are_covered(programs):
+def test_true_risks_are_covered(program):
     """8 simulated maps of 45 areas: the 90% intervals hold the true relative risk as often as they say.
 
     Effects within a map are correlated; the bounds are those of a binomial of half as many areas."""
@@ -233,7 +250,7 @@ def test_true_risks_are_covered(programs):
         if map_number == 0:
             data.tables["areas"].loc[[0, 5], ["cases", "sir"]] = np.nan
             assert len(observed_areas(data)) == 43
-        fit = _fit(programs, spec, data, seed=map_number + 1, draws=500)
+        fit = _fit(program, spec, data, seed=map_number + 1, draws=500)
         assert fit.sample_stats["diverging"].sum() <= 2
         rr = estimate(spec, "bym2", data, fit.posterior, None)[0].draws.reshape(-1, graph.n)
         lower, upper = np.quantile(rr, [0.05, 0.95], axis=0)
@@ -243,12 +260,12 @@ def test_true_risks_are_covered(programs):
     assert low <= held / total <= high
 
 
-def test_large_counts_mix_as_well(programs):
+def test_large_counts_mix_as_well(program):
     """Where thousands are expected in each area, effects are all but known and sampled centred."""
     spec = _spec()
     data, truth = _simulated(_pieces(), np.random.default_rng(7), expected=(2000, 20000))
     for model in ("bym2", "iid"):
-        fit = _fit(programs, spec, data, model)
+        fit = _fit(program, spec, data, model)
         assert fit.sample_stats["diverging"].sum() == 0
         for name in ("alpha", "sigma"):
             draws = fit.posterior[name].to_numpy()

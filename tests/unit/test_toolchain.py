@@ -26,13 +26,18 @@ from poolmap.stan.compile import (
 )
 from poolmap.stan.toolchain import find_toolchain, prepare_toolchain
 
-# writes its arguments to $POOLMAP_TEST_LOG, one call a line, and an empty file where -o says
+# writes its arguments to $POOLMAP_TEST_LOG, one call a line, to the same with .hpp the last C++ that it compiles,
+# and a file where -o says
 FAKE_COMPILER = """\
 #!/bin/sh
 if [ "$*" = "--version" ]; then echo "${FAKE_VERSION:-fake 1.0}"; exit 0; fi
 echo "$*" >> "$POOLMAP_TEST_LOG"
 if [ -n "$FAKE_SAYS" ]; then echo "$FAKE_SAYS" >&2; exit 1; fi
-while [ $# -gt 0 ]; do if [ "$1" = "-o" ]; then target="$2"; fi; shift; done
+while [ $# -gt 0 ]; do
+    if [ "$1" = "-o" ]; then target="$2"; fi
+    case "$1" in *model.hpp) cat "$1" > "$POOLMAP_TEST_LOG.hpp";; esac
+    shift
+done
 echo half > "$target"
 sleep "${FAKE_SECONDS:-0}"
 echo whole > "$target"
@@ -41,7 +46,8 @@ FAKE_STANC = """\
 #!/bin/sh
 for word in "$@"; do case "$word" in --o=*) target="${word#--o=}";; esac; program="$word"; done
 if grep -q "not Stan" "$program"; then echo "Syntax error in '$program', line 1, column 4" >&2; exit 1; fi
-cat "$program" > "$target"
+echo "#include <stan/model/model_header.hpp>" > "$target"
+cat "$program" >> "$target"
 """
 
 
@@ -407,11 +413,15 @@ def test_a_killed_build_leaves_nothing_taken_for_whole(machine, wheel, program, 
     assert [folder.name for folder in compiled.executable.parents[1].iterdir()] == [f"model-{compiled.key}"]
 
 
-def test_user_header_is_included_and_functions_may_be_undefined(machine, wheel, program):
-    header = machine / "a header.hpp"
-    header.write_text("")
-    compile_program(program, user_header=header)
-    assert any(f"-include {header}" in call for call in calls(machine))
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_header_follows_the_one_of_stan(machine, wheel, program, beside):
+    header = program.with_suffix(".hpp") if beside else machine / "a header.hpp"
+    header.write_text("// own\n")
+    compile_program(program, user_header=None if beside else header)
+    said = (machine / "calls.log.hpp").read_text().splitlines()
+    at = said.index("#include <stan/model/model_header.hpp>")
+    assert said[at + 1] == '#include "user_header.hpp"'
+    assert (header in included_files(program)) == beside
 
 
 def test_a_program_that_is_not_stan_is_named_as_given(wheel, program):

@@ -153,6 +153,8 @@ class _Mode:
         self.model = model
         seen = model.observed
         self.eta = np.zeros(model.X.shape[0])
+        if not len(model.rows):
+            return
         middle = (seen.lower + seen.upper) / 2
         if seen.likelihood == "normal":
             start = middle

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from poolmap.contracts import Dataset, Predictive, Quantity
 from poolmap.families.areas.expected import ratio_interval
-from poolmap.families.areas.model import covariate_matrix, observed_areas
+from poolmap.families.areas.model import covariate_matrix, observed, observed_areas
 
 if TYPE_CHECKING:
     import xarray
@@ -63,7 +63,7 @@ def estimate(
         quantities.append(Quantity("parameters", quantity, description, values, keys))
 
     def one(name: str) -> NDArray[np.float64]:
-        return draws[name].to_numpy()[:, :, None]
+        return draws[name].to_numpy().reshape(*draws[name].shape[:2], 1)
 
     parameter(
         "alpha", "log relative risk at average covariates and no area effect", one("alpha"), ["intercept"]
@@ -89,19 +89,16 @@ def predictive(
 
     Replicates keep each area's relative risk: they are new counts in the same areas.
     """
-    from scipy.special import gammaln
-
     areas = data.tables["areas"]
-    observed = observed_areas(data)
-    cases = areas["cases"].to_numpy(dtype=np.float64)[observed]
-    log_mean = _log_rr(data, draws)[:, :, observed] + np.log(areas["expected"].to_numpy()[observed])
-    mean = np.exp(log_mean)
+    rows = observed_areas(data)
+    seen = observed(spec, data)
+    eta = _log_rr(data, draws)[:, :, rows]
     return Predictive(
         unit="area",
-        labels=areas["name"].iloc[observed].tolist(),
-        observed=cases,
-        replicated=rng.poisson(mean).astype(np.float64),
-        log_lik=cases * log_mean - mean - gammaln(cases + 1),
+        labels=areas["name"].iloc[rows].tolist(),
+        observed=seen.lower,
+        replicated=rng.poisson(np.exp(eta + seen.log_exposure)).astype(np.float64),
+        log_lik=seen.log_density(eta),
         value=spec.cases_name,
     )
 
