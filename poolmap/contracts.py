@@ -47,13 +47,13 @@ class StanData:
     Attributes:
         data: the program's data.
         parameters: the sampled parameters whose draws are kept, by their name in the program.
-        whitened: the program samples in coordinates that are close to independent and standard normal: warm-up
-            has the step size to find, not the metric.
+        whitened: for a program that samples in coordinates close to independent and standard normal, the target
+            acceptance that costs least there: warm-up then has the step size to find, not the metric.
     """
 
     data: dict[str, Any]
     parameters: Sequence[str]
-    whitened: bool = False
+    whitened: float | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("poolmap.fit")
 
+BRIEF_WARMUP = 200
+
 Reported = Callable[["xarray.Dataset", np.random.Generator], Sequence[Quantity]]
 
 
@@ -52,14 +54,11 @@ def harder(sampling: Sampling) -> Sampling:
     )
 
 
-def brief(sampling: Sampling) -> Sampling:
-    """The settings of a first attempt in whitened coordinates (`StanData.whitened`): a short warm-up.
-
-    An acceptance of 0.7 costs the fewest evaluations a draw in many independent dimensions (Beskos et al. 2013,
-    Bernoulli 19:1501-1534).
-    """
-    update = {"warmup": min(sampling.warmup, 200), "adapt_delta": min(sampling.adapt_delta, 0.7)}
-    return sampling.model_copy(update=update)
+def brief(sampling: Sampling, acceptance: float) -> Sampling:
+    """The settings of a first attempt in whitened coordinates (`StanData.whitened`): a short warm-up."""
+    return sampling.model_copy(
+        update={"warmup": min(sampling.warmup, BRIEF_WARMUP), "adapt_delta": acceptance}
+    )
 
 
 def fit(
@@ -76,10 +75,10 @@ def fit(
         cores: chains run at the same time.
     """
     attempts: list[dict[str, Any]] = []
-    first = brief(sampling) if data.whitened else sampling
+    first = brief(sampling, data.whitened) if data.whitened else sampling
     for attempt, settings in enumerate((first, harder(sampling))):
         begin = time.monotonic()
-        how = {"seed": seed + attempt, "cores": cores, "whitened": data.whitened and not attempt}
+        how = {"seed": seed + attempt, "cores": cores, "whitened": bool(data.whitened and not attempt)}
         draws = sample(executable, data.data, data.parameters, settings, **how)
         quantities = reported(draws.posterior, np.random.default_rng(seed))
         checks = check_fit(quantities, draws.sample_stats, settings.max_treedepth)

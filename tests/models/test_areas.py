@@ -17,7 +17,7 @@ from poolmap.contracts import Dataset
 from poolmap.families.areas.covariates import design_matrix
 from poolmap.families.areas.estimate import estimate, predictive
 from poolmap.families.areas.ingest import ingest
-from poolmap.families.areas.model import field, observed_areas, program_data, stan_data
+from poolmap.families.areas.model import acceptance, field, observed_areas, program_data, stan_data
 from poolmap.families.areas.approximation import MapModel
 from poolmap.families.areas.likelihoods import Observed
 from poolmap.graph.adjacency import build_adjacency
@@ -58,7 +58,7 @@ def _sids(spec) -> Dataset:
 
 
 def _sample(program, values, parameters, seed=1, draws=1000):
-    settings = brief(Sampling(chains=4, draws=draws))
+    settings = brief(Sampling(chains=4, draws=draws), acceptance(len(values["X"])))
     return sample(program, values, parameters, settings, seed=seed, cores=2, whitened=True)
 
 
