@@ -47,8 +47,8 @@ class StanData:
     Attributes:
         data: the program's data.
         parameters: the sampled parameters whose draws are kept, by their name in the program.
-        whitened: for a program that samples in coordinates close to independent and standard normal, the target
-            acceptance that costs least there: warm-up then has the step size to find, not the metric.
+        whitened: for a program that samples in coordinates close to independent and standard normal, the
+            target acceptance that costs least there: warm-up then has only the step size to find.
     """
 
     data: dict[str, Any]

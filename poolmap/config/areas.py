@@ -70,8 +70,8 @@ class AreaModel(Section):
     sigma_prior: HalfPrior = HalfPrior("half_normal", (1,))
     """Prior of the standard deviation of the area effects on the log scale."""
     rho_prior: UnitPrior = UnitPrior("beta", (0.5, 0.5))
-    """Prior of the share of that variance that is spatially structured (bym2), or of the strength of dependence
-    between neighbours (leroux, car)."""
+    """Prior of the share of that variance that is spatially structured (bym2), or of the strength of the
+    dependence between neighbours (leroux, car)."""
 
 
 class AreasAnalysis(Analysis):

@@ -19,7 +19,7 @@ class Elimination:
         order: (n,) area at each place of the order.
         column_start: (n + 1,) where each column of the factor starts, from 0.
         row: (entries,) row of each entry, the diagonal first in its column.
-        row_start: (n + 1,) where each row starts in the next two, which hold the entries left of the diagonal.
+        row_start: (n + 1,) where each row starts in the next two: the entries left of the diagonal.
         row_place: (entries - n,) place of the entry in the columns.
         row_column: (entries - n,) its column.
     """
@@ -32,7 +32,7 @@ class Elimination:
     row_column: NDArray[np.int64]
 
     def on_pattern(self, matrix: sparse.csc_array) -> NDArray[np.float64]:
-        """(entries,) lower triangle of a symmetric matrix (areas in their own order) at the factor's entries."""
+        """(entries,) lower triangle of a symmetric matrix, areas in their own order, on the pattern."""
         n = len(self.order)
         lower = sparse.tril(matrix[self.order][:, self.order]).tocoo()
         column = np.repeat(np.arange(n, dtype=np.int64), np.diff(self.column_start))

@@ -14,12 +14,12 @@ from scipy.stats import binom, halfnorm, kstest, norm
 from poolmap.config.areas import AreasAnalysis
 from poolmap.config.base import Sampling
 from poolmap.contracts import Dataset
+from poolmap.families.areas.approximation import MapModel
 from poolmap.families.areas.covariates import design_matrix
 from poolmap.families.areas.estimate import estimate, predictive
 from poolmap.families.areas.ingest import ingest
-from poolmap.families.areas.model import acceptance, field, observed_areas, program_data, stan_data
-from poolmap.families.areas.approximation import MapModel
 from poolmap.families.areas.likelihoods import Observed
+from poolmap.families.areas.model import acceptance, field, observed_areas, program_data, stan_data
 from poolmap.graph.adjacency import build_adjacency
 from poolmap.graph.geometry import read_geometry
 from poolmap.graph.graph import Graph
@@ -177,8 +177,8 @@ def _covariance(effects: str, graph: Graph, nodes: np.ndarray, rho: float) -> np
 
 @pytest.mark.parametrize("effects", ["iid", "icar", "bym2", "leroux", "car"])
 def test_the_prior_on_several_components_and_an_island(program, effects):
-    """Without counts re is drawn from its prior: whitened with a covariance worked out independently it is standard
-    normal in each component, and the sum of an intrinsic field is zero."""
+    """Without counts re is drawn from its prior: whitened with a covariance worked out independently it is
+    standard normal in each component, and the sum of an intrinsic field is zero."""
     graph = _pieces()
     chosen = _spec(
         models={"m": {"prior": effects, "sigma_prior": {"half_normal": 0.5}, "rho_prior": {"beta": [4, 4]}}}

@@ -26,8 +26,8 @@ from poolmap.stan.compile import (
 )
 from poolmap.stan.toolchain import find_toolchain, prepare_toolchain
 
-# writes its arguments to $POOLMAP_TEST_LOG, one call a line, to the same with .hpp the last C++ that it compiles,
-# and a file where -o says
+# writes its arguments to $POOLMAP_TEST_LOG, one call a line, to the same with .hpp the last C++ that it
+# compiles, and a file where -o says
 FAKE_COMPILER = """\
 #!/bin/sh
 if [ "$*" = "--version" ]; then echo "${FAKE_VERSION:-fake 1.0}"; exit 0; fi

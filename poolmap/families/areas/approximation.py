@@ -39,7 +39,7 @@ class Field:
         matrix: (f, f) the Laplacian: scaled by component (icar, bym2) or D - A as it is (leroux, car).
         degree: (f,) number of neighbours.
         component: (f,) from 0.
-        spectrum: (f,) what the determinant or the prior of rho needs (`areas.stan`); empty where nothing does.
+        spectrum: (f,) what the determinant or the prior of rho needs (`areas.stan`), else zeros.
     """
 
     nodes: NDArray[np.int64]
@@ -176,10 +176,7 @@ class _Mode:
         model, field = self.model, self.model.field
         X, n, at = model.X, model.X.shape[0], model.field.nodes
         named = dict(zip(model.hyper_names, hyper, strict=True))
-        values = {
-            name: _natural(name, model.observed.likelihood, value)
-            for name, value in named.items()
-        }
+        values = {name: _natural(name, model.observed.likelihood, value) for name, value in named.items()}
         sigma, rho = np.exp(np.clip(named["sigma"], -12, 12)), values.get("rho", 0.0)
         rest = (values.get("dispersion", 0.0), values.get("zero", 0.0))
         a, c = _precision(model.effects, sigma, rho, field.degree)
@@ -219,7 +216,8 @@ class _Mode:
         log_density += -0.5 * float(prior_precision @ (beta - prior_mean) ** 2)
         log_density += -0.5 * float(np.linalg.slogdet(of_beta)[1])
         log_density += sum(
-            _hyper_prior(model, name, values[name]) + _log_jacobian(name, model.observed.likelihood, values[name])
+            _hyper_prior(model, name, values[name])
+            + _log_jacobian(name, model.observed.likelihood, values[name])
             for name in named
         )
         return _State(W, r, D, beta, of_beta, solver, log_density)
@@ -247,9 +245,7 @@ class _Mode:
         model = self.model
         n = model.X.shape[0]
         here = eta[model.rows]
-        low, mid, high = (
-            model.observed.log_density(here + step, *rest) for step in (-_STEP, 0.0, _STEP)
-        )
+        low, mid, high = (model.observed.log_density(here + step, *rest) for step in (-_STEP, 0.0, _STEP))
         slope = (high - low) / (2 * _STEP)
         weight = np.maximum(-(high - 2 * mid + low) / _STEP**2, _LEAST_WEIGHT)
         W, r = np.zeros(n), np.zeros(n)

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from poolmap.contracts import Dataset, Predictive, Quantity
+from poolmap.families.areas.effect_words import RHO, SIGMA
 from poolmap.families.areas.expected import ratio_interval
 from poolmap.families.areas.model import covariate_matrix, observed, observed_areas
 
@@ -32,14 +33,14 @@ def estimate(
         spec: the analysis.
         model: name of the model.
         data: the checked input.
-        draws: posterior draws of alpha, beta, sigma, rho (bym2) and re.
+        draws: posterior draws of alpha, beta, sigma, rho (bym2, leroux, car) and re.
         rng: not used: everything follows from the draws.
 
     Returns:
         `areas`, keyed by area and name: `rr`, the relative risk exp(alpha + x' beta + re) against the
         reference rates; with the counts, the raw ratio and the exceedance probabilities beside it.
         `parameters`, keyed by term: `alpha`, `beta` and `rate_ratio` = exp(beta) of each covariate, `sigma`,
-        and `rho` (bym2).
+        and `rho` (bym2, leroux, car).
     """
     areas = data.tables["areas"]
     rr = np.exp(_log_rr(data, draws))
@@ -75,10 +76,10 @@ def estimate(
         parameter(
             "rate_ratio", "ratio of relative risks per unit of the covariate, exp(beta)", np.exp(beta), terms
         )
-    parameter("sigma", "standard deviation of the area effects, log scale", one("sigma"), ["area effects"])
+    prior = spec.models[model].prior
+    parameter("sigma", f"{SIGMA[prior]}, log scale", one("sigma"), ["area effects"])
     if "rho" in draws:
-        what = "share of the variance of the area effects that is spatially structured"
-        parameter("rho", what, one("rho"), ["area effects"])
+        parameter("rho", RHO[prior], one("rho"), ["area effects"])
     return quantities
 
 

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from poolmap.contracts import EVERY_MODEL, Block, Dataset, Equation, ModelResult, ReportTable
+from poolmap.families.areas.approximation import WITH_RHO
+from poolmap.families.areas.effect_words import RHO, SIGMA, effect_blocks
 from poolmap.families.areas.estimate import exceedance_column
 from poolmap.families.areas.figures import CERTAIN, rr_table
 
@@ -121,7 +123,6 @@ def methods(spec: AreasAnalysis, model: str, data: Dataset) -> list[Block]:
     """One model in words and equations, with the priors in force."""
     chosen = spec.models[model]
     terms = data.tables["covariates"].columns[1:].tolist()
-    bym2 = chosen.prior == "bym2"
     linear = r"\alpha + \mathbf{x}_i^\top \boldsymbol\beta + b_i" if terms else r"\alpha + b_i"
     spoken = "alpha plus x i transposed beta plus b i" if terms else "alpha plus b i"
     blocks: list[Block] = [
@@ -132,38 +133,7 @@ def methods(spec: AreasAnalysis, model: str, data: Dataset) -> list[Block]:
             f"y i is Poisson with mean E i times R R i; the log of R R i is {spoken}",
         ),
     ]
-    if bym2:
-        blocks += [
-            "The area effects have a structured part that neighbours share and an unstructured part (BYM2: "
-            "Riebler, Sørbye, Simpson and Rue 2016, Statistical Methods in Medical Research 25:1145-1165):",
-            Equation(
-                r"b_i = \sigma \left( \sqrt{1 - \rho}\, \theta_i + \sqrt{\rho / s}\, \phi_i \right), "
-                r"\qquad \theta_i \sim \mathrm{Normal}(0, 1)",
-                "b i is sigma times the sum of the square root of one minus rho times theta i and the "
-                "square root of rho over s times phi i; theta i is standard normal",
-            ),
-            Equation(
-                r"p(\boldsymbol\phi) \propto "
-                r"\exp\left( -\tfrac{1}{2} \sum_{i \sim j} (\phi_i - \phi_j)^2 \right)",
-                "the density of phi is proportional to the exponential of minus one half of the sum over "
-                "neighbours i and j of the squared difference of phi i and phi j",
-            ),
-            "phi sums to zero in each connected component, and s is the scaling factor of the component: "
-            "the geometric mean of the variances of phi, so that sigma is the typical standard deviation "
-            "of the area effects and rho the share of their variance that is spatially structured. "
-            "Components are scaled one by one, and an area without neighbours has the unstructured part "
-            "only, with the whole variance (Freni-Sterrantino, Ventrucci and Rue 2018). The sampler works "
-            "with the sum of both parts in the eigenvectors of the graph, which is the same model.",
-        ]
-    else:
-        blocks += [
-            "The area effects are unstructured: an area is drawn towards the mean of all areas, not "
-            "towards its neighbours.",
-            Equation(
-                r"b_i \sim \mathrm{Normal}(0, \sigma^2)",
-                "b i is normal with mean zero and standard deviation sigma",
-            ),
-        ]
+    blocks += effect_blocks(chosen.prior)
     if terms:
         blocks.append(
             f"Covariates, from the formula {spec.covariates} and centred on their means over the areas: "
@@ -173,7 +143,7 @@ def methods(spec: AreasAnalysis, model: str, data: Dataset) -> list[Block]:
     priors = [f"alpha ~ {chosen.alpha_prior}"]
     priors += [f"each beta ~ {chosen.beta_prior}"] if terms else []
     priors += [f"sigma ~ {chosen.sigma_prior}"]
-    priors += [f"rho ~ {chosen.rho_prior}"] if bym2 else []
+    priors += [f"rho ~ {chosen.rho_prior}"] if chosen.prior in WITH_RHO else []
     blocks.append(f"Priors: {'; '.join(priors)}.")
     return blocks
 
@@ -213,18 +183,27 @@ def _parameter_sentences(spec: AreasAnalysis, result: ModelResult) -> list[str]:
     table = result.estimates["parameters"].set_index("quantity")
     sigma = table.loc["sigma"]
     after = " left when the covariates are accounted for" if "beta" in table.index else ""
-    sentences = [
-        f"The standard deviation of the area effects{after} is {_with_interval(spec, sigma)} on the log "
-        f"scale: an area one standard deviation above the middle has {np.exp(sigma['mean']):.2f} times its "
-        "risk."
-    ]
+    prior = spec.models[result.name].prior
+    if prior in ("leroux", "car"):
+        sentences = [f"sigma, the {SIGMA[prior]}{after}, is {_with_interval(spec, sigma)} on the log scale."]
+    else:
+        sentences = [
+            f"The standard deviation of the area effects{after} is {_with_interval(spec, sigma)} on the "
+            f"log scale: an area one standard deviation above the middle has {np.exp(sigma['mean']):.2f} "
+            "times its risk."
+        ]
     if "rho" in table.index:
         rho = table.loc["rho"]
         wide = rho["upper"] - rho["lower"] > 0.7
-        sentences.append(
+        lead = (
             f"Of the variance of the area effects, a share rho of {_with_interval(spec, rho)} is spatially "
-            "structured: near 1, risks vary smoothly from neighbour to neighbour; near 0, without pattern."
-            + (" The counts say little about this share." if wide else "")
+            "structured"
+            if prior == "bym2"
+            else f"rho, the {RHO[prior]}, is {_with_interval(spec, rho)}"
+        )
+        sentences.append(
+            f"{lead}: near 1, risks vary smoothly from neighbour to neighbour; near 0, without pattern."
+            + (" The counts say little about it." if wide else "")
         )
     if "rate_ratio" in table.index:
         for _, row in table.loc[["rate_ratio"]].iterrows():
@@ -302,8 +281,8 @@ def _parameters_table(spec: AreasAnalysis, results: Mapping[str, ModelResult]) -
     return ReportTable(
         frame,
         "Parameters by model: alpha, log relative risk at average covariates; beta and rate_ratio = "
-        "exp(beta), per unit of the covariate; sigma, standard deviation of the area effects; rho, their "
-        "spatially structured share.",
+        "exp(beta), per unit of the covariate; sigma, spread of the area effects, and rho, how far neighbours "
+        "share them, as each model defines them.",
         ["mean", level],
         EVERY_MODEL,
     )

@@ -78,7 +78,9 @@ def field(effects: str, graph: Graph | None) -> Field:
     """The structured part of the area effects on a graph; empty for `iid`."""
     from scipy import sparse
 
-    nodes = np.flatnonzero(graph.n_neighbours > 0) if graph is not None and effects != "iid" else np.empty(0, int)
+    nodes = (
+        np.flatnonzero(graph.n_neighbours > 0) if graph is not None and effects != "iid" else np.empty(0, int)
+    )
     if not len(nodes):
         nothing = sparse.csc_array((0, 0), dtype=np.float64)
         return Field(nodes.astype(np.int64), nothing, np.empty(0), nodes.astype(np.int64), np.empty(0))
