@@ -281,8 +281,8 @@ def _parameters_table(spec: AreasAnalysis, results: Mapping[str, ModelResult]) -
     return ReportTable(
         frame,
         "Parameters by model: alpha, log relative risk at average covariates; beta and rate_ratio = "
-        "exp(beta), per unit of the covariate; sigma, spread of the area effects, and rho, how far neighbours "
-        "share them, as each model defines them.",
+        "exp(beta), per unit of the covariate; sigma, spread of the area effects, and rho, how far "
+        "neighbours share them, as each model defines them.",
         ["mean", level],
         EVERY_MODEL,
     )
