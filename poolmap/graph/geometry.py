@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poolmap.errors import InputError, Problem
+from poolmap.graph.repair import Finding, joined_parts, left_out_empty, overlaps, polygons_of, repaired
 from poolmap.tables import nearest
 
 if TYPE_CHECKING:
@@ -19,18 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SHOWN = 5
-_NOTABLE_OVERLAP = 0.01
 _LONGITUDE_LATITUDE = "EPSG:4326"
 _UNREADABLE = "check that it is a whole GeoPackage, GeoJSON, TopoJSON, GeoParquet or shapefile"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was found about an area's boundary and what was done; `area` is empty where it concerns all."""
-
-    area: str
-    finding: str
-    action: str
 
 
 @dataclass(frozen=True)
@@ -39,15 +28,17 @@ class Geometry:
 
     Attributes:
         frame: GeoDataFrame with the columns `area` (text, unique), `geometry` (valid, not empty Polygon or
-            MultiPolygon, in two dimensions) and the file's other columns; its CRS is set; its rows are those
-            of the file, in order.
+            MultiPolygon, in two dimensions) and the file's other columns; its CRS is set; its rows are in the
+            order of the file.
         findings: the validity report: what was repaired or assumed, and what to look at.
         path: the file, as the user wrote it.
+        left_out: ids of features without ground, which have no place in the map.
     """
 
     frame: gpd.GeoDataFrame
     findings: list[Finding] = field(default_factory=list)
     path: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 def read_geometry(path: str | Path, area_column: str, layer: str | None = None) -> Geometry:
@@ -61,12 +52,14 @@ def read_geometry(path: str | Path, area_column: str, layer: str | None = None) 
 
     Returns:
         The boundaries with the report of what was found. Invalid polygons are repaired with
-        `shapely.make_valid(method="structure")`; a missing CRS is taken for longitude and latitude if all
+        `shapely.make_valid(method="structure")`; features without ground are left out; features of one id
+        that agree in all other columns are joined; a missing CRS is taken for longitude and latitude if all
         coordinates are in their range.
 
     Raises:
-        InputError: the file cannot be read, has no such layer or column, has a missing or repeated id, an
-            empty or non-polygon geometry, or coordinates that do not fit its CRS.
+        InputError: the file cannot be read, has no such layer or column, has a missing id, one id with
+            different values in other columns, a geometry that is no polygon, or coordinates that do not fit
+            its CRS.
     """
     import shapely
 
@@ -92,27 +85,29 @@ def read_geometry(path: str | Path, area_column: str, layer: str | None = None) 
     frame = frame.rename(columns={area_column: "area"})
     frame["area"] = _as_text(frame["area"])
 
-    problems = _check_ids(name, area_column, frame["area"])
-    shapes = np.asarray(frame.geometry.values)
-    problems += _check_shapes(name, frame["area"], shapes)
+    problems = _check_ids(name, area_column, frame)
+    problems += _check_shapes(name, frame["area"], np.asarray(frame.geometry.values))
     if not problems:
-        frame, problems = _with_crs(name, frame, shapes, findings)
+        frame, problems = _with_crs(name, frame, findings)
     if problems:
         raise InputError(problems)
 
+    ids = frame["area"].tolist()
+    kept = left_out_empty(frame["area"].to_numpy(), np.asarray(frame.geometry.values), findings)
+    frame = frame[kept].reset_index(drop=True)
     areas = frame["area"].to_numpy()
-    if shapely.has_z(shapes).any():
-        shapes = shapely.force_2d(shapes)
-        findings.append(Finding("", "coordinates have a height", "heights left out"))
-    shapes = _repair(areas, shapes, findings)
-    lost = np.flatnonzero(shapely.is_empty(shapes))
-    if lost.size:
-        remedy = "draw its boundary again: nothing is left of it after repair"
-        raise InputError(_some(name, lost, areas, lambda _: "the polygon encloses no ground", remedy))
-    findings += _overlaps(areas, shapes)
+    shapes = repaired(areas, np.asarray(frame.geometry.values), findings)
+    flat = shapely.is_empty(shapes)
+    for area in areas[flat]:
+        findings.append(Finding(area, "the polygon encloses no ground", "left out of the map"))
     frame["geometry"] = type(frame.geometry.values)(shapes, crs=frame.crs)
+    frame = joined_parts(frame[~flat].reset_index(drop=True), findings)
+    if frame.empty:
+        raise InputError([Problem(name, "no feature has a polygon that encloses ground", _UNREADABLE)])
+    findings += overlaps(frame["area"].to_numpy(), np.asarray(frame.geometry.values))
     ordered = ["area", *[c for c in frame.columns if c not in ("area", "geometry")], "geometry"]
-    return Geometry(frame[ordered], findings, name)
+    left_out = tuple(area for area in dict.fromkeys(ids) if area not in set(frame["area"]))
+    return Geometry(frame[ordered], findings, name, left_out)
 
 
 def _read(path: Path, name: str, layer: str | None) -> gpd.GeoDataFrame:
@@ -168,70 +163,64 @@ def _as_text(values: pd.Series) -> list[str]:
     return [text(value) for value in values.astype(object)]
 
 
-def _some(
-    name: str, rows: NDArray[np.int64], areas: Any, what: Callable[[int], str], remedy: str
-) -> list[Problem]:
-    """One problem for each of the first few rows, and one that counts the rest."""
-    problems = [
-        Problem(f"{name}, feature {row + 1} (area '{areas[row]}')", what(row), remedy)
-        for row in rows[:_SHOWN]
-    ]
-    if len(rows) > _SHOWN:
-        problems.append(Problem(name, f"the same in {len(rows) - _SHOWN} more features"))
-    return problems
-
-
-def _check_ids(name: str, column: str, areas: pd.Series) -> list[Problem]:
+def _check_ids(name: str, column: str, frame: gpd.GeoDataFrame) -> list[Problem]:
+    """Features without an id, and ids of several features that are not the parts of one area."""
     where = f"{name}, column '{column}'"
+    areas = frame["area"]
+    others = [c for c in frame.columns if c not in ("area", "geometry")]
     problems = []
     empty = np.flatnonzero(areas == "")
     if empty.size:
         shown = ", ".join(str(row + 1) for row in empty[:_SHOWN]) + (" ..." if empty.size > _SHOWN else "")
         what = f"{empty.size} of {len(areas)} features have no id (feature {shown})"
         problems.append(Problem(where, what, "give every area an id"))
-    count = areas[areas != ""].value_counts()
-    repeated = sorted(count.index[count > 1])
-    for area in repeated[:_SHOWN]:
-        rows = ", ".join(str(row + 1) for row in np.flatnonzero(areas == area)[:_SHOWN])
-        what = f"the id '{area}' stands {count[area]} times (feature {rows})"
+    differing = (
+        frame[(areas != "") & areas.duplicated(keep=False)].groupby("area")[others].nunique(dropna=False)
+    )
+    differing = differing[(differing > 1).any(axis=1)]
+    for area, values in differing.head(_SHOWN).iterrows():
+        rows = np.flatnonzero(areas == area)
+        listed = ", ".join(str(row + 1) for row in rows[:_SHOWN])
+        column = values.index[values > 1][0]
+        what = (
+            f"the id '{area}' stands {len(rows)} times (feature {listed}), with several values of '{column}'"
+        )
         remedy = "dissolve the parts of an area into one feature, or choose a column whose values are unique"
         problems.append(Problem(where, what, remedy))
-    if len(repeated) > _SHOWN:
-        problems.append(Problem(where, f"the same for {len(repeated) - _SHOWN} more ids"))
+    if len(differing) > _SHOWN:
+        problems.append(Problem(where, f"the same for {len(differing) - _SHOWN} more ids"))
     return problems
 
 
 def _check_shapes(name: str, areas: pd.Series, shapes: NDArray[np.object_]) -> list[Problem]:
     import shapely
 
-    empty = np.array([shape is None for shape in shapes]) | shapely.is_empty(shapes)
+    empty = shapely.is_missing(shapes) | shapely.is_empty(shapes)
     kind = shapely.get_type_id(shapes)
     collection = kind == shapely.GeometryType.GEOMETRYCOLLECTION
     polygonal = np.isin(kind, [shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON])
-    collection[collection] = [bool(_polygons_of(shape)) for shape in shapes[collection]]
+    collection[collection] = [bool(polygons_of(shape)) for shape in shapes[collection]]
     wrong = np.flatnonzero(~empty & ~polygonal & ~collection)
-    return _some(
-        name,
-        np.flatnonzero(empty),
-        areas,
-        lambda _: "the area has no geometry",
-        "give it a polygon, or take the feature out of the file",
-    ) + _some(
-        name,
-        wrong,
-        areas,
-        lambda row: f"the geometry is a {shapes[row].geom_type}, not a polygon",
-        "give a map of boundaries; points and lines have no neighbours",
-    )
+    problems = [
+        Problem(
+            f"{name}, feature {row + 1} (area '{areas[row]}')",
+            f"the geometry is a {shapes[row].geom_type}, not a polygon",
+            "give a map of boundaries; points and lines have no neighbours",
+        )
+        for row in wrong[:_SHOWN]
+    ]
+    if len(wrong) > _SHOWN:
+        problems.append(Problem(name, f"the same in {len(wrong) - _SHOWN} more features"))
+    return problems
 
 
 def _with_crs(
-    name: str, frame: gpd.GeoDataFrame, shapes: NDArray[np.object_], findings: list[Finding]
+    name: str, frame: gpd.GeoDataFrame, findings: list[Finding]
 ) -> tuple[gpd.GeoDataFrame, list[Problem]]:
     """The frame with its CRS, assumed where missing; or the problem with it."""
     import shapely
 
-    west, south, east, north = shapely.total_bounds(shapes)
+    west, south, east, north = shapely.total_bounds(np.asarray(frame.geometry.values))
     fits = west >= -360 and east <= 360 and south >= -90 and north <= 90
     span = f"x from {west:g} to {east:g}, y from {south:g} to {north:g}"
     if frame.crs is None and fits:
@@ -249,51 +238,3 @@ def _with_crs(
         remedy = "save it again with the CRS of its coordinates, or reproject it (GeoJSON is always degrees)"
         return frame, [Problem(name, what, remedy)]
     return frame, []
-
-
-def _repair(
-    areas: NDArray[np.object_], shapes: NDArray[np.object_], findings: list[Finding]
-) -> NDArray[np.object_]:
-    """Valid polygons only; what was changed is added to the findings."""
-    import shapely
-
-    shapes = shapes.copy()
-    for row in np.flatnonzero(shapely.get_type_id(shapes) == shapely.GeometryType.GEOMETRYCOLLECTION):
-        shapes[row] = shapely.multipolygons(_polygons_of(shapes[row]))
-        findings.append(Finding(areas[row], "polygons mixed with points or lines", "only the polygons kept"))
-    for row in np.flatnonzero(~shapely.is_valid(shapes)):
-        reason, before = shapely.is_valid_reason(shapes[row]), shapely.area(shapes[row])
-        shapes[row] = shapely.make_valid(shapes[row], method="structure", keep_collapsed=False)
-        after = shapely.area(shapes[row])
-        change = abs(after - before) / before if before else math.inf
-        note = (
-            "" if change < 0.001 else f"; its size changed from {before:.4g} to {after:.4g} square map units"
-        )
-        findings.append(Finding(areas[row], f"invalid polygon: {reason}", f"repaired{note}"))
-    return shapes
-
-
-def _polygons_of(shape: Any) -> list[Any]:
-    """The polygons inside a geometry, however nested."""
-    if shape.geom_type == "Polygon":
-        return [] if shape.is_empty else [shape]
-    return [polygon for part in getattr(shape, "geoms", []) for polygon in _polygons_of(part)]
-
-
-def _overlaps(areas: NDArray[np.object_], shapes: NDArray[np.object_]) -> list[Finding]:
-    """Pairs of areas that share a notable part of the smaller one's ground."""
-    import shapely
-
-    tree = shapely.STRtree(shapes)
-    found = np.concatenate([tree.query(shapes, predicate=p) for p in ("overlaps", "covers")], axis=1)
-    pairs = np.unique(np.sort(found.T[found[0] != found[1]], axis=1), axis=0)
-    first, second = shapes[pairs[:, 0]], shapes[pairs[:, 1]]
-    smaller = np.minimum(shapely.area(first), shapely.area(second))
-    share = shapely.area(shapely.intersection(first, second)) / smaller
-    return [
-        Finding(
-            areas[i], f"overlaps '{areas[j]}' by {part:.0%} of the smaller one", "kept; check the boundaries"
-        )
-        for (i, j), part in zip(pairs, share, strict=True)
-        if part > _NOTABLE_OVERLAP
-    ]

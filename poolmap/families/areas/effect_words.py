@@ -67,7 +67,8 @@ def effect_blocks(prior: str) -> list[Block]:
     if prior == "leroux":
         return [
             "Neighbours share their area effects (Leroux, Lei and Breslow 2000): given the others, "
-            "the effect of an area has its mean between zero and the mean of its neighbours. With n_i neighbours:",
+            "the effect of an area has its mean between zero and the mean of its neighbours. With n_i "
+            "neighbours:",
             Equation(
                 r"b_i \mid b_{-i} \sim \mathrm{Normal}\left( \frac{\rho \sum_{j \sim i} b_j}"
                 r"{\rho n_i + 1 - \rho},\ \frac{\sigma^2}{\rho n_i + 1 - \rho} \right)",
@@ -75,8 +76,8 @@ def effect_blocks(prior: str) -> list[Block]:
                 "plus one minus rho, and variance sigma squared over rho n i plus one minus rho",
             ),
             "rho is the strength of the dependence between neighbours: 0 is the unstructured model. It "
-            "is not a share of variance, and sigma is not the standard deviation of the effects unless rho is 0. "
-            f"{_ALONE} {_SAMPLED}",
+            "is not a share of variance, and sigma is not the standard deviation of the effects unless rho "
+            f"is 0. {_ALONE} {_SAMPLED}",
         ]
     return [
         "Neighbours share their area effects (proper conditional autoregression: Besag 1974, Journal of the "
