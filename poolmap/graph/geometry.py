@@ -32,12 +32,15 @@ class Geometry:
             order of the file.
         findings: the validity report: what was repaired or assumed, and what to look at.
         path: the file, as the user wrote it.
+        area_column, layer: where in the file the ids and the polygons are (see `read_geometry`).
         left_out: ids of features without ground, which have no place in the map.
     """
 
     frame: gpd.GeoDataFrame
     findings: list[Finding] = field(default_factory=list)
     path: str = ""
+    area_column: str = "area"
+    layer: str | None = None
     left_out: tuple[str, ...] = ()
 
 
@@ -107,7 +110,7 @@ def read_geometry(path: str | Path, area_column: str, layer: str | None = None) 
     findings += overlaps(frame["area"].to_numpy(), np.asarray(frame.geometry.values))
     ordered = ["area", *[c for c in frame.columns if c not in ("area", "geometry")], "geometry"]
     left_out = tuple(area for area in dict.fromkeys(ids) if area not in set(frame["area"]))
-    return Geometry(frame[ordered], findings, name, left_out)
+    return Geometry(frame[ordered], findings, name, area_column, layer, left_out)
 
 
 def _read(path: Path, name: str, layer: str | None) -> gpd.GeoDataFrame:
