@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from poolmap.files import read_json, sha256, write_json
 from poolmap.tables import EXCLUSION_COLUMNS
 
 if TYPE_CHECKING:
-    from poolmap.graph.geometry import Finding
     from poolmap.graph.graph import Graph
 
 
@@ -33,10 +31,9 @@ def write_dataset(data: Dataset, inputs: Mapping[str, str], folder: Path) -> Non
     write_json(folder / "provenance.json", provenance)
 
 
-def write_graph(graph: Graph, separations: Sequence[Finding], folder: Path) -> None:
-    """Write the graph and what was found of its separate parts (`graph.adjacency.separations`)."""
+def write_graph(graph: Graph, folder: Path) -> None:
+    """Write the graph."""
     write_json(folder / "graph.json", graph.as_dict())
-    write_json(folder / "separations.json", [asdict(finding) for finding in separations])
 
 
 def read_dataset(folder: str | Path, *, graph: str | Path | None = None, geometry: bool = False) -> Dataset:
@@ -44,8 +41,7 @@ def read_dataset(folder: str | Path, *, graph: str | Path | None = None, geometr
 
     Args:
         folder: where `write_dataset` put it.
-        graph: where `write_graph` put the graph; falsy for an analysis without one. The findings of its
-            separate parts join the facts as `separations`.
+        graph: where `write_graph` put the graph; falsy for an analysis without one.
         geometry: also read the polygons (imports geopandas).
     """
     folder = Path(folder)
@@ -64,7 +60,6 @@ def read_dataset(folder: str | Path, *, graph: str | Path | None = None, geometr
         from poolmap.graph.graph import Graph
 
         attached = Graph.from_dict(read_json(Path(graph) / "graph.json"))
-        facts["separations"] = read_json(Path(graph) / "separations.json")
     return Dataset(
         tables=tables,
         exclusions=excluded[EXCLUSION_COLUMNS],

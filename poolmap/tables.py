@@ -168,7 +168,7 @@ def read_header(path: str | Path, sheet: str | None = None) -> list[str]:
     elif kind == "parquet":
         header = list(_parquet(path, only_schema=True).names)
     else:
-        line = _header_line(_read_text(path, 65536))
+        line = _header_line(read_text(path, 65536))
         header = [field.strip() for field in next(csv.reader([line], delimiter=_delimiter(line)), [])]
     if not any(header):
         raise _is_empty(path)
@@ -211,7 +211,7 @@ def _delimiter(header_line: str) -> str:
     return max(",;\t", key=header_line.count)
 
 
-def _read_text(path: str | Path, characters: int = -1) -> str:
+def read_text(path: str | Path, characters: int = -1) -> str:
     """The file's text, or its beginning.
 
     Raises:
@@ -291,7 +291,7 @@ def _check_header(name: str, header: list[str], problems: Sequence[Problem] = ()
 
 
 def _text_table(path: str | Path, problems: list[Problem]) -> tuple[list[str], list[list[str]], list[int]]:
-    text = _read_text(path)
+    text = read_text(path)
     delimiter = _delimiter(_header_line(text))
     reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
     header: list[str] = []

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from poolmap.config.base import Analysis, Column, Name, PathText, Section, first_read_by
+from poolmap.config.graph import GraphSpec
 from poolmap.config.priors import HalfPrior, UnboundedPrior, UnitPrior
 
 
@@ -41,22 +42,6 @@ class AreaOutcome(Section):
         return self
 
 
-class GraphSpec(Section):
-    """Which areas are neighbours."""
-
-    contiguity: Literal["queen", "rook"] = "queen"
-    """`queen`: areas that share a point; `rook`: areas that share a border."""
-    tolerance: float = Field(0.0, ge=0)
-    """Areas at most this many metres apart are neighbours too, for maps whose borders do not quite meet
-    (queen only)."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> GraphSpec:
-        if self.tolerance and self.contiguity == "rook":
-            raise PydanticCustomError("tolerance", "a tolerance goes with queen contiguity only")
-        return self
-
-
 class AreaModel(Section):
     """One model of a disease map."""
 
@@ -86,6 +71,10 @@ class AreasAnalysis(Analysis):
     """Column with the area's id, in the table and in the polygons."""
     geometry_area: Column | None = None
     """Column with the id in the polygons, where it is called otherwise there."""
+    geometry_layer: Column | None = None
+    """Layer (TopoJSON: object) with the polygons, where their file holds several."""
+    geometry_crs: Column | None = None
+    """Coordinate reference system of the polygons (EPSG:27700), where their file names none."""
     name: Column | None = None
     """Column of the table with the area's name, for tables and figures."""
     outcome: AreaOutcome
@@ -115,8 +104,17 @@ class AreasAnalysis(Analysis):
         return True
 
     def input_files(self) -> dict[str, str]:
-        """The counts and the polygons."""
-        return {"data": self.data, "geometry": self.geometry}
+        """The counts, the polygons, and the neighbours where a file gives them."""
+        files = {"data": self.data, "geometry": self.geometry}
+        if self.graph.file is not None:
+            files["graph.file"] = self.graph.file
+        return files
+
+    def graph_files(self) -> list[str]:
+        """The files that the graph is built from besides the polygons as read."""
+        if self.graph.method == "arcs":
+            return [self.geometry]
+        return [self.graph.file] if self.graph.file is not None else []
 
     def column_references(self) -> Iterator[tuple[tuple[str, ...], str, str]]:
         """The id, name and outcome columns."""

@@ -93,6 +93,10 @@ class Analysis(Section):
         """Whether the analysis needs an adjacency graph of its areas."""
         return False
 
+    def graph_files(self) -> list[str]:
+        """The user's files that the graph is built from besides what `ingest` has made."""
+        return []
+
     def view(self, step: str, model: str | None = None) -> dict[str, Any]:
         """The part of the section that a step (and the steps before it) reads, as plain data.
 

@@ -193,6 +193,11 @@ def _problems(
         if len(at) > 2 and at[0] == "analyses" and at[2] in FAMILIES:
             at = (*at[:2], *at[3:])
         context = item.get("ctx", {})
+        for key, what in context.get("conflicts", ()):
+            here = (*at, key)
+            problems.append((line_of(lines, here) or 0, Problem(place(here), what)))
+        if "conflicts" in context:
+            continue
         if "at" in context:
             at = (*at, *str(context["at"]).split("."))
         kind, given = item["type"], item.get("input")
@@ -230,11 +235,11 @@ def _file_problems(config: Config, place: Callable[[Location], str]) -> list[Pro
     for name, spec in config.analyses.items():
         headers: dict[str, list[str]] = {}
         for key, path in spec.input_files().items():
-            at = ("analyses", name, key)
+            at = ("analyses", name, *key.split("."))
             if not Path(path).is_file():
                 remedy = "check the path; it is relative to the project folder"
                 problems.append(Problem(place(at), f"the file '{path}' does not exist", remedy))
-            elif key != "geometry":
+            elif key not in ("geometry", "graph.file"):
                 try:
                     headers[key] = read_header(path, getattr(spec, "sheet", None))
                 except InputError as error:

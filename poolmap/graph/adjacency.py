@@ -1,66 +1,71 @@
-"""Neighbours from polygons."""
+"""From the polygons and the config to the graph of neighbours."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from poolmap.graph.geometry import Finding, Geometry
+from poolmap.config.graph import GraphSpec
+from poolmap.errors import InputError, Problem
+from poolmap.graph.contiguity import Pairs, tolerant_pairs, touching_pairs, vertex_pairs
+from poolmap.graph.geometry import Geometry
 from poolmap.graph.graph import Graph
-
-if TYPE_CHECKING:
-    import geopandas as gpd
-
-_CORNER = 0.01
+from poolmap.graph.plane import in_plane, in_words
+from poolmap.graph.repair import Finding
+from poolmap.tables import nearest
 
 
-def build_adjacency(
-    geometry: Geometry, contiguity: Literal["queen", "rook"] = "queen", tolerance: float = 0.0
-) -> Graph:
-    """The contiguity graph of the areas.
-
-    Queen neighbours share at least one point of their boundaries, rook neighbours at least one segment. The
-    pairs are those of libpysal (shared vertices or shared segments) together with polygons that touch without
-    a common vertex (as where one border has been drawn with more points than the other) or that overlap; for
-    rook neighbours the overlap must be as long as a hundredth of the smaller circumference.
+def build_graph(geometry: Geometry, spec: GraphSpec) -> Graph:
+    """The graph of the areas, with what a reader should know of it as its findings.
 
     Args:
-        geometry: the checked polygons.
-        contiguity: "queen" or "rook".
-        tolerance: polygons whose distance is at most this many metres are neighbours too; for maps whose
-            borders do not quite meet. With queen contiguity only.
+        geometry: the checked polygons; for `method: arcs` with the file that they come from.
+        spec: the section `graph` of the config.
 
     Returns:
-        The graph, its areas in the order of the frame.
+        The graph, its areas in the order of the frame. Its findings tell which pairs were joined and cut by
+        hand, and how far each part of the map that lies apart is from the rest.
 
     Raises:
-        ValueError: another contiguity, a negative tolerance, or a tolerance with rook contiguity.
+        InputError: there is one area only; no area has a neighbour; the supplied file is wrong; `join` or
+            `cut` names an area that is not there.
     """
-    import libpysal
-    import shapely
+    areas = geometry.frame["area"].tolist()
+    if len(areas) < 2:
+        what = f"the map has one area only ('{areas[0]}')"
+        remedy = "a map of risks compares areas: give the polygons of all of them"
+        raise InputError([Problem(geometry.path or "geometry", what, remedy)])
+    drawn = _pairs(geometry, spec)
+    pairs, edits = _edited(drawn, areas, spec)
+    if not len(pairs):
+        remedy = "take pairs out of `graph.cut`" if len(drawn) else _remedy_for_isolation(geometry, spec)
+        what = f"no area has a neighbour: neighbours are {rule_in_words(spec)}"
+        raise InputError([Problem("config: graph", what, remedy)])
+    graph = Graph.from_edges(areas, pairs, rule_in_words(spec))
+    return replace(graph, findings=(*edits, *separations(geometry, graph)))
 
-    if contiguity not in ("queen", "rook"):
-        raise ValueError(f"contiguity must be 'queen' or 'rook', not '{contiguity}'")
-    if tolerance < 0 or (tolerance and contiguity == "rook"):
-        raise ValueError("tolerance must be 0 or more, and 0 with rook contiguity")
-    frame = geometry.frame
-    polygons = frame.geometry.values
-    rook = contiguity == "rook"
-    table = libpysal.graph.Graph.build_contiguity(frame.geometry.reset_index(drop=True), rook=rook).adjacency
-    table = table[table > 0]
-    shared = np.column_stack([table.index.get_level_values(k).to_numpy() for k in ("focal", "neighbor")])
 
-    meeting = _pairs(shapely.STRtree(polygons).query(polygons, predicate="intersects"))
-    if rook:
-        meeting = meeting[_along_a_border(polygons[meeting[:, 0]], polygons[meeting[:, 1]])]
-    edges = [shared, meeting]
-    if tolerance:
-        metric, metres = _in_metres(frame)
-        near = shapely.STRtree(metric).query(metric, predicate="dwithin", distance=tolerance / metres)
-        edges.append(_pairs(near))
-    return Graph.from_edges(frame["area"], np.concatenate(edges), contiguity, tolerance)
+def rule_in_words(spec: GraphSpec) -> str:
+    """Which areas are neighbours, as the end of a sentence that begins "Neighbours are"."""
+    border = {
+        ("queen", "touch"): "areas that share a point of their borders (queen contiguity)",
+        ("rook", "touch"): "areas that share a stretch of border (rook contiguity)",
+        ("queen", "vertices"): "areas that share a vertex of their borders as drawn (queen contiguity)",
+        ("rook", "vertices"): "areas that share a segment of their borders as drawn (rook contiguity)",
+    }[spec.contiguity, spec.match]
+    gap = f", gaps of up to {in_words(spec.tolerance)} bridged" if spec.tolerance else ""
+    shared = "an arc" if spec.contiguity == "rook" else "the end of an arc"
+    text = {
+        "contiguity": f"{border}{gap}",
+        "arcs": f"areas whose borders share {shared} of the TopoJSON file ({spec.contiguity} contiguity)",
+        "knn": f"each area and the {spec.k} whose centroids are nearest to its own",
+        "distance": f"areas whose centroids lie at most {in_words(spec.distance or 0)} apart",
+        "file": f"the pairs of areas in {spec.file}",
+    }[spec.method]
+    counts = [f"{len(pairs)} {what}" for pairs, what in ((spec.join, "joined"), (spec.cut, "cut")) if pairs]
+    return text + (f"; pairs changed by hand: {' and '.join(counts)}" if counts else "")
 
 
 def separations(geometry: Geometry, graph: Graph) -> list[Finding]:
@@ -77,7 +82,10 @@ def separations(geometry: Geometry, graph: Graph) -> list[Finding]:
     """
     import shapely
 
-    polygons, metres = _in_metres(geometry.frame)
+    if graph.n_components == 1:
+        return []
+    plane, metres = in_plane(geometry.frame)
+    polygons = np.asarray(plane.values)
     findings = []
     for number, size in enumerate(graph.component_sizes[1:], start=1):
         inside = np.flatnonzero(graph.component == number)
@@ -88,41 +96,94 @@ def separations(geometry: Geometry, graph: Graph) -> list[Finding]:
         closest = int(np.argmin(distance))
         area, neighbour = graph.areas[inside[own[closest]]], graph.areas[outside[other[closest]]]
         what = "no neighbours" if size == 1 else f"one of a separate group of {size} areas"
-        what += f"; the nearest other area is '{neighbour}', {_distance(distance[closest] * metres)} away"
-        action = "kept apart; if the two should be neighbours, set a tolerance"
+        what += f"; the nearest other area is '{neighbour}', {in_words(distance[closest] * metres)} away"
+        action = "kept apart; if the two should be neighbours, join them or set a tolerance"
         findings.append(Finding(area, what, action))
     return findings
 
 
-def _pairs(found: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(m, 2) each pair once, first number the lower, from a (2, k) answer of a tree about its own members."""
-    return found.T[found[0] < found[1]]
+def _pairs(geometry: Geometry, spec: GraphSpec) -> Pairs:
+    frame = geometry.frame
+    if spec.method == "arcs":
+        from poolmap.graph.topojson import arc_pairs
+
+        areas = frame["area"].tolist()
+        return arc_pairs(geometry.path, geometry.area_column, geometry.layer, areas, spec.contiguity)
+    if spec.method == "file":
+        from poolmap.graph.edge_file import file_pairs
+
+        return file_pairs(spec.file, frame["area"].tolist())
+    if spec.method == "distance":
+        from poolmap.graph.nearest import band_pairs
+
+        return band_pairs(frame, spec.distance)
+    if spec.method == "knn":
+        from poolmap.graph.nearest import nearest_pairs
+
+        if spec.k >= len(frame):
+            what = f"each area cannot have {spec.k} neighbours among {len(frame)} areas"
+            raise InputError([Problem("config: graph.k", what, f"set it to {len(frame) - 1} or less")])
+        return nearest_pairs(frame, spec.k)
+    if spec.match == "vertices":
+        return vertex_pairs(frame, spec.contiguity)
+    if spec.tolerance:
+        return tolerant_pairs(frame, spec.contiguity, spec.tolerance)
+    return touching_pairs(frame, spec.contiguity)
 
 
-def _along_a_border(first: NDArray[np.object_], second: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """Which pairs of polygons share a segment, or overlap in more than a corner."""
+def _edited(pairs: Pairs, areas: Sequence[str], spec: GraphSpec) -> tuple[Pairs, list[Finding]]:
+    """The pairs after `join` and `cut`, and what these did."""
+    number = {area: i for i, area in enumerate(areas)}
+    problems = [
+        Problem(f"config: graph.{key}", f"'{area}' is not an area of the map", nearest(area, areas))
+        for key, edits in (("join", spec.join), ("cut", spec.cut))
+        for pair in edits
+        for area in pair
+        if area not in number
+    ]
+    if problems:
+        raise InputError(problems)
+    edges = set(map(tuple, pairs.tolist()))
+    findings = []
+    for a, b in spec.join:
+        edge = tuple(sorted((number[a], number[b])))
+        what = f"to be joined to '{b}' (graph.join)"
+        findings.append(Finding(a, what, "are neighbours without it" if edge in edges else "made neighbours"))
+        edges.add(edge)
+    for a, b in spec.cut:
+        edge = tuple(sorted((number[a], number[b])))
+        what = f"to be cut from '{b}' (graph.cut)"
+        findings.append(
+            Finding(a, what, "no longer neighbours" if edge in edges else "are not neighbours without it")
+        )
+        edges.discard(edge)
+    return np.array(sorted(edges), dtype=np.int64).reshape(-1, 2), findings
+
+
+def _remedy_for_isolation(geometry: Geometry, spec: GraphSpec) -> str:
+    """Which setting to change, and to what, where no area has a neighbour."""
     import shapely
 
-    along = shapely.relate_pattern(first, second, "****1****")
-    overlapping = np.flatnonzero(~along & shapely.relate_pattern(first, second, "T********"))
-    first, second = first[overlapping], second[overlapping]
-    # The length of a sliver is about half its circumference.
-    length = shapely.length(shapely.intersection(first, second)) / 2
-    along[overlapping] = length > _CORNER * np.minimum(shapely.length(first), shapely.length(second))
-    return along
+    if spec.method == "distance":
+        from poolmap.graph.nearest import nearest_distances
 
-
-def _in_metres(frame: gpd.GeoDataFrame) -> tuple[NDArray[np.object_], float]:
-    """The polygons in a plane, and how many metres one of its units is.
-
-    Longitude and latitude are projected to an equal-area plane (Lambert azimuthal) around the map's middle.
-    """
-    if not frame.crs.is_geographic:
-        return np.asarray(frame.geometry.values), frame.crs.axis_info[0].unit_conversion_factor
-    west, south, east, north = frame.total_bounds
-    middle = f"+proj=laea +lat_0={(south + north) / 2} +lon_0={(west + east) / 2} +datum=WGS84 +units=m"
-    return np.asarray(frame.geometry.to_crs(middle).values), 1.0
-
-
-def _distance(metres: float) -> str:
-    return f"{metres / 1000:.3g} km" if metres >= 1000 else f"{metres:.2g} m"
+        closest = np.ceil(nearest_distances(geometry.frame))
+        return (
+            f"set `graph.distance` to {closest.min():.0f} or more, the metres between the two closest "
+            f"centroids; from {closest.max():.0f} every area has a neighbour"
+        )
+    if spec.method == "arcs":
+        return (
+            "the areas were drawn one by one: use `graph.method: contiguity`, with a `tolerance` if need be"
+        )
+    if spec.method == "file":
+        return "name the pairs of neighbours in the file, or choose another `graph.method`"
+    plane, metres = in_plane(geometry.frame)
+    polygons = np.asarray(plane.values)
+    _, gap = shapely.STRtree(polygons).query_nearest(
+        polygons, return_distance=True, all_matches=False, exclusive=True
+    )
+    remedy = f"the two closest areas lie {in_words(float(gap.min()) * metres)} apart: "
+    if spec.match == "vertices":
+        remedy += "use `graph.match: touch`, "
+    return remedy + "set `graph.tolerance` (metres) above that, or use `graph.method: knn` or `distance`"

@@ -44,7 +44,9 @@ class Geometry:
     left_out: tuple[str, ...] = ()
 
 
-def read_geometry(path: str | Path, area_column: str, layer: str | None = None) -> Geometry:
+def read_geometry(
+    path: str | Path, area_column: str, layer: str | None = None, crs: str | None = None
+) -> Geometry:
     """Read the polygons of a map and check them; mend what can be mended and report it.
 
     Args:
@@ -52,6 +54,7 @@ def read_geometry(path: str | Path, area_column: str, layer: str | None = None) 
         area_column: the column with the area's id; it is renamed `area`, as text (whole numbers without
             ".0").
         layer: the layer, where the file holds several with geometry.
+        crs: the coordinate reference system, such as "EPSG:27700", of a file that names none.
 
     Returns:
         The boundaries with the report of what was found. Invalid polygons are repaired with
@@ -91,7 +94,7 @@ def read_geometry(path: str | Path, area_column: str, layer: str | None = None) 
     problems = _check_ids(name, area_column, frame)
     problems += _check_shapes(name, frame["area"], np.asarray(frame.geometry.values))
     if not problems:
-        frame, problems = _with_crs(name, frame, findings)
+        frame, problems = _with_crs(name, frame, crs, findings)
     if problems:
         raise InputError(problems)
 
@@ -109,7 +112,8 @@ def read_geometry(path: str | Path, area_column: str, layer: str | None = None) 
         raise InputError([Problem(name, "no feature has a polygon that encloses ground", _UNREADABLE)])
     findings += overlaps(frame["area"].to_numpy(), np.asarray(frame.geometry.values))
     ordered = ["area", *[c for c in frame.columns if c not in ("area", "geometry")], "geometry"]
-    left_out = tuple(area for area in dict.fromkeys(ids) if area not in set(frame["area"]))
+    drawn = set(frame["area"])
+    left_out = tuple(area for area in dict.fromkeys(ids) if area not in drawn)
     return Geometry(frame[ordered], findings, name, area_column, layer, left_out)
 
 
@@ -218,7 +222,7 @@ def _check_shapes(name: str, areas: pd.Series, shapes: NDArray[np.object_]) -> l
 
 
 def _with_crs(
-    name: str, frame: gpd.GeoDataFrame, findings: list[Finding]
+    name: str, frame: gpd.GeoDataFrame, crs: str | None, findings: list[Finding]
 ) -> tuple[gpd.GeoDataFrame, list[Problem]]:
     """The frame with its CRS, assumed where missing; or the problem with it."""
     import shapely
@@ -226,18 +230,41 @@ def _with_crs(
     west, south, east, north = shapely.total_bounds(np.asarray(frame.geometry.values))
     fits = west >= -360 and east <= 360 and south >= -90 and north <= 90
     span = f"x from {west:g} to {east:g}, y from {south:g} to {north:g}"
+    if crs is not None:
+        problem = _set_crs_problem(name, frame, crs)
+        if problem is None and frame.crs is None:
+            findings.append(Finding("", "the file names no coordinate reference system", f"taken for {crs}"))
+            frame = frame.set_crs(crs)
+        if problem is not None:
+            return frame, [problem]
     if frame.crs is None and fits:
         what = f"the file names no coordinate reference system ({span})"
         findings.append(Finding("", what, f"taken for longitude and latitude ({_LONGITUDE_LATITUDE})"))
         return frame.set_crs(_LONGITUDE_LATITUDE), []
     if frame.crs is None:
         what = f"the file names no coordinate reference system, and its coordinates are not degrees ({span})"
-        remedy = "save it again with its CRS (for a shapefile: put the .prj file beside it)"
+        remedy = (
+            "name it in the config (geometry_crs: EPSG:27700, say), or save the file again with it (for a "
+            "shapefile: put the .prj file beside it)"
+        )
         return frame, [Problem(name, what, remedy)]
     if frame.crs.is_geographic and not fits:
-        what = (
-            f"the file says longitude and latitude ({frame.crs.name}), but its coordinates are not ({span})"
-        )
+        what = f"its coordinates are not longitude and latitude ({frame.crs.name}), as is said: {span}"
         remedy = "save it again with the CRS of its coordinates, or reproject it (GeoJSON is always degrees)"
         return frame, [Problem(name, what, remedy)]
     return frame, []
+
+
+def _set_crs_problem(name: str, frame: gpd.GeoDataFrame, crs: str) -> Problem | None:
+    """What is wrong with the CRS that the config gives."""
+    import pyproj
+
+    try:
+        given = pyproj.CRS(crs)
+    except pyproj.exceptions.CRSError:
+        remedy = "give its EPSG code, such as EPSG:27700, or a PROJ or WKT text"
+        return Problem("config: geometry_crs", f"'{crs}' is not a coordinate reference system", remedy)
+    if frame.crs is not None and not frame.crs.equals(given, ignore_axis_order=True):
+        what = f"the file names its own coordinate reference system ({frame.crs.name}), which is not {crs}"
+        return Problem(name, what, "leave `geometry_crs` away, or correct the file")
+    return None

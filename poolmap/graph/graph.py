@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from poolmap.graph.repair import Finding
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,28 +22,25 @@ class Graph:
         component: (n,) component of each area, from 0; the biggest first, equal sizes by their first area.
         scaling: (number of components,) scaling factor of each component (see `poolmap.graph.scaling`); nan
             for a single area.
-        contiguity: how neighbours were defined, such as "queen" or "rook".
-        tolerance: gaps up to this many metres were bridged.
+        rule: which areas are neighbours, as the end of a sentence that begins "Neighbours are".
+        findings: what a reader should know of it: pairs joined or cut by hand, parts that lie apart.
     """
 
     areas: tuple[str, ...]
     edges: NDArray[np.int64]
     component: NDArray[np.int64]
     scaling: NDArray[np.float64]
-    contiguity: str
-    tolerance: float = 0.0
+    rule: str
+    findings: tuple[Finding, ...] = ()
 
     @classmethod
-    def from_edges(
-        cls, areas: Iterable[str], edges: ArrayLike, contiguity: str, tolerance: float = 0.0
-    ) -> Graph:
+    def from_edges(cls, areas: Iterable[str], edges: ArrayLike, rule: str) -> Graph:
         """The graph of these areas and pairs of neighbours, with components and scaling factors.
 
         Args:
             areas: the ids, without repetition.
             edges: (m, 2) node numbers from 0; order, direction and repetition do not matter.
-            contiguity: how neighbours were defined.
-            tolerance: gaps up to this many metres were bridged.
+            rule: which areas are neighbours, in words.
 
         Raises:
             ValueError: an id is repeated, a node number is not that of an area, or an area is its own
@@ -61,7 +60,7 @@ class Graph:
         pairs = np.unique(np.sort(pairs, axis=1), axis=0)
         component = connected_components(n, pairs)
         scaling = scaling_factors(n, pairs, component) if n else np.empty(0)
-        return cls(areas, pairs, component, scaling, contiguity, tolerance)
+        return cls(areas, pairs, component, scaling, rule)
 
     @property
     def n(self) -> int:
@@ -104,7 +103,7 @@ class Graph:
         new = np.full(self.n, -1)
         new[[number[area] for area in areas]] = np.arange(len(areas))
         edges = new[self.edges]
-        return Graph.from_edges(areas, edges[(edges >= 0).all(axis=1)], self.contiguity, self.tolerance)
+        return Graph.from_edges(areas, edges[(edges >= 0).all(axis=1)], self.rule)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, fit for JSON; the scaling factor of a single area is None."""
@@ -113,8 +112,8 @@ class Graph:
             "edges": self.edges.tolist(),
             "component": self.component.tolist(),
             "scaling": [None if np.isnan(factor) else factor for factor in self.scaling.tolist()],
-            "contiguity": self.contiguity,
-            "tolerance": self.tolerance,
+            "rule": self.rule,
+            "findings": [asdict(finding) for finding in self.findings],
         }
 
     @classmethod
@@ -125,8 +124,8 @@ class Graph:
             edges=np.array(values["edges"], dtype=np.int64).reshape(-1, 2),
             component=np.array(values["component"], dtype=np.int64),
             scaling=np.array(values["scaling"], dtype=np.float64),
-            contiguity=values["contiguity"],
-            tolerance=float(values.get("tolerance", 0.0)),
+            rule=values["rule"],
+            findings=tuple(Finding(**finding) for finding in values["findings"]),
         )
 
 

@@ -30,6 +30,7 @@ rule ingest:
 rule graph:
     input:
         data="results/{analysis}/data",
+        files=lambda w: ANALYSES[w.analysis].graph_files(),
         library=library("poolmap.graph.adjacency", "poolmap.figures.graph_map", "poolmap.dataset"),
     output:
         graph=directory("results/{analysis}/graph"),
@@ -42,8 +43,7 @@ rule graph:
         mem_mb=1500,
     params:
         withdraw=pages_of,
-        contiguity=lambda w: ANALYSES[w.analysis].graph.contiguity,
-        tolerance=lambda w: ANALYSES[w.analysis].graph.tolerance,
+        spec=spec_of("ingest"),
     message:
         "{wildcards.analysis}: building the graph of neighbouring areas"
     script:

@@ -40,8 +40,8 @@ def figures(spec: AreasAnalysis, data: Dataset, results: Mapping[str, ModelResul
                 "graph",
                 draw_graph(data.geometry, graph),
                 "Which areas are neighbours",
-                f"Areas joined by a line are neighbours ({graph.contiguity} contiguity): {len(graph.edges)} "
-                f"pairs among {graph.n} areas, in {shape}. The structured part of the area effects follows "
+                f"Areas joined by a line are neighbours: {len(graph.edges)} pairs among {graph.n} areas, in "
+                f"{shape}. Neighbours are {graph.rule}. The structured part of the area effects follows "
                 "these lines.",
                 f"Map of {graph.n} areas with {len(graph.edges)} lines between neighbours, in {shape}; "
                 f"{len(graph.islands)} areas have no neighbours.",

@@ -48,7 +48,8 @@ def ingest(spec: AreasAnalysis) -> Dataset:
     problems: list[Problem] = []
     geometry = None
     try:
-        geometry = read_geometry(spec.geometry, spec.geometry_area or spec.area)
+        column = spec.geometry_area or spec.area
+        geometry = read_geometry(spec.geometry, column, spec.geometry_layer, spec.geometry_crs)
     except InputError as error:
         problems += error.problems
     if not all(found) or geometry is None:

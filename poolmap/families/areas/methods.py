@@ -17,6 +17,7 @@ from poolmap.families.areas.figures import CERTAIN, rr_table
 
 if TYPE_CHECKING:
     from poolmap.config.areas import AreasAnalysis
+    from poolmap.graph.graph import Graph
 
 _LISTED = 12
 
@@ -54,8 +55,8 @@ def describe(spec: AreasAnalysis, data: Dataset) -> list[Block]:
         )
     if data.graph is not None:
         blocks.append(_graph(data))
-        if data.graph.n_components > 1:
-            blocks.append(_apart(data))
+        if data.graph.findings:
+            blocks.append(_graph_findings(data.graph))
     findings = facts["geometry"]
     if findings:
         frame = pd.DataFrame(findings)[["area", "finding", "action"]].rename(
@@ -91,8 +92,7 @@ def _graph(data: Dataset) -> str:
     sizes = graph.component_sizes
     neighbours = graph.n_neighbours
     text = (
-        f"Neighbours are areas that share {'a point' if graph.contiguity == 'queen' else 'a border'} "
-        f"({graph.contiguity} contiguity): {len(graph.edges)} pairs, "
+        f"Neighbours are {graph.rule}: {len(graph.edges)} pairs, "
         f"{neighbours.min()} to {neighbours.max()} neighbours an area (mean {neighbours.mean():.1f}). "
     )
     connected = sizes[sizes > 1]
@@ -110,13 +110,10 @@ def _graph(data: Dataset) -> str:
     return text
 
 
-def _apart(data: Dataset) -> ReportTable:
-    from poolmap.graph.adjacency import separations
-    from poolmap.graph.geometry import Geometry
-
-    rows = [asdict(finding) for finding in separations(Geometry(data.geometry), data.graph)]
-    frame = pd.DataFrame(rows).rename(columns={"finding": "found", "action": "done"})
-    return ReportTable(frame, "Areas and groups of areas that lie apart from the biggest component.")
+def _graph_findings(graph: Graph) -> ReportTable:
+    frame = pd.DataFrame([asdict(finding) for finding in graph.findings])
+    title = "What was found about the graph: pairs changed by hand, and parts of the map that lie apart."
+    return ReportTable(frame.rename(columns={"finding": "found", "action": "done"}), title)
 
 
 def methods(spec: AreasAnalysis, model: str, data: Dataset) -> list[Block]:
