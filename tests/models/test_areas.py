@@ -190,7 +190,7 @@ def test_the_prior_on_several_components_and_an_island(program, effects):
         priors |= chosen.rho_prior.stan_data(name)
     none = np.empty(0)
     nothing = Observed("poisson", none, none, none, none, none)
-    model = MapModel(effects, field(effects, graph), np.ones((graph.n, 1)), np.empty(0, int), nothing, priors)
+    model = MapModel(effects, field(chosen, graph), np.ones((graph.n, 1)), np.empty(0, int), nothing, priors)
     kept = ["alpha", "sigma", "re"] + (["rho"] if "rho" in model.hyper_names else [])
     fit = _sample(program, program_data(model), kept, seed=4, draws=2000)
     assert fit.sample_stats["diverging"].sum() == 0
