@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from poolmap.config.base import Analysis, Column, Name, PathText, Section, first_read_by
 from poolmap.config.graph import GraphSpec
-from poolmap.config.priors import HalfPrior, UnboundedPrior, UnitPrior
+from poolmap.config.priors import HalfPrior, ShareOrPCPrior, UnboundedPrior
 
 
 class AreaOutcome(Section):
@@ -54,9 +54,17 @@ class AreaModel(Section):
     """Prior of each covariate's coefficient."""
     sigma_prior: HalfPrior = HalfPrior("half_normal", (1,))
     """Prior of the standard deviation of the area effects on the log scale."""
-    rho_prior: UnitPrior = UnitPrior("beta", (0.5, 0.5))
+    rho_prior: ShareOrPCPrior = ShareOrPCPrior("beta", (0.5, 0.5))
     """Prior of the share of that variance that is spatially structured (bym2), or of the strength of the
     dependence between neighbours (leroux, car)."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AreaModel:
+        if self.rho_prior.family == "pc" and self.prior != "bym2":
+            raise PydanticCustomError(
+                "rho_prior", "a pc prior of rho goes with bym2 only: its rho is a share of variance"
+            )
+        return self
 
 
 class AreasAnalysis(Analysis):

@@ -21,7 +21,9 @@ class Prior:
     `CODES` gives each family's code in `stan/functions/priors.stanfunctions` and its parameters. A
     half-family is its parent with location 0 on a parameter with lower bound 0. The `_tau2` families are
     densities of tau through the distribution of log tau^2. The empirical ones (`turner_2015`, `rhodes_2015`)
-    are such families with the published parameters of a setting.
+    are such families with the published parameters of a setting. `pc` is the penalised-complexity prior
+    (Simpson et al. 2017, Statistical Science 32:1-28): of a scale with P(x > bound) = probability, an
+    exponential; of a share of variance with P(x < bound) = probability, which depends on the graph.
 
     Attributes:
         family: the name in the config.
@@ -43,6 +45,7 @@ class Prior:
         "log_student_t_tau2": (8, ("df", "location", "scale")),
         "turner_2015": (7, ("meanlog", "sdlog")),
         "rhodes_2015": (8, ("df", "location", "scale")),
+        "pc": (9, ("bound", "probability")),
     }
     ALLOWED: ClassVar[tuple[str, ...]] = ("normal", "student_t", "cauchy", "uniform")
     LOWEST: ClassVar[float] = -math.inf
@@ -73,6 +76,9 @@ class Prior:
         """As the report writes it, for a parameter with this symbol: `log-normal(-2.56, 1.74) on tau^2`."""
         numbers = ", ".join(f"{p:g}" for p in self.parameters)
         code = self.CODES[self.family][0]
+        if self.family == "pc":
+            sign = ">" if self.LOWEST == 0.0 else "<"
+            return f"penalised complexity, P({symbol} {sign} {numbers.replace(', ', ') = ')}"
         if code not in (7, 8):
             return f"{self.family.replace('_', '-')}({numbers})"
         text = f"{'log-normal' if code == 7 else 'log-Student-t'}({numbers}) on {symbol}^2"
@@ -98,6 +104,9 @@ class Prior:
         """
         code, names = self.CODES[self.family]
         given = dict(zip(names, self.parameters, strict=True))
+        if self.family == "pc" and self.LOWEST == 0.0:
+            rate = -math.log(given["probability"]) / given["bound"]
+            return {f"{name}_prior_family": self.CODES["exponential"][0], f"{name}_prior": [rate, 0.0, 0.0]}
         if "scale" in given:
             numbers = [given.get("location", 0.0), given["scale"], given.get("df", 0.0)]
         else:
@@ -153,6 +162,8 @@ class Prior:
                     "the {parameter} of a {family} prior is above 0",
                     {"parameter": parameter, "family": family},
                 )
+        if family == "pc" and values[1] >= 1:
+            raise PydanticCustomError("prior_range", "the probability of a pc prior is below 1")
         if family == "log_student_t_tau2" and values[0] < FEWEST_LOG_T_DF:
             raise PydanticCustomError(
                 "prior_range",
@@ -224,13 +235,19 @@ class UnboundedPrior(Prior):
 class HalfPrior(PositivePrior):
     """A prior of a scale parameter whose only bound is 0 and that has mass there."""
 
-    ALLOWED = ("half_normal", "half_student_t", "half_cauchy", "exponential")
+    ALLOWED = ("half_normal", "half_student_t", "half_cauchy", "exponential", "pc")
 
 
 class UnitPrior(Prior):
     """A prior of a parameter between 0 and 1."""
 
     ALLOWED = ("beta",)
+
+
+class ShareOrPCPrior(UnitPrior):
+    """The same with the penalised-complexity prior of the share of variance that is structured."""
+
+    ALLOWED = ("beta", "pc")
 
 
 def _setting(family: str, given: Any) -> dict[str, str]:

@@ -375,6 +375,36 @@ def _hyper_prior(model: MapModel, name: str, x: float) -> float:
     raise ValueError(f"no prior with code {code} here")
 
 
+def pc_rho_distance(rho: float, g: Array) -> float:
+    """Distance of BYM2 with this rho from the unstructured model (Riebler et al. 2016, section 3.3)."""
+    return float(np.sqrt(np.sum(rho * g - np.log1p(rho * g))))
+
+
+def pc_rho_rate(bound: float, probability: float, g: Array) -> float:
+    """Rate of the penalised-complexity prior with P(rho < bound) = probability.
+
+    Args:
+        bound, probability: between 0 and 1; the probability above that of a rate near 0.
+        g: see `pc_rho_log_density`.
+
+    Raises:
+        ValueError: no exponential gives so small a probability.
+    """
+    near, far = pc_rho_distance(bound, g), pc_rho_distance(1.0, g)
+
+    def excess(log_rate: float) -> float:
+        rate = np.exp(log_rate)
+        return float(np.expm1(-rate * near) / np.expm1(-rate * far)) - probability
+
+    low, high = np.log(1e-8 / far), np.log(500 / near)
+    if excess(low) >= 0:
+        raise ValueError(
+            f"no penalised-complexity prior has P(rho < {bound:g}) = {probability:g} on this graph: the "
+            f"probability is above {near / far:.2f}"
+        )
+    return float(np.exp(optimize.brentq(excess, low, high, xtol=1e-12)))
+
+
 def pc_rho_log_density(rho: float, rate: float, g: Array) -> float:
     """Penalised-complexity prior of BYM2's rho: exponential in the distance from the unstructured model.
 
@@ -386,9 +416,9 @@ def pc_rho_log_density(rho: float, rate: float, g: Array) -> float:
         rate: of the exponential.
         g: (f,) with 0 on the null space.
     """
-    d = np.sqrt(np.sum(rho * g - np.log1p(rho * g)))
+    d = pc_rho_distance(rho, g)
     slope = 0.5 / d * np.sum(rho * g**2 / (1 + rho * g))
-    whole = np.sqrt(np.sum(g - np.log1p(g)))
+    whole = pc_rho_distance(1.0, g)
     return float(np.log(rate) - rate * d + np.log(slope) - np.log(-np.expm1(-rate * whole)))
 
 

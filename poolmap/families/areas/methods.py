@@ -139,8 +139,8 @@ def methods(spec: AreasAnalysis, model: str, data: Dataset) -> list[Block]:
         )
     priors = [f"alpha ~ {chosen.alpha_prior}"]
     priors += [f"each beta ~ {chosen.beta_prior}"] if terms else []
-    priors += [f"sigma ~ {chosen.sigma_prior}"]
-    priors += [f"rho ~ {chosen.rho_prior}"] if chosen.prior in WITH_RHO else []
+    priors += [f"sigma ~ {chosen.sigma_prior.words('sigma')}"]
+    priors += [f"rho ~ {chosen.rho_prior.words('rho')}"] if chosen.prior in WITH_RHO else []
     blocks.append(f"Priors: {'; '.join(priors)}.")
     return blocks
 

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poolmap.config.priors import Prior
 from poolmap.contracts import Dataset, StanData
-from poolmap.families.areas.approximation import WITH_RHO, Field, MapModel, approximate, codes
+from poolmap.errors import InputError, Problem
+from poolmap.families.areas.approximation import WITH_RHO, Field, MapModel, approximate, codes, pc_rho_rate
 from poolmap.families.areas.likelihoods import OF_PERSONS, Observed
 from poolmap.graph.elimination import Elimination, elimination, laplacian
 
 if TYPE_CHECKING:
     from scipy import sparse
 
-    from poolmap.config.areas import AreasAnalysis
+    from poolmap.config.areas import AreaModel, AreasAnalysis
     from poolmap.graph.graph import Graph
 
+PC = Prior.CODES["pc"][0]
 _FLAT = {"family": 5, "numbers": [1.0, 1.0, 0.0]}
 
 
@@ -62,11 +65,19 @@ def map_model(spec: AreasAnalysis, model: str, data: Dataset) -> MapModel:
     priors: dict[str, Any] = {}
     for name in ("alpha", "beta", "sigma", "rho"):
         priors |= getattr(chosen, f"{name}_prior").stan_data(name)
+    inner = field(chosen, graph)
+    if priors["rho_prior_family"] == PC:
+        try:
+            rate = pc_rho_rate(*chosen.rho_prior.parameters, inner.spectrum)
+        except ValueError as error:
+            where = f"models.{model}.rho_prior"
+            raise InputError([Problem(where, str(error), "raise the probability, or the bound")]) from None
+        priors["rho_prior"] = [rate, 0.0, 0.0]
     for name in ("dispersion", "zero"):
         priors |= {f"{name}_prior_family": _FLAT["family"], f"{name}_prior": _FLAT["numbers"]}
     return MapModel(
         effects=chosen.prior,
-        field=field(chosen.prior, graph),
+        field=inner,
         X=np.column_stack([np.ones(len(areas)), X]),
         rows=observed_areas(data),
         observed=observed(spec, data),
@@ -74,10 +85,11 @@ def map_model(spec: AreasAnalysis, model: str, data: Dataset) -> MapModel:
     )
 
 
-def field(effects: str, graph: Graph | None) -> Field:
-    """The structured part of the area effects on a graph; empty for `iid`."""
+def field(chosen: AreaModel, graph: Graph | None) -> Field:
+    """The structured part of a model's area effects on a graph; empty for `iid`."""
     from scipy import sparse
 
+    effects = chosen.prior
     nodes = (
         np.flatnonzero(graph.n_neighbours > 0) if graph is not None and effects != "iid" else np.empty(0, int)
     )
@@ -92,17 +104,25 @@ def field(effects: str, graph: Graph | None) -> Field:
     if effects in ("icar", "bym2"):
         scale = sparse.diags_array(graph.scaling[component])
         matrix = (scale @ matrix).tocsc()
-    return Field(nodes, matrix, degree, component, _spectrum(effects, matrix, degree))
+    wanted = "pc" if effects == "bym2" and chosen.rho_prior.family == "pc" else effects
+    return Field(nodes, matrix, degree, component, _spectrum(wanted, matrix, degree, component))
 
 
-def _spectrum(effects: str, matrix: sparse.csc_array, degree: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Eigenvalues of D - A (leroux) or of D^-1/2 A D^-1/2 (car); zeros for the others, which need none."""
-    if effects == "leroux":
+def _spectrum(
+    wanted: str, matrix: sparse.csc_array, degree: NDArray[np.float64], component: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Eigenvalues of D - A (leroux), of D^-1/2 A D^-1/2 (car), or 1 / those of the scaled precision less 1
+    (pc; 0 on the null space); else zeros."""
+    if wanted == "leroux":
         return np.linalg.eigvalsh(matrix.toarray())
-    if effects == "car":
+    if wanted == "car":
         root = np.sqrt(degree)
         return 1 - np.linalg.eigvalsh(matrix.toarray() / np.outer(root, root))
-    return np.zeros(len(degree))
+    g = np.zeros(len(degree))
+    if wanted == "pc":
+        null = int(component.max()) + 1
+        g[null:] = 1 / np.linalg.eigvalsh(matrix.toarray())[null:] - 1
+    return g
 
 
 def stan_data(spec: AreasAnalysis, model: str, data: Dataset) -> StanData:
