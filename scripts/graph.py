@@ -1,6 +1,6 @@
 """Build the adjacency graph of one analysis's areas, and draw it."""
 
-from poolmap.config import parse_analysis
+from poolmap.config.load import parse_analysis
 from poolmap.dataset import read_dataset, write_graph
 from poolmap.figures.graph_map import draw_graph
 from poolmap.figures.style import save_figure
