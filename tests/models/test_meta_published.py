@@ -39,8 +39,6 @@ def exact(name, mu_prior, tau_prior):
 # ---- bayesmeta ---------------------------------------------------------------------------------------------
 
 STEPS = 5e-3  # in posterior sds: bayesmeta mixes mu over steps of tau, one per cent of divergence apart
-    3e-3  # in posterior sds: bayesmeta mixes mu over steps of tau, so that 1 per cent of divergence is lost
-)
 
 
 def shortest(one):
