@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +19,7 @@ GREEN = "#009e73"
 GOLD = "#e69f00"
 
 RC = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
+    "font.family": ["DejaVu Sans"],
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.labelsize": 9,
@@ -41,16 +42,70 @@ RC = {
 }
 
 
+FALLBACKS = (
+    # TrueType first: matplotlib embeds it in PDF without fault
+    *("WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "IPAexGothic", "NanumGothic"),
+    *("Arial Unicode MS", "Microsoft YaHei", "SimHei", "Yu Gothic", "MS Gothic", "Malgun Gothic", "Unifont"),
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "Source Han Sans SC"),
+    *("Hiragino Sans GB", "PingFang SC", "Apple SD Gothic Neo"),
+)
+"""Fonts for letters that DejaVu Sans lacks (Chinese, Japanese, Korean): the installed ones are used."""
+
+
+@cache
+def font_families() -> tuple[str, ...]:
+    """DejaVu Sans, which comes with matplotlib, and the installed ones of `FALLBACKS`."""
+    from matplotlib.font_manager import fontManager
+
+    installed = set(fontManager.get_font_names())
+    return ("DejaVu Sans", *(family for family in FALLBACKS if family in installed))
+
+
+@cache
+def _drawable() -> frozenset[int]:
+    """Code points that one of the fonts has."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    return frozenset().union(
+        *(get_font(findfont(FontProperties(family=family))).get_charmap() for family in font_families())
+    )
+
+
+def not_drawn(figure: Figure) -> str:
+    """A sentence on what a figure's texts have that it cannot show; empty where it shows all.
+
+    Letters that no font has are drawn as boxes; writing from right to left is drawn letter by letter from
+    left to right.
+    """
+    from matplotlib.text import Text
+
+    letters = {letter for text in figure.findobj(Text) for letter in text.get_text() if letter > "~"}
+    missing = sorted(letter for letter in letters if ord(letter) not in _drawable())
+    told = ""
+    if missing:
+        told = (
+            f"Drawn as boxes, since no font on the computer that drew the figure has them: "
+            f"{' '.join(missing[:20])}{' ...' if len(missing) > 20 else ''}; installing Noto Sans CJK or "
+            "another font that has them mends it."
+        )
+    if any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in letters):
+        told += " Names in right-to-left writing stand from left to right in the figure."
+    return told.strip()
+
+
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of the house style, laid out by the constrained layout engine.
 
-    Draw inside `with matplotlib.rc_context(RC):` so that axes take the style too.
+    Draw inside `with matplotlib.rc_context(RC):` so that axes take the style too; the fonts that stand in
+    where DejaVu Sans lacks a letter are added to that context here, since only matplotlib knows them.
 
     Args:
         width, height: in inches; reports show figures up to 7.5 inches wide.
     """
+    import matplotlib
     from matplotlib.figure import Figure
 
+    matplotlib.rcParams["font.family"] = list(font_families())
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
@@ -63,7 +118,7 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
     import matplotlib
 
     svg, png, pdf = (stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "png", "pdf"))
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context({**RC, "font.family": list(font_families())}):
         figure.savefig(svg, metadata={"Date": None})
         figure.savefig(
             png, dpi=min(200.0, 65_000 / max(figure.get_size_inches())), metadata={"Software": None}

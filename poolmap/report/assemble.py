@@ -19,7 +19,7 @@ from poolmap.config.base import Analysis
 from poolmap.contracts import Dataset, ModelResult, NamedFigure, ReportTable
 from poolmap.families import door, has_door
 from poolmap.figures.predictive import draw_predictive, plural
-from poolmap.figures.style import save_figure
+from poolmap.figures.style import not_drawn, save_figure
 from poolmap.files import read_json
 from poolmap.inference.checks import failures
 from poolmap.inference.predictive import compare
@@ -187,7 +187,7 @@ def _embed(item: NamedFigure, folder: Path) -> EmbeddedFigure:
     return EmbeddedFigure(
         name=item.name,
         title=item.title,
-        caption=item.caption,
+        caption=f"{item.caption} {not_drawn(item.figure)}".strip(),
         alt=item.alt,
         model=item.model,
         svg=svg.read_text("utf-8"),

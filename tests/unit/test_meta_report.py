@@ -249,7 +249,10 @@ def test_figures(tmp_path):
     assert "0.5 added" in forest.caption
     assert "3 studies" in forest.alt
     assert [axes.get_xscale() for axes in models.figure.axes] == ["log", "log", "linear"]
-    assert [label.get_text() for label in models.figure.axes[0].get_yticklabels()] == ["normal", "counts"]
+    assert [label.get_text() for label in models.figure.axes[0].get_yticklabels()] == [
+        "normal\nnormal likelihood",
+        "counts\nbinomial likelihood",
+    ]
     assert "normal 0." in models.alt
 
 
