@@ -47,7 +47,8 @@ def estimate(
       share, `shrinkage`;
     - `coefficients` (key `term`): `beta` per unit of the moderator; of ratios `exp_beta`;
     - `regression_lines` (keys `term`, `value`): the expected effect along a moderator;
-    - `subgroups` (key `subgroup`) and `subgroup_differences` (keys `subgroup`, `reference`);
+    - `subgroups` (key `subgroup`), at the studies' average of the moderators, with `n_studies` and, where
+      studies have several effects, `n_effects`; `subgroup_differences` (keys `subgroup`, `reference`);
     - `thresholds` (keys `effect`, `threshold`), with `p_below` and `p_above`;
     - `absolute` (key `baseline_risk`): `risk` in arm 1 and `rd`, with `nnt`, `nnt_lower`, `nnt_upper`.
 
@@ -65,7 +66,7 @@ def estimate(
         quantities += _coefficients(effects, scale)
         quantities += _lines(data.tables["moderators"], effects, scale)
     if effects.design.subgroups:
-        quantities += _subgroups(effects, scale, rng)
+        quantities += _subgroups(data.tables["studies"], effects, scale, rng)
     if spec.thresholds and effects.mu is not None:
         quantities.append(_thresholds(spec, effects, scale))
     if spec.baseline_risks and effects.mu is not None:
@@ -218,11 +219,15 @@ def _lines(moderators: pd.DataFrame, effects: Effects, scale: Scale) -> Iterator
     yield Quantity("regression_lines", scale.name, words, lines, keys)
 
 
-def _subgroups(effects: Effects, scale: Scale, rng: np.random.Generator) -> Iterator[Quantity]:
+def _subgroups(
+    studies: pd.DataFrame, effects: Effects, scale: Scale, rng: np.random.Generator
+) -> Iterator[Quantity]:
     layout = effects.design
     names, several = list(layout.subgroups), range(layout.M)
     keys = pd.DataFrame({"subgroup": names})
-    counts = pd.DataFrame({"n_studies": np.bincount(layout.subgroup, minlength=layout.M)})
+    counts = pd.DataFrame({"n_studies": studies["study"].groupby(layout.subgroup).nunique().to_numpy()})
+    if "effect_id" in studies:
+        counts["n_effects"] = np.bincount(layout.subgroup)
     means = np.stack([effects.mean_of(g) for g in several], axis=2)
     for name, words, values, extra in _both_scales(scale, means):
         columns = counts if extra is None else counts.join(extra)

@@ -124,11 +124,11 @@ def subgroup_table(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
     rows = {q: table[table["quantity"] == q] for q in (scale.report, f"{scale.report}_new", "tau")}
     effect = rows[scale.report]
     write = writer(scale, effect["sd"])
-    unit = "Studies" if spec.effect_id is None else "Effects"
+    unit, number = ("Studies", "n_studies") if spec.effect_id is None else ("Effects", "n_effects")
     frame = pd.DataFrame(
         {
             "Subgroup": effect["subgroup"].astype(str).to_numpy(),
-            unit: [f"{n:.0f}" for n in effect["n_studies"]],
+            unit: [f"{n:.0f}" for n in effect[number]],
             f"Pooled {scale.short}": [with_interval(interval_of(row), write) for _, row in effect.iterrows()],
         }
     )

@@ -46,12 +46,16 @@ class Effects:
         return self.beta @ self.design.X.T
 
     def mean_of(self, subgroup: int) -> np.ndarray:
-        """The pooled effect (..,) of one subgroup."""
-        return self.beta[:, :, subgroup]
+        """The pooled effect (..,) of one subgroup, at the studies' average of the moderators."""
+        slopes = self.design.average[self.design.M :]
+        return self.beta[:, :, subgroup] + self.beta[:, :, self.design.M :] @ slopes
 
     def new_in(self, subgroup: int, rng: np.random.Generator) -> np.ndarray:
-        """The effect (..,) of a new study of one subgroup."""
-        return new_effects(self.mean_of(subgroup), self.tau_of(subgroup), self.df, rng)
+        """A new effect (..,) of a new study of one subgroup, at the studies' average of the moderators."""
+        spread = self.tau_of(subgroup)
+        if self.tau_within is not None:
+            spread = np.hypot(spread, self.tau_within)
+        return new_effects(self.mean_of(subgroup), spread, self.df, rng)
 
     def tau_of(self, subgroup: int) -> np.ndarray:
         """The between-study standard deviation (..,) in one subgroup."""
