@@ -85,7 +85,10 @@ def galbraith(
             ticks = [t for t in MaxNLocator(6).tick_values(low / end, high / end) if low < t * end < high]
             heights = np.array(ticks) * end
         beside.set_yticks(heights, [plain(tick) for tick in ticks])
-        beside.set_ylabel(in_lines(f"{effect} (slope of the ray from 0)", 50), parse_math=False)
+        read = "(slope of the ray from 0)"
+        beside.set_ylabel(
+            in_lines(effect, 50) + (" " if len(effect) <= 24 else "\n") + read, parse_math=False
+        )
         beside.spines["right"].set_color(MUTED)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncol=3)
         if names is not None:

@@ -29,6 +29,10 @@ PLACES = (
     (-0.7, 0.7, "right", "bottom"),
     (0.7, -0.7, "left", "top"),
     (-0.7, -0.7, "right", "top"),
+    (0.94, 0.34, "left", "center"),
+    (0.94, -0.34, "left", "center"),
+    (-0.94, 0.34, "right", "center"),
+    (-0.94, -0.34, "right", "center"),
 )
 AWAY = (2.5, 9.0, 16.0)  # points between marker and name; from the second on a line joins them
 
@@ -138,7 +142,7 @@ def name_points(
     for i in range(len(names)) if order is None else order:
         if not names[i]:
             continue
-        found: list[tuple[int, int, int]] = []  # crossings of lines and leader, then nearness
+        found: list[tuple[int, int, int]] = []  # lines crossed, then nearness
         text = axes.annotate(
             shorten(names[i]), (x[i], y[i]), (0, 0), textcoords="offset points", fontsize=7, linespacing=1.05,
             parse_math=False, zorder=6,
@@ -151,11 +155,10 @@ def name_points(
                 inside = (
                     frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
                 )
-                if inside and not _overlaps(box, taken):
-                    crossed = _overlaps(box, lines)
-                    if far:
-                        crossed += _crossed(dots[i], box, taken, radii[i] * scale)
-                    found.append((crossed, far, turn))
+                if not inside or _overlaps(box, taken):
+                    continue
+                if not far or not _crossed(dots[i], box, taken, radii[i] * scale):
+                    found.append((_overlaps(box, lines), far, turn))
             if found and min(found)[0] == 0:
                 break
         if not found:
@@ -168,6 +171,7 @@ def name_points(
         if far:
             ends = np.array([dots[i] + radii[i] * scale * np.array([dx, dy]), _nearest(dots[i], box)])
             axes.add_line(_leader(to_data.transform(ends)))
+            lines = np.vstack([lines, np.tile(np.linspace(*ends, 8), 2)])
         named.append(i)
     return named
 
@@ -207,8 +211,8 @@ def _nearest(dot: np.ndarray, box: Bbox) -> np.ndarray:
     return np.clip(dot, [box.x0, box.y0], [box.x1, box.y1])
 
 
-def _crossed(dot: np.ndarray, box: Bbox, taken: np.ndarray, radius: float) -> int:
-    """How many markers and names the line from a marker to its name would cross."""
+def _crossed(dot: np.ndarray, box: Bbox, taken: np.ndarray, radius: float) -> bool:
+    """Whether the line from a marker to its name would cross another marker or name."""
     end = _nearest(dot, box)
     length = np.hypot(*(end - dot))
     steps = np.linspace(min(1.0, (radius + 2) / max(length, 1e-9)), 1, 8)
@@ -216,7 +220,7 @@ def _crossed(dot: np.ndarray, box: Bbox, taken: np.ndarray, radius: float) -> in
     x0, y0, x1, y1 = taken.T[:, :, None]
     hit = (x0 < way[:, 0]) & (way[:, 0] < x1) & (y0 < way[:, 1]) & (way[:, 1] < y1)
     own = (x0[:, 0] < dot[0]) & (dot[0] < x1[:, 0]) & (y0[:, 0] < dot[1]) & (dot[1] < y1[:, 0])
-    return int((hit.any(axis=1) & ~own).sum())
+    return bool((hit.any(axis=1) & ~own).any())
 
 
 def _leader(ends: np.ndarray):

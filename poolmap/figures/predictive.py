@@ -50,19 +50,16 @@ def draw_predictive(table: pd.DataFrame, value: str, interval: float) -> Figure:
             place, rows["lower"], rows["upper"], color=RULE, linewidth=max(1.0, 120 / max(len(rows), 20))
         )
         left.plot(place, rows["mean"], "_", color=MUTED, markersize=4, label="predictive mean")
-        left.plot(
-            place[inside],
-            rows["observed"][inside],
-            "o",
-            color=BLUE,
-            markersize=3,
-            label="observed",
-            clip_on=False,
-        )
-        left.plot(
-            place[~inside], rows["observed"][~inside], "D", color=ORANGE, markersize=4.5,
-            clip_on=False, label=f"observed, outside its {100 * interval:g}% interval",
-        )  # fmt: skip
+        outside = f"observed, outside its {100 * interval:g}% interval"
+        for chosen, marker, colour, size, words in (
+            (inside, "o", BLUE, 3.0, "observed"),
+            (~inside, "D", ORANGE, 4.5, outside),
+        ):
+            # without points an unclipped line would reach to the corner of the page
+            left.plot(
+                place[chosen], rows["observed"][chosen], marker, color=colour, markersize=size, label=words,
+                clip_on=not chosen.any(),
+            )  # fmt: skip
         if rows["observed"].min() >= 0 and rows["observed"].max() > 50 * max(rows["observed"].median(), 1):
             left.set_yscale("symlog", linthresh=10)
             left.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))

@@ -105,8 +105,8 @@ def expected_effects(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> 
     if layout.subgroups:
         means = _means(result.estimates["subgroups"], name, "subgroup", layout.subgroups)
     else:
-        pooled = float(pooled_row(result.estimates["pooled"], name)["mean"])
-        means = np.array([pooled - layout.average[1:] @ slopes])
+        means = np.array([float(pooled_row(result.estimates["pooled"], name)["mean"])])
+    means = means - layout.average[layout.M :] @ slopes  # reported means are those of average studies
     return layout.X @ np.concatenate([means, slopes])
 
 

@@ -213,7 +213,7 @@ def bubble_figures(spec: MetaAnalysis, data: Dataset, result: ModelResult, prefi
             f"the {name} that the regression expects (posterior median), the band its {percent} interval; "
             f"{plural(unit)} scatter around it by tau and by chance.{others} {told} A regression on studies "
             "compares studies, not people: what holds between studies need not hold within them. "
-            f"Model {result.name}."
+            f"At most twelve circles far from the line are named, where there is room. Model {result.name}."
         )
         alt = f"Bubble plot of {count(len(studies), unit)} against {term}. {told}"
         file = f"{prefix}_{position + 1}"

@@ -126,7 +126,8 @@ def _labbe(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> NamedFigur
         f"alike; the solid line has the pooled {name} of model {result.name} (posterior median) at every "
         "baseline risk (L'Abbé et al. 1987). Circles that follow the solid line speak for this measure; a "
         "drift away from it along the axis speaks for an effect that depends on the baseline risk, but "
-        "chance in the baseline alone makes such a drift too."
+        "chance in the baseline alone makes such a drift too. At most twelve studies far from the solid line "
+        "are named, where there is room."
     )
     below = int((counts[0] / counts[1] < counts[2] / counts[3]).sum())
     alt = (
