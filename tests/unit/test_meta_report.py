@@ -14,6 +14,7 @@ from poolmap.families.meta.ingest import ingest
 from poolmap.families.meta.methods import describe, findings, methods
 from poolmap.families.meta.model import stan_data
 from poolmap.families.meta.posterior import study_effects
+from poolmap.families.meta.usable import used_by
 from poolmap.inference.summary import dictionary, summarise
 
 ROWS = """trial,e1,n1,e2,n2,year
@@ -62,7 +63,7 @@ def analysed(spec, *, passed=True):
     results = {}
     for name, model in spec.models.items():
         rng = np.random.default_rng(1)
-        draws = posterior(model.likelihood, len(data.tables["studies"]), rng)
+        draws = posterior(model.likelihood, len(used_by(spec, name, data).tables["studies"]), rng)
         quantities = estimate(spec, name, data, draws, rng)
         tables = summarise(quantities, spec.interval)
         results[name] = ModelResult(
@@ -123,7 +124,7 @@ def test_the_fit_step_does_not_know_the_level(tmp_path):
 def test_study_effects_given_mu_and_tau(tmp_path):
     spec = section(tmp_path)
     data = ingest(spec)
-    studies = data.tables["studies"]
+    studies = used_by(spec, "normal", data).tables["studies"]
     shape = (4, 20000, 1)
     for tau in (1e-9, 0.4, 1e4):
         draws = xarray.Dataset(
@@ -148,7 +149,7 @@ def test_predictive_of_the_normal_likelihood(tmp_path):
     data = ingest(spec)
     draws = posterior("normal", 3, np.random.default_rng(2))
     item = predictive(spec, "normal", data, draws, np.random.default_rng(3))
-    studies = data.tables["studies"]
+    studies = used_by(spec, "normal", data).tables["studies"]
     spread = np.sqrt(studies["vi"].to_numpy() + draws["tau"].values ** 2)
     expected = stats.norm.logpdf(studies["yi"].to_numpy(), draws["beta"].values, spread)
     assert item.log_lik == pytest.approx(expected)
@@ -190,9 +191,11 @@ def test_describe_names_what_was_left_out_and_corrected(tmp_path):
     spec = section(tmp_path)
     text = words(describe(spec, ingest(spec)))
     assert "3 studies are analysed, from 5 rows" in text
-    assert "Left out: 2 rows (None 1996: no events in either arm" in text
+    assert "Left out: 1 row (Lost 1997: no value in 'e1')" in text
     assert "Lost 1997: no value in 'e1'" in text
-    assert "None 1996: a study without events in both arms" in text
+    assert "None 1996: no events in either arm. Left out of all models: the normal likelihood takes" in text
+    assert "a baseline of its own, all that such a study says of the risk ratio comes from the prior" in text
+    assert "A model with `likelihood: binomial` and `baseline: random` can use such studies" in text
     assert "0.5 was added to all four cells of Zero 1995" in text
     assert "The exact likelihoods use the counts as they are." in text
     assert "16 events among 539 people in the arm Drug" in text

@@ -20,6 +20,7 @@ from poolmap.families.meta.influence import leave_one_out as classical_leave_one
 from poolmap.families.meta.mantel_haenszel import mantel_haenszel_table
 from poolmap.families.meta.refits import compare_empirical_bayes, crosscheck, cumulative
 from poolmap.families.meta.small_study import egger, peters
+from poolmap.families.meta.usable import has_contrast, used_by, with_contrast
 
 FEWEST_FOR_TESTS = 3
 FEWEST_FOR_INFLUENCE = 4
@@ -31,19 +32,21 @@ def companions(
     """Classical counterparts of the model, refits, small-study tests, and the cross-check of the draws.
 
     All on the scale of analysis, from the effect estimates and sampling variances of the table of studies
-    (Mantel-Haenszel, Peto and Peters' test: from the counts). Where the model has mu and tau alone the
-    posterior is also worked out by deterministic quadrature, without sampling (`exact`): with all studies, as
-    a check of the draws, and without each study in turn; with the normal likelihood also as the studies came
-    in, and beside empirical Bayes.
+    (Mantel-Haenszel, Peto and Peters' test: from the counts), of those with an estimate of their own. Where
+    the model has mu and tau alone the posterior is also worked out by deterministic quadrature, without
+    sampling (`exact`): with all studies, as a check of the draws, and without each study in turn; with the
+    normal likelihood also as the studies came in, and beside empirical Bayes.
 
     Args:
         spec, data: the analysis.
         model, tables: the model and its estimates tables.
     """
-    studies = data.tables["studies"]
-    layout = design(spec, model, data)
+    data = used_by(spec, model, data)
+    fitted, layout = data.tables["studies"], design(spec, model, data)
     if spec.effect_id:
-        return _several_effects(spec, model, studies, layout)
+        return _several_effects(spec, model, fitted, layout)
+    studies = with_contrast(spec, data).tables["studies"]
+    layout = layout.rows(has_contrast(fitted))
     yi, vi = studies["yi"].to_numpy(), studies["vi"].to_numpy()
     counts = (
         [studies[name].to_numpy() for name in COUNT_COLUMNS] if set(COUNT_COLUMNS) <= set(studies) else []
@@ -67,12 +70,12 @@ def companions(
     words = "the classical pooled effect (REML) without each study in turn, on the scale of analysis"
     found.append(Companion("leave_one_out_reml", without, words))
     found += _influence(yi, vi, studies, layout)
-    if layout.terms:
+    if layout.terms and np.linalg.matrix_rank(layout.X) == layout.X.shape[1]:
         found += _regression(yi, vi, layout, spec.interval)
     if layout.subgroups:
         found.append(_subgroups(yi, vi, layout, spec.interval))
-    if is_exact(spec, model, studies):
-        found += _exact(spec, model, studies, tables)
+    if is_exact(spec, model, fitted):
+        found += _exact(spec, model, fitted, tables)
     normal = spec.models[model].likelihood == "normal"
     if normal and has_one_tau(spec, model):
         found += _refits(spec, model, studies)

@@ -13,8 +13,10 @@ from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Block, Dataset, ReportTable
 from poolmap.families.meta.arms import arm_cells, cells_in_words, totals_in_words
 from poolmap.families.meta.effects import Scale, scale_of
+from poolmap.families.meta.no_contrast_words import no_contrast_sentences
 from poolmap.families.meta.numbers import count, effect_name, level, listed, with_interval, writer
 from poolmap.families.meta.study_columns import JUDGEMENTS
+from poolmap.families.meta.usable import used_by_any
 
 SHOWN_STUDIES = 40  # named one by one in a sentence
 BY_CHOICE = "left out by choice: "  # how the reasons of `exclude` begin (study_columns.py)
@@ -24,6 +26,7 @@ NO_JUDGEMENT = "not judged"
 def describe(spec: MetaAnalysis, data: Dataset) -> list[Block]:
     """What came in, what was left out, which studies were corrected; the table of studies."""
     scale = scale_of(spec)
+    read, data = data, used_by_any(spec, data)
     facts = data.facts
     blocks: list[Block] = [
         f"{studies_and_effects(spec, data)} are analysed, from "
@@ -39,14 +42,8 @@ def describe(spec: MetaAnalysis, data: Dataset) -> list[Block]:
         )
     if facts.get("few_studies") and any(model.heterogeneous for model in spec.models.values()):
         blocks.append(_few(facts["n_studies"]))
-    blocks += _left_out(data)
-    if facts["no_information"]:
-        blocks.append(
-            f"{_names(facts['no_information'])}: a study without events in both arms, or with events only, "
-            f"says next to nothing about the {scale.report_words} when each study has a baseline of its own, "
-            "and is left out of all models. Measured as a difference (measure "
-            f"{'IRD' if spec.measure == 'IRR' else 'RD'}) it would count."
-        )
+    blocks += _left_out(data, told=facts["no_information"])
+    blocks += no_contrast_sentences(spec, read)
     if facts["corrected"]:
         exact = any(m.likelihood != "normal" for m in spec.models.values())
         which = "every study" if spec.zero_cells.to == "all" else _names(facts["corrected"])
@@ -79,14 +76,14 @@ def _few(studies: int) -> str:
     )
 
 
-def _left_out(data: Dataset) -> list[str]:
-    """A sentence on the rows left out by choice, and one on the others."""
-    reasons = data.exclusions["reason"].astype(str)
-    chosen = reasons.str.contains(BY_CHOICE, regex=False)
+def _left_out(data: Dataset, told: Sequence[str]) -> list[str]:
+    """A sentence on the rows left out by choice, and one on the others but those `told` elsewhere."""
+    listed_rows = data.exclusions[~data.exclusions["id"].isin(told)]
+    chosen = listed_rows["reason"].astype(str).str.contains(BY_CHOICE, regex=False)
     found = []
     for words, rows in (
-        ("Left out by choice", data.exclusions[chosen]),
-        ("Left out", data.exclusions[~chosen]),
+        ("Left out by choice", listed_rows[chosen]),
+        ("Left out", listed_rows[~chosen]),
     ):
         if rows.empty:
             continue

@@ -18,6 +18,7 @@ from poolmap.families.meta.classical import typical_variance
 from poolmap.families.meta.effects import Scale, scale_of
 from poolmap.families.meta.posterior import Effects, study_effects
 from poolmap.families.meta.predictive import predictive
+from poolmap.families.meta.usable import has_contrast, used_by
 
 if TYPE_CHECKING:
     import xarray
@@ -56,7 +57,7 @@ def estimate(
         draws: the parameters that `model.stan_data` keeps.
         rng: draws the new study's effect and the studies' effects that the program has integrated out.
     """
-    scale = scale_of(spec)
+    scale, data = scale_of(spec), used_by(spec, model, data)
     effects = study_effects(spec, model, data, draws, rng)
     quantities: list[Quantity] = []
     if effects.mu is not None:
@@ -122,7 +123,7 @@ def _pooled(
         if df <= 2:  # no variance
             return
         variance = variance * df / (df - 2)
-    typical = typical_variance(data.tables["studies"]["vi"].to_numpy(), layout.X)
+    typical = _typical(data.tables["studies"], layout.X)
     total = variance + typical
     source = (
         "with s^2 the typical within-study variance of Higgins & Thompson 2002, equation 9, from the "
@@ -144,6 +145,15 @@ def _pooled(
         explained = effects.location.var(axis=2)[:, :, None]
         words = "share of the variance between studies that the regression explains, per cent (R-squared)"
         yield Quantity("pooled", "r2", words, 100 * explained / (explained + total - typical))
+
+
+def _typical(studies: pd.DataFrame, X: np.ndarray) -> float:
+    """Typical variance of the studies that have an estimate of their own."""
+    by_itself = has_contrast(studies)
+    if not by_itself.all():
+        basis, sizes, _ = np.linalg.svd(X[by_itself], full_matrices=False)
+        X = basis[:, sizes > 1e-9 * sizes[0]]  # without some studies columns may be collinear
+    return typical_variance(studies.loc[by_itself, "vi"].to_numpy(), X)
 
 
 def _studies(

@@ -34,6 +34,7 @@ from poolmap.families.meta.numbers import (
     with_interval,
     writer,
 )
+from poolmap.families.meta.usable import used_by
 
 SAID_PAIRS = 3  # differences between subgroups told in a sentence
 
@@ -70,8 +71,9 @@ def _headline(spec: MetaAnalysis, data: Dataset, primary: ModelResult) -> str:
     if "subgroups" in primary.estimates:
         at = ", averaged over the subgroups (which makes sense only where these are of one kind),"
     write, interval = writer(scale, [effect["sd"]]), f"{level(spec.interval)} interval"
+    studies = studies_and_effects(spec, used_by(spec, primary.name, data))
     text = (
-        f"The pooled {effect_name(spec)} over {studies_and_effects(spec, data)}{at} is "
+        f"The pooled {effect_name(spec)} over {studies}{at} is "
         f"{with_interval(interval_of(effect), write, interval)}."
     )
     return f"{text} {_sides(spec, effect)}" if scale.contrast else text

@@ -12,6 +12,7 @@ from poolmap.families.meta.design import design
 from poolmap.families.meta.effects import scale_of
 from poolmap.families.meta.figure_words import analysed, analysed_axis, point_words, unit_of, written
 from poolmap.families.meta.numbers import count, level, pooled_row
+from poolmap.families.meta.usable import has_contrast, with_contrast
 from poolmap.figures.funnel import funnel, residual_funnel
 from poolmap.figures.predictive import plural
 
@@ -23,7 +24,7 @@ def funnel_figure(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> Nam
     chosen = spec.models[result.name]
     if chosen.subgroups or chosen.formula:
         return _residuals(spec, data, result)
-    studies, scale = data.tables["studies"], scale_of(spec)
+    studies, scale = with_contrast(spec, data).tables["studies"], scale_of(spec)
     unit, name, percent = unit_of(spec), analysed(spec), level(spec.interval)
     pooled = float(pooled_row(result.estimates["pooled"], scale.name)["median"])
     figure = funnel(
@@ -53,10 +54,12 @@ def funnel_figure(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> Nam
 
 
 def _residuals(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> NamedFigure:
-    studies, scale, chosen = data.tables["studies"], scale_of(spec), spec.models[result.name]
+    scale, chosen = scale_of(spec), spec.models[result.name]
     unit, name, percent = unit_of(spec), analysed(spec), level(spec.interval)
-    residual = studies["yi"].to_numpy() - expected_effects(spec, data, result)
-    layout = design(spec, result.name, data)
+    by_itself = has_contrast(data.tables["studies"])
+    studies = data.tables["studies"][by_itself]
+    residual = studies["yi"].to_numpy() - expected_effects(spec, data, result)[by_itself]
+    layout = design(spec, result.name, data).rows(by_itself)
     groups = np.array(layout.subgroups)[layout.subgroup].tolist() if layout.subgroups else None
     expected = "what the model expects" if chosen.formula else "the mean of its subgroup"
     label = f"{name} as a multiple of {expected} (log axis)" if scale.ratio else f"{name} minus {expected}"

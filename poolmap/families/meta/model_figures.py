@@ -28,6 +28,7 @@ from poolmap.families.meta.numbers import (
     with_interval,
     writer,
 )
+from poolmap.families.meta.usable import with_contrast
 from poolmap.figures.bubble import bubble
 from poolmap.figures.models import draw_models
 from poolmap.figures.pooling import MOST_STUDIES, Pooling, pooling
@@ -110,8 +111,11 @@ def model_note(spec: MetaAnalysis, model: str) -> str:
 
 
 def pooling_figure(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResult]) -> NamedFigure:
-    """No, partial and complete pooling: models of unrelated, varying and common effects in one figure."""
-    scale, studies = scale_of(spec), data.tables["studies"]
+    """No, partial and complete pooling: models of unrelated, varying and common effects in one figure.
+
+    Of the studies that all models use.
+    """
+    scale, studies = scale_of(spec), with_contrast(spec, data).tables["studies"]
     name, percent = effect_name(spec), level(spec.interval)
     kinds = {"independent": "none", "common": "complete"}
     unit = unit_of(spec)
@@ -123,7 +127,8 @@ def pooling_figure(spec: MetaAnalysis, data: Dataset, results: Mapping[str, Mode
             continue
         kind = kinds.get(chosen.effects, "partial")
         table = result.estimates["studies"]
-        rows = table.loc[table["quantity"] == scale.report, ["median", "lower", "upper"]].to_numpy()
+        table = table[(table["quantity"] == scale.report) & table["study"].isin(studies["study"])]
+        rows = table[["median", "lower", "upper"]].to_numpy()
         pooled = result.estimates.get("pooled")
         value = None if pooled is None else interval_of(pooled_row(pooled, scale.report))
         if sum(one.kind == kind for one in shown.values()) == MOST_OF_A_KIND[kind]:
@@ -145,6 +150,8 @@ def pooling_figure(spec: MetaAnalysis, data: Dataset, results: Mapping[str, Mode
         few = (
             f" Of {count(len(studies), unit)} those {MOST_STUDIES} are drawn that partial pooling moves most."
         )
+    if len(studies) < len(data.tables["studies"]):
+        few += " Studies that only some models use are not drawn."
     if left:
         few += f" Not drawn, for want of room: {listed(left)}."
     caption = (

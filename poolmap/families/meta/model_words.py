@@ -10,10 +10,12 @@ from poolmap.families.meta.likelihood_words import likelihood_blocks
 from poolmap.families.meta.numbers import listed
 from poolmap.families.meta.prior_words import prior_sentence
 from poolmap.families.meta.reported_words import degrees_of_freedom, further, reported
+from poolmap.families.meta.usable import used_by
 
 
 def methods(spec: MetaAnalysis, model: str, data: Dataset) -> list[Block]:
     """The model in words and equations, with the priors in force."""
+    data = used_by(spec, model, data)
     layout = design(spec, model, data)
     blocks: list[Block] = [_opening(spec, model), *likelihood_blocks(spec, model, data)]
     blocks += _effects(spec, model, layout)

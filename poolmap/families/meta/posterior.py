@@ -11,6 +11,7 @@ from poolmap.config.meta import MetaAnalysis
 from poolmap.config.meta_model import DEFAULT_DF
 from poolmap.contracts import Dataset
 from poolmap.families.meta.design import Design, design
+from poolmap.families.meta.usable import used_by
 
 if TYPE_CHECKING:
     import xarray
@@ -74,7 +75,7 @@ def study_effects(
         draws: the parameters of `model.stan_data`.
         rng: draws the effects that are not among them.
     """
-    chosen = spec.models[model]
+    chosen, data = spec.models[model], used_by(spec, model, data)
     layout = design(spec, model, data)
     found = {name: values.values for name, values in draws.data_vars.items()}
     beta, tau = found.get("beta"), found.get("tau")

@@ -19,6 +19,7 @@ from poolmap.families.meta.numbers import (
     writer,
 )
 from poolmap.families.meta.run_facts import NOT_DONE, TO_ADD, Item, RunFacts, models_named, places, sentence
+from poolmap.families.meta.usable import COLUMN
 
 CERTAINTY = f"{NOT_DONE}state {{}} of the evidence for each outcome (such as by GRADE)."
 
@@ -51,13 +52,17 @@ def prisma_items(run: RunFacts) -> list[Item]:
 def _eligible(run: RunFacts) -> tuple[str, str]:
     facts, reasons = run.data.facts, run.data.exclusions["reason"].astype(str)
     chosen = int(reasons.str.contains(BY_CHOICE, regex=False).sum())
-    other = len(reasons) - chosen
+    studies = run.data.tables["studies"]
+    partly = int((studies[COLUMN] != "").sum()) if COLUMN in studies else 0
+    other = len(reasons) - chosen - partly
     entered, rows = studies_and_effects(run.spec, run.data), count(facts["n_rows"], "row")
     text = f"{entered} entered, from {rows} in the file."
     if chosen:
         text += f" {count(chosen, 'row')} left out by choice."
     if other:
         text += f" {count(other, 'row')} left out because of missing data or no information."
+    if partly:
+        text += f" {count(partly, 'study')} entered some of the models only, as told under Data."
     text += f" {TO_ADD}how you decided which studies were eligible for this synthesis."
     return text, "Data: text, table Rows left out" if len(reasons) else "Data"
 

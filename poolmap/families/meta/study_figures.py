@@ -11,6 +11,7 @@ from poolmap.families.meta.figure_words import analysed, written
 from poolmap.families.meta.funnel_figure import funnel_figure
 from poolmap.families.meta.numbers import effect_name, level, pooled_row, ratio
 from poolmap.families.meta.refit_figures import cumulative_figure, leave_one_out_figure, shrinkage_figure
+from poolmap.families.meta.usable import has_contrast, with_contrast
 from poolmap.figures.baujat import baujat, baujat_coordinates
 from poolmap.figures.galbraith import common_effect, galbraith
 from poolmap.figures.labbe import labbe
@@ -30,12 +31,10 @@ def study_figures(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> lis
         result: the primary model: its pooled effect and weights are drawn, and the figures stand with it.
     """
     studies = data.tables["studies"]
-    made = []
+    enough, made = has_contrast(studies).sum() >= LEAST, []
     if spec.effect_id:
-        return (
-            [funnel_figure(spec, data, result)] if len(studies) >= LEAST and scale_of(spec).contrast else []
-        )
-    if len(studies) >= LEAST:
+        return [funnel_figure(spec, data, result)] if enough and scale_of(spec).contrast else []
+    if enough:
         if scale_of(spec).contrast:
             made.append(funnel_figure(spec, data, result))
         made += [_baujat(spec, data, result), _galbraith(spec, data, result)]
@@ -51,7 +50,7 @@ def study_figures(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> lis
 
 
 def _baujat(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> NamedFigure:
-    studies = data.tables["studies"]
+    studies = with_contrast(spec, data).tables["studies"]
     yi, vi = studies["yi"].to_numpy(), studies["vi"].to_numpy()
     q, influence = baujat_coordinates(yi, vi)
     figure = baujat(yi, vi, names=studies["study"].tolist())
@@ -73,7 +72,7 @@ def _baujat(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> NamedFigu
 
 
 def _galbraith(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> NamedFigure:
-    scale, studies = scale_of(spec), data.tables["studies"]
+    scale, studies = scale_of(spec), with_contrast(spec, data).tables["studies"]
     yi, se = studies["yi"].to_numpy(), studies["se"].to_numpy()
     name, percent, slope = analysed(spec), level(spec.interval), common_effect(yi, se)
     figure = galbraith(
