@@ -137,9 +137,7 @@ def test_estimates_and_companions(tmp_path):
         k = 6 if model in ("random", "beta") else 4
         assert len(studies) == 2 * k
         found = {c.name: c.frame for c in companions(spec, model, data, result.estimates)}
-        without = (
-            {c.name: c.frame for c in companions(spec, model, plain, result.estimates)} if k == 4 else {}
-        )
+        again = companions(spec, model, plain, result.estimates) if k == 4 else []
         assert found["classical"]["k"].tolist() == [4] * 5  # classical methods have estimates of 4 studies
         assert found["leave_one_out_reml"]["study"].tolist() == BY_THEMSELVES
         assert found["cumulative"]["study"].tolist() == BY_THEMSELVES
