@@ -8,9 +8,7 @@ from poolmap.graph.adjacency import build_adjacency, separations
 from poolmap.graph.geometry import Geometry
 from poolmap.logs import job
 
-with job(
-    snakemake.log[0], f"{snakemake.wildcards.analysis}, graph", withdraw=snakemake.params.withdraw
-) as log:
+with job(snakemake.log[0], f"{snakemake.wildcards.analysis}, graph") as log:
     geometry = Geometry(read_dataset(snakemake.input.data, geometry=True).geometry)
     graph = build_adjacency(geometry, snakemake.params.contiguity, snakemake.params.tolerance)
     log.info("%d areas, %d edges, %d islands", graph.n, len(graph.edges), len(graph.islands))

@@ -28,6 +28,7 @@ from poolmap.report.page import (
     EmbeddedFigure,
     IndexEntry,
     ModelSection,
+    Unfinished,
     render_analysis,
     render_index,
 )
@@ -149,13 +150,16 @@ def assemble_analysis(
     return AssembledReport(html=render_analysis(page), comparison=comparison, summary=summary)
 
 
-def assemble_index(title: str, summaries: Sequence[Mapping[str, Any]], folder: Path) -> str:
+def assemble_index(
+    title: str, summaries: Sequence[Mapping[str, Any]], folder: Path, unfinished: Unfinished | None = None
+) -> str:
     """The index page over all analyses.
 
     Args:
         title: the config's title.
         summaries: `AssembledReport.summary` of each analysis, in the order of the config.
         folder: the results folder.
+        unfinished: what is missing, where the run did not come to its end.
     """
     entries = []
     for item in summaries:
@@ -179,7 +183,9 @@ def assemble_index(title: str, summaries: Sequence[Mapping[str, Any]], folder: P
             )
         )
     created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return render_index(title, entries, software=_software({}), created=created, seconds=None)
+    return render_index(
+        title, entries, software=_software({}), created=created, seconds=None, unfinished=unfinished
+    )
 
 
 def _embed(item: NamedFigure, folder: Path) -> EmbeddedFigure:

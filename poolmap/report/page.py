@@ -203,6 +203,21 @@ class IndexEntry:
 
 
 @dataclass(frozen=True)
+class Unfinished:
+    """What the index tells of a run that did not come to its end.
+
+    Attributes:
+        missing: title and family of each analysis that is not finished.
+        failures: what failed, and why; none where the run was broken off.
+        earlier: title and relative link of each page in the folder that is of no analysis of this run.
+    """
+
+    missing: Sequence[tuple[str, str]]
+    failures: Sequence[tuple[str, str]] = ()
+    earlier: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True)
 class Section:
     """A section of the page: its anchor, its heading, and its parts in order.
 
@@ -260,6 +275,7 @@ def render_index(
     software: Mapping[str, str],
     created: str,
     seconds: float | None = None,
+    unfinished: Unfinished | None = None,
 ) -> str:
     """The index over all analyses as HTML.
 
@@ -269,6 +285,7 @@ def render_index(
         software: versions by name.
         created: when, as text.
         seconds: time all jobs took together, where known.
+        unfinished: what is missing, where the run did not come to its end.
     """
     views = Views()
     cards = []
@@ -306,6 +323,10 @@ def render_index(
                 ),
             ]
             for card in cards
+        ]
+        + [
+            [Cell(title, header=True), Cell(_family(family)), Cell("Not finished", verdict="failed")]
+            for title, family in (unfinished.missing if unfinished else ())
         ],
         "Analyses in this report.",
     )
@@ -321,6 +342,10 @@ def render_index(
             created=created,
             time=duration(seconds) if seconds is not None else "",
             poolmap_version=software.get("poolmap", ""),
+            unfinished=unfinished,
+            earlier=[(title, relative_href(href)) for title, href in unfinished.earlier]
+            if unfinished
+            else [],
         )
     )
 

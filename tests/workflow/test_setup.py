@@ -112,5 +112,8 @@ def test_a_config_that_is_no_yaml_is_told_in_our_words(project):
     }.items():
         code, output = make(folder, "run", f"CONFIG={config}")
         assert code != 0
-        assert words in output
+        *message, of_make = output.splitlines()
+        assert message[0] == f"poolmap cannot run {config}."
+        assert words in "\n".join(message)
+        assert of_make.startswith("make: ***")
         assert "Traceback" not in output

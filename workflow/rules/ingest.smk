@@ -19,7 +19,6 @@ rule ingest:
     resources:
         mem_mb=1500,
     params:
-        withdraw=pages_of,
         spec=spec_of("ingest"),
     message:
         "{wildcards.analysis}: reading and checking the input files"
@@ -41,7 +40,6 @@ rule graph:
     resources:
         mem_mb=1500,
     params:
-        withdraw=pages_of,
         contiguity=lambda w: ANALYSES[w.analysis].graph.contiguity,
         tolerance=lambda w: ANALYSES[w.analysis].graph.tolerance,
     message:
