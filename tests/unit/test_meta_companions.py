@@ -9,7 +9,7 @@ import pytest
 from poolmap.config.load import parse_analysis
 from poolmap.contracts import ModelResult
 from poolmap.families.meta.classical_models import classical_model_blocks
-from poolmap.families.meta.classical_report import classical_blocks
+from poolmap.families.meta.classical_report import _common_effects, classical_blocks
 from poolmap.families.meta.companions import companions
 from poolmap.families.meta.effects import scale_of
 from poolmap.families.meta.ingest import ingest
@@ -87,6 +87,43 @@ def test_the_report_shows_them_on_the_scale_of_the_ratio():
     assert "Egger's test: t = -1.40 on 11 degrees of freedom, p = 0.189" in tests
     assert pooling.model == "normal"
     assert cases.endswith("by the rule of Viechtbauer & Cheung (2010): no study.")
+
+
+def test_rates_have_the_common_effects_of_person_time(tmp_path):
+    """metafor 3.8-1, rma.mh of log IRR on dat.nielweise2008 (Niel-Weise et al. 2008): -0.4152 (0.1834)."""
+    rows = [
+        *((7, 1344, 11, 1988), (8, 1600, 8, 1461), (3, 12012, 14, 10962), (6, 1536, 10, 1503)),
+        *((1, 370, 1, 483), (1, 729, 8, 913), (17, 6760, 15, 6840), (3, 1107, 7, 1015), (2, 320, 3, 440)),
+    ]
+    names = ["events_1", "time_1", "events_2", "time_2"]
+    frame = pd.DataFrame(rows, columns=names).assign(study=[f"s{i}" for i in range(len(rows))])
+    frame.to_csv(tmp_path / "rates.csv", index=False)
+    view = {
+        "family": "meta",
+        "data": str(tmp_path / "rates.csv"),
+        "study": "study",
+        "measure": "IRR",
+        "columns": {name: name for name in names},
+    }
+    spec = parse_analysis(view)
+    data = ingest(spec)
+    studies, priors = data.tables["studies"], spec.priors("normal")
+    exact = posterior(studies["yi"].to_numpy(), studies["se"].to_numpy(), priors["mu"], priors["tau"])
+    pooled = [("log_irr", exact.mu().mean()[0]), ("tau", exact.tau.mean()[0]), ("i2", exact.i2()[0])]
+    tables = {
+        "pooled": pd.DataFrame(pooled, columns=["quantity", "mean"]).assign(mcse=0.01),
+        "studies": pd.DataFrame({"quantity": "log_irr", "mean": exact.studies()["mean"], "mcse": 0.01}),
+    }
+    found = {c.name: c.frame for c in companions(spec, "normal", data, tables)}
+    common = found["mantel_haenszel"].set_index("measure")
+    assert common.loc["IRR", ["estimate", "se"]].tolist() == pytest.approx([-0.415175, 0.183439], abs=1e-6)
+    # by hand, sum of a n2 / (n1 + n2) over that of c n1 / (n1 + n2), and the difference weighted by n1 n2 / n
+    a, n1, c, n2 = (frame[name].to_numpy() for name in names)
+    w = n1 * n2 / (n1 + n2)
+    assert common.loc["IRD", "estimate"] == pytest.approx((w * (a / n1 - c / n2)).sum() / w.sum())
+    block = _common_effects(spec, found["mantel_haenszel"])
+    assert block.frame["Common effect"][0] == "0.66 (0.46 to 0.95)"
+    assert block.frame["Measure"].tolist() == ["IRR", "IRD"]
 
 
 def test_peters_test_is_for_odds_ratios_only():

@@ -22,6 +22,7 @@ from poolmap.families.meta.refits import compare_empirical_bayes, crosscheck, cu
 from poolmap.families.meta.small_study import egger, peters
 from poolmap.families.meta.usable import has_contrast, used_by, with_contrast
 
+RATE_COLUMNS = ("events_1", "time_1", "events_2", "time_2")
 FEWEST_FOR_TESTS = 3
 FEWEST_FOR_INFLUENCE = 4
 
@@ -64,6 +65,11 @@ def companions(
             "Mantel-Haenszel and Peto common effects from the counts; ratios on the log scale in `estimate`"
         )
         found.append(Companion("mantel_haenszel", mantel_haenszel_table(*counts, spec.interval), words))
+    elif set(RATE_COLUMNS) <= set(studies):
+        rates = [studies[name].to_numpy() for name in RATE_COLUMNS]
+        words = "Mantel-Haenszel common rate ratio and difference; the ratio on the log scale in `estimate`"
+        table = mantel_haenszel_table(*rates, spec.interval, person_time=True)
+        found.append(Companion("mantel_haenszel", table, words))
     without = classical_leave_one_out(yi, vi, "REML", spec.interval)
     if "study" not in without:
         without.insert(0, "study", studies["study"].to_numpy())
