@@ -544,7 +544,7 @@ def test_moderators_survive_the_files(tmp_path):
     folder.mkdir()
     write_dataset(data, {}, folder)
     back = read_dataset(folder)
-    assert set(back.tables) == {"studies", "moderators", "risk_of_bias"}
+    assert set(back.tables) == {"studies", "moderators", "categories", "risk_of_bias"}
     for name, table in data.tables.items():
         assert back.tables[name].to_dict("list") == table.to_dict("list")
     assert back.tables["moderators"]["dose"].dtype == np.float64

@@ -132,8 +132,8 @@ def _subgroup_blocks(
     effects, predicted, taus = (
         _by_subgroup(result, quantity) for quantity in (scale.report, f"{scale.report}_new", "tau")
     )
-    column = data.tables["moderators"][spec.models[result.name].subgroups]
-    member = column.map(lambda x: f"{x:g}" if isinstance(x, float) else str(x)).tolist()
+    column = data.tables["categories"][spec.models[result.name].subgroups]
+    member = column.tolist()
     blocks = []
     for subgroup, effect in effects.items():
         inside = [row for row, of in zip(rows, member, strict=True) if of == subgroup]

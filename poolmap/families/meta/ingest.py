@@ -51,6 +51,7 @@ def ingest(spec: MetaAnalysis) -> Dataset:
         (numbers, or text), with `layout: long` `arm_1` (what the compared arm is called), and the file's
         other columns as text;
         table `moderators`, where there are some: a column each, in the same order, numbers or text;
+        table `categories`: the same columns as text, spelt as in the file, the names of subgroups;
         table `risk_of_bias`, likewise: a column a domain, with low, some concerns, high, unclear or "".
 
     Raises:
@@ -84,7 +85,7 @@ def ingest(spec: MetaAnalysis) -> Dataset:
     rows = values.index.to_frame(index=False, name="row").set_index(values.index)
     if long:
         rows = pairs(table, study, wanted["arm"], str(spec.reference))
-    covariates, without = moderators(spec, table, rows, study)
+    covariates, categories, without = moderators(spec, table, rows, study)
     judged = judgements(spec.risk_of_bias, table, rows, study)
     by = study[rows.index] if effect is not None else None
     order = (
@@ -151,7 +152,8 @@ def ingest(spec: MetaAnalysis) -> Dataset:
     extras = _extras(table, [column for column in used if column], rows.loc[keep], studies.columns)
     facts["extras"] += list(extras)
     tables = {"studies": studies.assign(**extras)}
-    for name, frame in {"moderators": covariates, "risk_of_bias": judged}.items():
+    beside = {"moderators": covariates, "categories": categories, "risk_of_bias": judged}
+    for name, frame in beside.items():
         if len(frame.columns):
             tables[name] = frame.loc[keep].reset_index(drop=True)
     excluded = exclusions([(spec.data, line, label[line], left_out[line]) for line in sorted(left_out)])
