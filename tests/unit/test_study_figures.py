@@ -349,11 +349,12 @@ def test_figures_of_the_studies(tmp_path):
     from test_meta_report import analysed, section
 
     from poolmap.families.meta.study_figures import study_figures
+    from poolmap.families.meta.usable import used_by
 
     spec = section(tmp_path)
     data, results = analysed(spec)
     seen, weighed, radial, risks_of = study_figures(spec, data, results["normal"])
-    studies = data.tables["studies"]
+    studies = used_by(spec, "normal", data).tables["studies"]
     rr = results["normal"].estimates["pooled"].set_index("quantity").at["rr", "median"]
     axes = seen.figure.axes[0]
     assert np.allclose(

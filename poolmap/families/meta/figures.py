@@ -9,7 +9,6 @@ from poolmap.contracts import Dataset, ModelResult, NamedFigure
 from poolmap.families.meta.forest_figure import forest_figure
 from poolmap.families.meta.model_figures import bubble_figures, models_figure, pooling_figure
 from poolmap.families.meta.study_figures import study_figures
-from poolmap.families.meta.usable import used_by, used_by_any
 
 
 def figures(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResult]) -> list[NamedFigure]:
@@ -19,19 +18,18 @@ def figures(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResult
     their own.
     """
     primary = next(iter(results.values()))
-    own = {name: used_by(spec, name, data) for name in results}
-    made = [forest_figure(spec, own[primary.name], primary)]
+    made = [forest_figure(spec, data, primary)]
     for name, result in results.items():
         if result is not primary and "subgroups" in result.estimates:
-            made.append(forest_figure(spec, own[name], result, f"forest_{name}"))
+            made.append(forest_figure(spec, data, result, f"forest_{name}"))
     for name, result in results.items():
-        made += bubble_figures(spec, own[name], result, "bubble" if result is primary else f"bubble_{name}")
-    made += study_figures(spec, own[primary.name], primary)
+        made += bubble_figures(spec, data, result, "bubble" if result is primary else f"bubble_{name}")
+    made += study_figures(spec, data, primary)
     plain = {
         spec.models[m].effects for m in results if not (spec.models[m].formula or spec.models[m].subgroups)
     }
     if plain & {"common", "independent"} and plain & {"normal", "student_t"}:
-        made.append(pooling_figure(spec, used_by_any(spec, data), results))
+        made.append(pooling_figure(spec, data, results))
     if sum("pooled" in result.estimates for result in results.values()) > 1:
         made.append(models_figure(spec, results))
     return made

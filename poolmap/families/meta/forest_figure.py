@@ -21,6 +21,7 @@ from poolmap.families.meta.numbers import (
     with_interval,
     writer,
 )
+from poolmap.families.meta.usable import used_by
 from poolmap.figures.forest import ForestRow, Subgroup, Summary, forest
 
 
@@ -36,7 +37,7 @@ def forest_figure(
         result: of a model that pools.
         name: of the figure's files.
     """
-    scale = scale_of(spec)
+    scale, data = scale_of(spec), used_by(spec, result.name, data)
     pooled, studies = result.estimates["pooled"], data.tables["studies"]
     table = result.estimates["studies"]
     table = table[table["quantity"] == scale.report].reset_index(drop=True)

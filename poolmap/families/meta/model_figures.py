@@ -28,7 +28,7 @@ from poolmap.families.meta.numbers import (
     with_interval,
     writer,
 )
-from poolmap.families.meta.usable import with_contrast
+from poolmap.families.meta.usable import used_by, used_by_any, with_contrast
 from poolmap.figures.bubble import bubble
 from poolmap.figures.models import draw_models
 from poolmap.figures.pooling import MOST_STUDIES, Pooling, pooling
@@ -150,7 +150,7 @@ def pooling_figure(spec: MetaAnalysis, data: Dataset, results: Mapping[str, Mode
         few = (
             f" Of {count(len(studies), unit)} those {MOST_STUDIES} are drawn that partial pooling moves most."
         )
-    if len(studies) < len(data.tables["studies"]):
+    if len(studies) < len(used_by_any(spec, data).tables["studies"]):
         few += " Studies that only some models use are not drawn."
     if left:
         few += f" Not drawn, for want of room: {listed(left)}."
@@ -180,6 +180,7 @@ def bubble_figures(spec: MetaAnalysis, data: Dataset, result: ModelResult, prefi
     lines = result.estimates.get("regression_lines")
     if lines is None:
         return []
+    data = used_by(spec, result.name, data)
     scale, studies = scale_of(spec), data.tables["studies"]
     table = result.estimates["studies"]
     name, percent = analysed(spec), level(spec.interval)

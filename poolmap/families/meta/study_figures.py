@@ -11,7 +11,7 @@ from poolmap.families.meta.figure_words import analysed, written
 from poolmap.families.meta.funnel_figure import funnel_figure
 from poolmap.families.meta.numbers import effect_name, level, pooled_row, ratio
 from poolmap.families.meta.refit_figures import cumulative_figure, leave_one_out_figure, shrinkage_figure
-from poolmap.families.meta.usable import has_contrast, with_contrast
+from poolmap.families.meta.usable import has_contrast, used_by, with_contrast
 from poolmap.figures.baujat import baujat, baujat_coordinates
 from poolmap.figures.galbraith import common_effect, galbraith
 from poolmap.figures.labbe import labbe
@@ -30,6 +30,7 @@ def study_figures(spec: MetaAnalysis, data: Dataset, result: ModelResult) -> lis
     Args:
         result: the primary model: its pooled effect and weights are drawn, and the figures stand with it.
     """
+    data = used_by(spec, result.name, data)
     studies = data.tables["studies"]
     enough, made = has_contrast(studies).sum() >= LEAST, []
     if spec.effect_id:
