@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import cache
 from pathlib import Path
@@ -109,6 +110,28 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
+def slim(svg: str) -> str:
+    """matplotlib's SVG in half the bytes, the same picture.
+
+    Each letter of a text is an element, and a forest plot of 60 studies has 6,000 of them. Here glyphs are
+    called g0, g1 ..., letters are placed by `x` (to a thousandth of their size), and blanks are left out.
+    """
+    glyph = r'<path id="([^"]+)"( d="[^"]*")? transform="scale\(0\.015625\)"/>'
+    names = {name: f"g{i}" if shape else "" for i, (name, shape) in enumerate(re.findall(glyph, svg))}
+
+    def placed(letter: re.Match[str]) -> str:
+        name, *moved = letter.groups("0")
+        if name not in names:
+            return letter[0]
+        x, y = (f'{axis}="{float(by):.1f}"' if float(by) else "" for axis, by in zip("xy", moved, strict=True))
+        use = " ".join(part for part in (f'<use xlink:href="#{names[name]}"', x, y) if part)
+        return f"{use}/>" if names[name] else ""
+
+    svg = re.sub(glyph, lambda found: found[0].replace(found[1], names[found[1]], 1) if found[2] else "", svg)
+    moved = r'<use xlink:href="#([^"]+)"(?: transform="translate\(([-\d.]+) ([-\d.]+)\)")?/>'
+    return re.sub(r"\n\s*<", "\n<", re.sub(moved, placed, svg))
+
+
 def save_figure(figure: Figure, stem: Path) -> list[Path]:
     """Write `stem.svg`, `stem.png` and `stem.pdf`, the same bytes for the same figure.
 
@@ -120,6 +143,7 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
     svg, png, pdf = (stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "png", "pdf"))
     with matplotlib.rc_context({**RC, "font.family": list(font_families())}):
         figure.savefig(svg, metadata={"Date": None})
+        svg.write_text(slim(svg.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
         figure.savefig(
             png, dpi=min(200.0, 65_000 / max(figure.get_size_inches())), metadata={"Software": None}
         )
