@@ -123,7 +123,9 @@ def slim(svg: str) -> str:
         name, *moved = letter.groups("0")
         if name not in names:
             return letter[0]
-        x, y = (f'{axis}="{float(by):.1f}"' if float(by) else "" for axis, by in zip("xy", moved, strict=True))
+        x, y = (
+            f'{axis}="{float(by):.1f}"' if float(by) else "" for axis, by in zip("xy", moved, strict=True)
+        )
         use = " ".join(part for part in (f'<use xlink:href="#{names[name]}"', x, y) if part)
         return f"{use}/>" if names[name] else ""
 
@@ -139,13 +141,19 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
     a side may have. The PDF holds its fonts as TrueType outlines, as journals ask, and no date.
     """
     import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     svg, png, pdf = (stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "png", "pdf"))
+    dpi = figure.dpi
+    # the canvases themselves: `figure.savefig` draws everything twice
     with matplotlib.rc_context({**RC, "font.family": list(font_families())}):
-        figure.savefig(svg, metadata={"Date": None})
+        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
         svg.write_text(slim(svg.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
-        figure.savefig(
-            png, dpi=min(200.0, 65_000 / max(figure.get_size_inches())), metadata={"Software": None}
-        )
-        figure.savefig(pdf, metadata={"CreationDate": None, "Creator": "poolmap", "Producer": None})
+        figure.dpi = min(200.0, 65_000 / max(figure.get_size_inches()))
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
+        figure.dpi = dpi
+        information = {"CreationDate": None, "Creator": "poolmap", "Producer": None}
+        FigureCanvasPdf(figure).print_pdf(pdf, metadata=information)
     return [svg, png, pdf]

@@ -13,7 +13,7 @@ from poolmap.figures.ticks import MOST_TICKS, plain, ratio_ticks
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BETWEEN = 0.09  # inches, least gap of two tick labels
+BETWEEN = 0.12  # inches, least gap of two tick labels
 
 
 def limits(

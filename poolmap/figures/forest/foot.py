@@ -36,7 +36,7 @@ def put_directions(page: Page, sides: tuple[str, str], middle: float, top: float
     page.put(middle + 0.5 * GAP, top, sides[1], va="top")
 
 
-def notes(
+def key_and_notes(
     ruler: Ruler, columns: Columns, note: str, domains: Sequence[str], rows: Sequence[ForestRow]
 ) -> list[str]:
     """The note and the key of the risk of bias, in lines as wide as the page."""
@@ -70,7 +70,14 @@ def legend(page: Page, top: float, summaries: Sequence[Summary], of_all: Sequenc
 
 
 def _entry(
-    label: str, color: str, marker: str, size: float, *, face: str = "", line: float = 0.0, style: object = "-"
+    label: str,
+    color: str,
+    marker: str,
+    size: float,
+    *,
+    face: str = "",
+    line: float = 0.0,
+    style: object = "-",
 ) -> Line2D:
     from matplotlib.lines import Line2D
 

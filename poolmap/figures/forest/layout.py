@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,14 +14,14 @@ from poolmap.figures.forest.ruler import Ruler
 WIDTH = 7.5
 PLOT = 2.0  # narrowest plot
 GAP = 0.12
-JUDGEMENT = 0.21  # column of the risk of bias
+JUDGEMENT = 0.22  # column of the risk of bias
 MANY = 30  # studies: of more, rows are dense
 TALL = 6.0  # rows so high have the ticks on top too
 
 
 @dataclass(frozen=True)
 class Pitch:
-    """Sizes of the rows: inches, and points for `text` and `judgement`, square points for `square` and `circle`.
+    """Sizes of the rows: inches; `text` and `judgement` in points, `square` and `circle` in square points.
 
     Attributes:
         text: size of letters.
@@ -60,7 +61,7 @@ ROOMY = Pitch(
 )  # fmt: skip
 DENSE = Pitch(
     text=7.5, line=0.12, room=0.034, single=0.154, double=0.154, summary=0.2, total=0.24, apart=0.034,
-    square=28.0, circle=9.0, diamond=0.08, label=2.3, lines=4, judgement=8.6, beside=True,
+    square=28.0, circle=9.0, diamond=0.08, label=2.1, lines=5, judgement=8.6, beside=True,
 )  # fmt: skip
 
 
@@ -77,6 +78,7 @@ class Item:
 
     @property
     def middle(self) -> float:
+        """Where its text stands."""
         return self.top + self.height / 2
 
 
@@ -126,7 +128,7 @@ def across(
     domains: int,
     write: Callable[[Interval], str],
 ) -> Columns:
-    """The columns as wide as their texts; the plot takes what is left of the page's width, at least `PLOT`."""
+    """The columns as wide as their texts; the plot takes what is left of the page, at least `PLOT`."""
 
     def bold(text: str) -> float:
         return ruler.width(text, bold=True)
@@ -184,7 +186,10 @@ def down(
         add("summary", summary, ruler.wrap(summary.label, pitch.label, bold=True), GAP, least)
 
     study = pitch.double if doubled else pitch.single
-    for block in blocks:
+    add("space", None, "", 0.0, 0.03)
+    for before, block in pairwise([Subgroup("", []), *blocks]):
+        if (block.label or before.label) and items[-1].kind == "study":
+            add("space", None, "", 0.0, 0.05)
         if block.label:
             add("subgroup", block, block.label, GAP, pitch.single + 0.04)
         left = 2 * GAP if block.label else GAP
@@ -196,8 +201,6 @@ def down(
             add("note", block, block.note, 2 * GAP, pitch.single)
         if block.summaries:
             add("rule", None, "", 0.0, 0.14)
-        elif block.label and block is not blocks[-1]:
-            add("space", None, "", 0.0, 0.05)
     if items[-1].kind != "rule":
         add("rule", None, "", 0.0, 0.16)
     for summary in summaries:

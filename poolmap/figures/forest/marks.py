@@ -13,7 +13,7 @@ from poolmap.figures.style import INK
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SMALLEST = 3.0  # square points: a square of next to no weight stays visible
+SMALLEST = 7.0  # square points: a square of next to no weight stays visible
 
 
 class Marks:
@@ -96,5 +96,6 @@ class Marks:
         for (shape, face, edge), points in self._markers.items():
             x, y, area = zip(*points, strict=True)
             self.axes.scatter(
-                x, y, marker=shape, s=area, facecolor=face, edgecolor=edge, linewidth=1.0, zorder=4
-            )
+                x, y, marker=shape, s=area, facecolor=face, edgecolor=edge, linewidth=1.0, clip_on=False,
+                zorder=4,
+            )  # fmt: skip

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from poolmap.figures.forest import foot as below
 from poolmap.figures.forest.axis import dress, limits, place, ticks
+from poolmap.figures.forest.foot import directions, key_and_notes, legend, put_directions
 from poolmap.figures.forest.layout import (
     DENSE,
     GAP,
@@ -109,8 +109,8 @@ def forest(
         title = ruler.wrap(axis_label, 2 * min(middle - GAP, columns.width - GAP - middle))
         if null is not None:
             middle = left + (right - left) * place(null, low, high, log=log)
-        sides = below.directions(ruler, columns, favours, middle)
-        notes = below.notes(ruler, columns, note, bias_domains, studies)
+        sides = directions(ruler, columns, favours, middle)
+        notes = key_and_notes(ruler, columns, note, bias_domains, studies)
 
         lines = sum(text.count("\n") + 1 for text in notes)
         axis_height = 0.16 + pitch.line * (title.count("\n") + 2)
@@ -139,9 +139,9 @@ def forest(
 
         y = body + axis_height
         if sides:
-            below.put_directions(page, sides, middle, y)
+            put_directions(page, sides, middle, y)
         y += sides_height
-        below.legend(page, y + 0.05, every_summary, summaries, doubled)
+        legend(page, y + 0.05, every_summary, summaries, doubled)
         y += legend_height + 0.06
         for text in notes:
             page.put(GAP, y, text, va="top")
@@ -149,9 +149,7 @@ def forest(
     return figure
 
 
-def _headings(
-    cells: Sequence[str], effect: str, interval: str, beside: bool, weighted: bool
-) -> Headings:
+def _headings(cells: Sequence[str], effect: str, interval: str, beside: bool, weighted: bool) -> Headings:
     if beside:
         return Headings(
             cells, f"{effect}\n({interval})", f"Given all studies\n({interval})", "Weight" if weighted else ""

@@ -22,7 +22,7 @@ class Table:
 
     Args:
         write: estimate and interval as text.
-        heaviest: weight of the heaviest study; its square has the pitch's area, the others' are in proportion.
+        heaviest: weight of the heaviest study, whose square has the pitch's area.
         of_all: the summaries of all studies, whose diamonds are black.
     """
 
