@@ -45,16 +45,13 @@ def foot_note(spec: MetaAnalysis, result: ModelResult) -> str:
     scale = "scale " if spec.models[result.name].effects == "student_t" else ""
     parts = []
     for quantity, symbol in SYMBOLS.items():
-        found = pooled[pooled["quantity"] == quantity]
-        parts += [
-            f"{scale}{symbol} {with_interval(interval_of(row), _places(row))}" for _, row in found.iterrows()
-        ]
-    quantities = set(pooled["quantity"])
-    if "i2" in quantities:
-        value = interval_of(pooled_row(pooled, "i2"))
-        between = " between studies" if "i2_within" in quantities else ""
-        parts.append(f"I²{between} {with_interval(value, lambda x: f'{x:.0f}%')}")
-    told = [f"Heterogeneity ({percent} intervals): {'; '.join(map(_unbroken, parts))}"] if parts else []
+        for _, row in pooled[pooled["quantity"] == quantity].iterrows():
+            parts.append(f"{scale}{symbol} {_unbroken(with_interval(interval_of(row), _places(row)))}")
+    between = " between studies" if (pooled["quantity"] == "i2_within").any() else ""
+    for _, row in pooled[pooled["quantity"] == "i2"].iterrows():
+        share = with_interval(interval_of(row), lambda x: f"{x:.0f}%")
+        parts.append(f"I²{between} {_unbroken(share)}")
+    told = [f"Heterogeneity ({percent} intervals): {'; '.join(parts)}"] if parts else []
     return ". ".join(told + _difference(spec, result))
 
 

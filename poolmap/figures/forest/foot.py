@@ -49,7 +49,9 @@ def key_and_notes(
     return [ruler.wrap(text, columns.width - 2 * GAP) for text in found]
 
 
-def legend(page: Page, top: float, summaries: Sequence[Summary], of_all: Sequence[Summary], doubled: bool):
+def legend(
+    page: Page, top: float, summaries: Sequence[Summary], of_all: Sequence[Summary], doubled: bool
+) -> None:
     """What the markers mean, in a row below `top`."""
     entries = [_entry("study's own estimate", INK, "s", 5, line=1.1)]
     if doubled:

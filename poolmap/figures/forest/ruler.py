@@ -32,7 +32,7 @@ class Ruler:
     def wrap(self, text: str, most: float, *, bold: bool = False, lines: int = 0) -> str:
         """A text in lines no wider than `most`.
 
-        Lines end at spaces (not at those that do not break), inside a word only where it is longer than a line.
+        Lines end at spaces, but not at no-break ones; inside a word only where it is longer than a line.
 
         Args:
             lines: what does not fit in so many lines is cut with an ellipsis; 0: nothing is cut.
