@@ -25,8 +25,10 @@ analyses:
 
 
 def make(folder, *arguments, **environment):
+    outer = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # of the `make test` that these tests run in
+    own = {key: value for key, value in os.environ.items() if key not in outer}
     answer = subprocess.run(
-        ["make", *arguments], cwd=folder, env={**os.environ, **environment}, text=True,
+        ["make", *arguments], cwd=folder, env={**own, **environment}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=600,
     )  # fmt: skip
     return answer.returncode, answer.stdout
