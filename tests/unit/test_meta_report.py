@@ -229,7 +229,12 @@ def test_findings(tmp_path):
     assert "90% prediction interval" in blocks[1]
     tables = [block for block in blocks if isinstance(block, ReportTable)]
     assert list(tables[0].frame.columns) == ["Quantity", "normal", "counts"]
-    assert tables[0].frame["normal"][0] == headline.replace("90% interval ", "")
+    rows = tables[0].frame.set_index("Quantity")
+    assert rows.at["Pooled risk ratio", "normal"] == headline.replace("90% interval ", "")
+    assert rows.loc["What it is"].tolist() == [
+        "random effects, normal likelihood",
+        "random effects, exact binomial likelihood",
+    ]
     assert [table.model for table in tables] == [EVERY_MODEL, "normal", "counts"]
     assert [len(table.frame) for table in tables[1:]] == [3, 3]
 

@@ -214,7 +214,7 @@ def test_what_is_said(tmp_path):
     assert "The pooled odds ratio over 4 studies is" in words(findings(spec, data, results))
     assert words(methods(spec, "random", data))
     items = words(checklists(spec, data, results, []))
-    assert "6 studies entered, from 6 rows in the file." in items
+    assert "6 studies entered, from 6 rows of " in items
     assert "2 studies entered some of the models only, as told under Data." in items
     assert "left out because" not in items
 

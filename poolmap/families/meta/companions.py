@@ -56,8 +56,11 @@ def companions(
         Companion(
             "classical",
             classical_table(yi, vi, spec.interval),
-            "classical pooling on the scale of analysis, a row an estimator of tau^2: CE common effect, DL "
-            "DerSimonian-Laird, PM Paule-Mandel, REML, ML; columns as in poolmap/families/meta/classical.py",
+            "classical pooling without moderators on the scale of analysis, a row an estimator of tau^2: CE "
+            "common effect, DL DerSimonian-Laird, PM Paule-Mandel, REML, ML; mu with se, Wald limits and p; "
+            "hksj_: Hartung-Knapp-Sidik-Jonkman, hksj_truncated_: the same with the ad hoc correction; tau2 "
+            "with Q-profile limits; i2 from tau2, i2_q from Q; pi_: prediction intervals (z: normal "
+            "quantile; hts: t with k - 2 degrees of freedom; t: with k - 1; hksj: with the HKSJ se)",
         )
     ]
     if counts:
@@ -73,7 +76,13 @@ def companions(
     without = classical_leave_one_out(yi, vi, "REML", spec.interval)
     if "study" not in without:
         without.insert(0, "study", studies["study"].to_numpy())
-    words = "the classical pooled effect (REML) without each study in turn, on the scale of analysis"
+    words = (
+        "the classical random-effects model (tau^2 by REML, no moderators, whatever the Bayesian model has) "
+        "without each study in turn, a row a study left out, on the scale of analysis: k studies left; mu, "
+        "se, lower, upper, p: pooled effect with its Wald interval; hksj_lower, hksj_upper: "
+        "Hartung-Knapp-Sidik-Jonkman interval; tau2, tau, with Q-profile limits tau2_lower, tau2_upper; i2 "
+        "from tau2, i2_q from Q; q, q_p: Cochran's Q and its p-value"
+    )
     found.append(Companion("leave_one_out_reml", without, words))
     found += _influence(yi, vi, studies, layout)
     if layout.terms and np.linalg.matrix_rank(layout.X) == layout.X.shape[1]:
@@ -151,7 +160,10 @@ def _named(table: pd.DataFrame, studies: pd.DataFrame) -> pd.DataFrame:
 def _cumulative_reml(studies: pd.DataFrame, interval: float) -> Companion:
     order = studies["cumulative"].argsort(kind="stable").to_numpy()
     table = classical_cumulative(studies["yi"].to_numpy(), studies["vi"].to_numpy(), order, "REML", interval)
-    words = "the classical pooled effect (REML) as studies are added, on the scale of analysis"
+    words = (
+        "the classical random-effects model (REML, no moderators) as studies are added, on the scale of "
+        "analysis; by: what they are ordered by; columns as in leave_one_out_reml"
+    )
     return Companion("cumulative", _named(table, studies), words)
 
 
@@ -165,7 +177,8 @@ def _influence(yi: np.ndarray, vi: np.ndarray, studies: pd.DataFrame, layout: De
         return []
     table.insert(0, "study", studies["study"].to_numpy())
     words = (
-        "case-deletion statistics of each study (REML; Viechtbauer & Cheung 2010); influential by their rule"
+        "case-deletion statistics of each study (REML, with the moderators of the model; Viechtbauer & "
+        "Cheung 2010); influential: whether by their rule"
     )
     return [Companion("influence", table, words)]
 
@@ -238,12 +251,18 @@ def _several_effects(
         for name in ("tau2", "tau2_within"):
             fit[f"{name}_lower"], fit[f"{name}_upper"] = fit.pop(f"{name}_limits")
         fits.append({n: v for n, v in fit.items() if n not in ("coefficients", "covariance")})
-    words = "classical multilevel meta-analysis, columns as in poolmap/families/meta/classical_multilevel.py"
+    words = "classical multilevel meta-analysis by REML and ML on the scale of analysis"
     return [
         Companion(
-            "classical_multilevel", pd.concat(coefficients, ignore_index=True), f"{words}: coefficients"
+            "classical_multilevel",
+            pd.concat(coefficients, ignore_index=True),
+            f"{words}: coefficients with Wald intervals",
         ),
-        Companion("classical_multilevel_fit", pd.DataFrame(fits), f"{words}: variances and fit"),
+        Companion(
+            "classical_multilevel_fit",
+            pd.DataFrame(fits),
+            f"{words}: tau2 between and tau2_within within studies with profile-likelihood limits, icc, Q",
+        ),
     ]
 
 

@@ -14,7 +14,18 @@ from poolmap.contracts import Block, Dataset, ReportTable
 from poolmap.families.meta.arms import arm_cells, cells_in_words, totals_in_words
 from poolmap.families.meta.effects import Scale, scale_of
 from poolmap.families.meta.no_contrast_words import no_contrast_sentences
-from poolmap.families.meta.numbers import count, effect_name, level, listed, with_interval, writer
+from poolmap.families.meta.numbers import (
+    NOTHING,
+    capital,
+    count,
+    effect_heading,
+    effect_name,
+    level,
+    listed,
+    short_name,
+    with_interval,
+    writer,
+)
 from poolmap.families.meta.study_columns import JUDGEMENTS
 from poolmap.families.meta.usable import used_by_any
 
@@ -162,23 +173,25 @@ def _study_data(spec: MetaAnalysis, data: Dataset) -> ReportTable:
     write = writer(scale, [float(studies["se"].min())])
     frame = pd.DataFrame({"Study": studies["study"]})
     if spec.effect_id is not None:
-        frame["Effect"] = studies["effect_id"]
+        frame[effect_heading(spec)] = studies["effect_id"]
     numeric = []
     for heading, column in zip(*arm_cells(spec, studies), strict=True):
         numeric.append(heading.replace("\n", ": "))
         frame[numeric[-1]] = column
-    heading = f"{scale.short} ({percent} confidence interval)"
+    heading = f"{capital(short_name(spec))} ({percent} confidence interval)"
     values = zip(studies["yi"], studies["yi"] - half, studies["yi"] + half, strict=True)
     frame[heading] = [with_interval(tuple(scale.natural(np.array(v))), write) for v in values]
     numeric.append(heading)
     if "correlation" in studies and spec.columns.correlation is not None:
         numeric.append(_free("Correlation of errors", frame))
-        frame[numeric[-1]] = [f"{x:g}" if np.isfinite(x) else "" for x in studies["correlation"]]
+        frame[numeric[-1]] = [f"{x:g}" if np.isfinite(x) else NOTHING for x in studies["correlation"]]
     extras = list(data.facts["extras"])
     moderators = data.tables.get("moderators", pd.DataFrame(index=studies.index))
     judgements = data.tables.get("risk_of_bias", pd.DataFrame(index=studies.index))
     for name in moderators:
         _take_out(extras, name, spec)
+        if name == spec.effect_id:  # shown already
+            continue
         heading = _free(name, frame)
         if pd.api.types.is_numeric_dtype(moderators[name]):
             numeric.append(heading)
@@ -189,9 +202,12 @@ def _study_data(spec: MetaAnalysis, data: Dataset) -> ReportTable:
         _take_out(extras, spec.risk_of_bias[domain], spec)
         frame[_free(f"Risk of bias: {domain}", frame)] = judgements[domain].replace("", NO_JUDGEMENT)
     for name in extras:
-        frame[_free(name, frame)] = studies[name].fillna("").astype(str)
+        frame[_free(name, frame)] = studies[name].fillna("").astype(str).replace("", NOTHING)
     unit = "study" if spec.effect_id is None else "effect"
-    caption = f"The studies as reported, each {unit} with its own estimate from its data alone."
+    caption = (
+        f"The studies as reported, each {unit} with its own estimate from its data alone ({spec.data}; as "
+        "read: data/studies.parquet)."
+    )
     return ReportTable(frame, caption, numeric)
 
 
