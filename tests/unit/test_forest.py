@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import re
-from xml.etree import ElementTree
-
-import matplotlib
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
-from meta_draws import analysed
 
-from poolmap.config.load import parse_analysis
-from poolmap.families.meta.forest_figure import forest_figure
 from poolmap.families.meta.numbers import number, ratio, with_interval
 from poolmap.figures.forest import JUDGEMENTS, ForestRow, Subgroup, Summary, forest
 from poolmap.figures.forest.layout import MANY
-from poolmap.figures.style import RC, new_figure, save_figure, slim
-from poolmap.figures.ticks import minus, plain, ratio_ticks
-
+from poolmap.figures.style import save_figure
+from poolmap.figures.ticks import minus, ratio_ticks
 
 LONG = "Fredericksen-Vanderbilt & O'Shaughnessy multicentre collaborative trial group 1998"
 
