@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from poolmap.figures.geography import Layout, lay_out
+from poolmap.figures.scales import Scale
 from poolmap.figures.style import INK, MUTED, RC, new_figure
 
 if TYPE_CHECKING:
@@ -22,34 +24,9 @@ _BORDER = "#8a9099"
 _BELOW = 0.12  # room for the scale bar, as a share of the height of the map
 _MANY = 1500
 _WIDTH = 7.4
-_RATIO_LIMITS = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Scale:
-    """How values become colours; panels that hold the same object share one legend.
-
-    Attributes:
-        label: what the colours show, with the unit.
-        norm, cmap: of matplotlib.
-        ticks: values to label.
-        labels: the text of each tick.
-        extend: as in `Figure.colorbar`: which ends hold values beyond the scale.
-    """
-
-    label: str
-    norm: Any
-    cmap: Any
-    ticks: Sequence[float]
-    labels: Sequence[str]
-    extend: str = "neither"
-
-    def colours(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, 4) red, green, blue, alpha; values beyond the scale get the colour of its end."""
-        rgba = np.ones((len(values), 4))
-        known = ~np.isnan(values)
-        rgba[known] = self.cmap(self.norm(np.clip(values[known], self.norm.vmin, self.norm.vmax)))
-        return rgba
+_HATCHES = ("//////", "||||||", "xxxxxx")
+WEIGHTS = (0.25, 0.6, 1.0)
+"""How much of its colour an area keeps, by class of certainty; the rest is white."""
 
 
 @dataclass(frozen=True)
@@ -61,97 +38,47 @@ class MapPanel:
         values: (n,) NaN is hatched as missing.
         scale: its colours.
         outlined: (n,) areas to outline heavily, or None.
+        certainty: (n,) class of certainty, 0 to 2, by which colours fade (value by alpha), or None.
     """
 
     title: str
     values: NDArray[np.float64]
     scale: Scale
     outlined: NDArray[np.bool_] | None = None
-
-
-def ratio_scale(label: str, reference: NDArray[np.float64], shown: NDArray[np.float64]) -> Scale:
-    """A diverging scale for ratios, symmetric about 1 on the log scale; orange is above 1, purple below.
-
-    Args:
-        label: what the ratio is.
-        reference: values that the scale must hold.
-        shown: all values that will be drawn on it; the scale ends in arrows where some lie beyond.
-    """
-    import matplotlib
-    from matplotlib.colors import LogNorm
-
-    reference = np.asarray(reference, dtype=np.float64)
-    shown = np.asarray(shown, dtype=np.float64)
-    reference = reference[np.isfinite(reference) & (reference > 0)]
-    reach = float(np.exp(np.abs(np.log(reference)).max())) if reference.size else 2.0
-    limit = next((end for end in _RATIO_LIMITS if end >= reach), 10.0)
-    ticks = [1 / limit, 1 / math.sqrt(limit), 1, math.sqrt(limit), limit]
-    below, above = np.nanmin(shown) < 1 / limit, np.nanmax(shown) > limit
-    extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[int(below), int(above)]
-    return Scale(
-        label,
-        LogNorm(1 / limit, limit),
-        matplotlib.colormaps["PuOr_r"],
-        ticks,
-        [f"{tick:.2g}" for tick in ticks],
-        extend,
-    )
-
-
-def sequential_scale(
-    label: str, values: NDArray[np.float64], *, log: bool = False, percent: bool = False
-) -> Scale:
-    """A scale from light (low) to dark (high) between the ends of the values."""
-    import matplotlib
-    from matplotlib.colors import LogNorm, Normalize
-
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if high <= low:
-        high = low * 1.01 + 0.01
-    ticks = np.geomspace(low, high, 4) if log else np.linspace(low, high, 4)
-    norm = LogNorm(low, high) if log else Normalize(low, high)
-    text = [f"{tick:.0%}" if percent else f"{tick:.3g}" for tick in ticks]
-    return Scale(label, norm, matplotlib.colormaps["cividis_r"], ticks.tolist(), text)
-
-
-def class_scale(label: str, labels: Sequence[str]) -> Scale:
-    """Classes in diverging colours, the middle one neutral; values are class numbers from 0.
-
-    Args:
-        label: what the classes are of.
-        labels: of the classes, lowest first.
-    """
-    import matplotlib
-    from matplotlib.colors import BoundaryNorm, ListedColormap
-
-    count = len(labels)
-    colours = matplotlib.colormaps["PuOr_r"](np.linspace(0.12, 0.88, count))
-    norm = BoundaryNorm(np.arange(count + 1) - 0.5, count)
-    return Scale(label, norm, ListedColormap(colours), range(count), labels)
+    certainty: NDArray[np.intp] | None = None
 
 
 def draw_maps(
-    frame: gpd.GeoDataFrame, panels: Sequence[MapPanel], *, outline_label: str = "", missing_label: str = ""
+    frame: gpd.GeoDataFrame,
+    panels: Sequence[MapPanel],
+    *,
+    outline_label: str = "",
+    missing_label: str = "",
+    hatched: Mapping[str, NDArray[np.bool_]] | None = None,
+    credit: str = "",
 ) -> Figure:
     """Maps side by side, two in a row.
 
-    The map is drawn in the file's own projection, or, where that is longitude and latitude or Web Mercator,
-    in an equal-area one around its middle. The first map has a scale bar.
+    The map is drawn as `geography.lay_out` arranges it. The first map has a scale bar and, where the
+    coordinates lie on the earth, an arrow to the north; neither is of the insets, whose scales differ.
 
     Args:
         frame: one row an area, with `geometry`.
         panels: at least one.
         outline_label: what a heavy outline means, for the legend.
         missing_label: what hatching means, for the legend.
+        hatched: further (n,) areas hatched over their colour, by what it means; two at most.
+        credit: where the data come from, in small print.
     """
     import matplotlib
-    import shapely
     from matplotlib.patches import Patch
 
-    frame, metres = in_plane(frame)
-    polygons = np.asarray(frame.geometry.values)
-    outlines = [outline(polygon) for polygon in polygons]
-    west, south, east, north = shapely.total_bounds(polygons)
+    hatched = hatched or {}
+    if len(hatched) >= len(_HATCHES):
+        raise ValueError(f"{len(hatched)} kinds of hatching, at most {len(_HATCHES) - 1}")
+    layout = lay_out(frame, len(panels))
+    outlines = [outline(polygon) for polygon in layout.polygons]
+    west, south, east, north = layout.box
     columns = 1 if len(panels) == 1 else 2
     rows = math.ceil(len(panels) / columns)
     tall = _WIDTH / columns * (north - south) / (east - west)
@@ -159,6 +86,7 @@ def draw_maps(
 
     with matplotlib.rc_context(RC):
         figure = new_figure(_WIDTH, rows * ((1 + _BELOW) * tall + 0.85) + 0.3)
+        figure.set_layout_engine("compressed")  # for axes of one aspect
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.ravel():
             axes.set_axis_off()
@@ -168,29 +96,24 @@ def draw_maps(
             axes.set_ylim(south - _BELOW * (north - south), north)
             axes.margins(0.02)
             axes.set_title(panel.title, loc="left")
-            _draw(axes, outlines, panel)
-        _scale_bar(grid[0, 0], (east - west) * metres, metres, west, south, east, north)
+            _draw(axes, outlines, panel, layout, hatched)
+        _scale_bar(grid[0, 0], layout)
         for row in range(rows):
             _row_legends(figure, grid[row], panels[row * columns : (row + 1) * columns])
         handles = []
         if outline_label and any(p.outlined is not None and p.outlined.any() for p in panels):
             handles.append(Patch(facecolor="white", edgecolor=INK, linewidth=1.5, label=outline_label))
         if missing_label and any(np.isnan(p.values).any() for p in panels):
-            handles.append(Patch(facecolor="white", edgecolor=_BORDER, hatch="//////", label=missing_label))
+            handles.append(_hatch_patch(missing_label, 0))
+        handles += [_hatch_patch(label, i) for i, label in enumerate(hatched, 1) if hatched[label].any()]
         if handles:
-            figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+            figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 2))
+        if credit:
+            grid[-1, -1].annotate(
+                credit, (1, 0), (0, -2), xycoords="axes fraction", textcoords="offset points",
+                ha="right", va="bottom", fontsize=6, color=MUTED,
+            )  # fmt: skip
     return figure
-
-
-def in_plane(frame: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, float]:
-    """The frame in a plane fit for a map, and the metres in one of its units."""
-    if frame.crs is None:
-        return frame, 1.0
-    if frame.crs.is_geographic or frame.crs.to_epsg() == 3857:
-        west, south, east, north = frame.to_crs("EPSG:4326").total_bounds
-        middle = f"+proj=laea +lat_0={(south + north) / 2} +lon_0={(west + east) / 2} +datum=WGS84 +units=m"
-        return frame.to_crs(middle), 1.0
-    return frame, float(frame.crs.axis_info[0].unit_conversion_factor)
 
 
 def outline(polygon: Any) -> Outline:
@@ -204,62 +127,85 @@ def outline(polygon: Any) -> Outline:
     )
 
 
-def _draw(axes: Axes, outlines: list[Outline], panel: MapPanel) -> None:
-    from matplotlib.collections import PathCollection
+def _draw(
+    axes: Axes,
+    outlines: list[Outline],
+    panel: MapPanel,
+    layout: Layout,
+    hatched: Mapping[str, NDArray[np.bool_]],
+) -> None:
+    from matplotlib.patches import PathPatch, Rectangle
+    from matplotlib.path import Path as Outline
 
     values = np.asarray(panel.values, dtype=np.float64)
     many = len(outlines) > _MANY
     width = 0.1 if many else 0.4
-    axes.add_collection(
-        PathCollection(
-            outlines,
-            facecolors=panel.scale.colours(values),
-            edgecolors=_BORDER,
-            linewidths=width,
-            rasterized=many,
-        ),
-        autolim=False,
-    )
-    missing = [outlines[i] for i in np.flatnonzero(np.isnan(values))]
-    if missing:
-        axes.add_collection(
-            PathCollection(missing, facecolors="white", edgecolors=_BORDER, linewidths=width, hatch="//////"),
-            autolim=False,
-        )
+
+    def shape(chosen: NDArray[np.bool_], **look: Any) -> None:
+        """One shape of all chosen areas: a tenth of the bytes of one shape each."""
+        parts = [outlines[i] for i in np.flatnonzero(chosen) if len(outlines[i].vertices)]
+        if parts:
+            whole = Outline.make_compound_path(*parts)
+            axes.add_artist(PathPatch(whole, rasterized=layout.coarse, **look))
+
+    colours = panel.scale.colours(values)
+    if panel.certainty is not None:
+        weight = np.take(WEIGHTS, panel.certainty)[:, None]
+        colours[:, :3] = weight * colours[:, :3] + (1 - weight)
+    missing = np.isnan(values)
+    kinds, of = np.unique(colours[~missing], axis=0, return_inverse=True)
+    kind = np.full(len(values), -1)
+    kind[~missing] = of.ravel()
+    for number, colour in enumerate(kinds):
+        shape(kind == number, facecolor=colour, edgecolor=_BORDER, linewidth=width)
+    shape(missing, facecolor="white", edgecolor=_BORDER, linewidth=width, hatch=_HATCHES[0])
+    for i, mask in enumerate(hatched.values(), 1):
+        shape(mask, facecolor="none", edgecolor=INK, linewidth=0, hatch=_HATCHES[i])
     if panel.outlined is not None:
-        chosen = [outlines[i] for i in np.flatnonzero(panel.outlined)]
-        axes.add_collection(
-            PathCollection(
-                chosen, facecolors="none", edgecolors=INK, linewidths=0.5 if many else 1.5, zorder=3
-            ),
-            autolim=False,
+        shape(panel.outlined, facecolor="none", edgecolor=INK, linewidth=0.5 if many else 1.5, zorder=3)
+    for west, south, east, north in layout.insets:
+        axes.add_artist(
+            Rectangle(
+                (west, south), east - west, north - south, facecolor="none", edgecolor=MUTED, linewidth=0.6
+            )
         )
+
+
+def _hatch_patch(label: str, number: int) -> Any:
+    from matplotlib.patches import Patch
+
+    return Patch(facecolor="white", edgecolor=INK if number else _BORDER, hatch=_HATCHES[number], label=label)
 
 
 def _row_legends(figure: Figure, axes: Sequence[Axes], panels: Sequence[MapPanel]) -> None:
     """A legend below each map of a row, or one below both where they share a scale."""
-    groups: list[tuple[Scale, list[Axes]]] = []
+    groups: list[tuple[MapPanel, list[Axes]]] = []
     for here, panel in zip(axes, panels, strict=False):
-        if groups and groups[-1][0] is panel.scale:
+        alike = groups and groups[-1][0].scale is panel.scale
+        if alike and groups[-1][0].certainty is None and panel.certainty is None:
             groups[-1][1].append(here)
         else:
-            groups.append((panel.scale, [here]))
-    for scale, below in groups:
-        _legend(figure, below, scale)
+            groups.append((panel, [here]))
+    for panel, below in groups:
+        _legend(figure, below, panel)
 
 
-def _legend(figure: Figure, axes: list[Axes], scale: Scale) -> None:
+def _legend(figure: Figure, axes: list[Axes], panel: MapPanel) -> None:
     from matplotlib.cm import ScalarMappable
 
+    scale = panel.scale
+    faded = panel.certainty is not None
     bar = figure.colorbar(
         ScalarMappable(scale.norm, scale.cmap),
         ax=axes,
         location="bottom",
-        extend=scale.extend,
+        extend="neither" if faded else scale.extend,
         shrink=0.8 if len(axes) == 1 else 0.5,
-        aspect=24 if len(axes) == 1 else 32,
+        aspect=(14 if faded else 24) if len(axes) == 1 else 32,
         pad=0.03,
     )
+    if faded:
+        _fade(bar.ax, scale)
     bar.set_ticks(list(scale.ticks), labels=list(scale.labels))
     bar.minorticks_off()
     bar.outline.set_linewidth(0.4)
@@ -267,23 +213,48 @@ def _legend(figure: Figure, axes: list[Axes], scale: Scale) -> None:
     bar.set_label(scale.label)
 
 
-def _scale_bar(
-    axes: Axes, width: float, metres: float, west: float, south: float, east: float, north: float
-) -> None:
-    """A bar of about a fifth of the map's width, a round number of kilometres long, below its left end."""
-    kilometres = width / 5000
+def _fade(axes: Axes, scale: Scale) -> None:
+    """The legend in three rows, from faint (uncertain, below) to full colour (certain, on top)."""
+    steps = 256
+    low, high = axes.get_xlim()
+    across = (np.arange(steps) + 0.5) / steps
+    colours = scale.cmap(across)[:, :3]
+    rows = [weight * colours + (1 - weight) for weight in WEIGHTS]
+    for number, row in enumerate(rows):
+        axes.imshow(
+            row[None], extent=(0, 1, number / 3, (number + 1) / 3), transform=axes.transAxes,
+            aspect="auto", origin="lower", zorder=2,
+        )  # fmt: skip
+    axes.set_xlim(low, high)
+    axes.set_ylim(0, 1)
+    for height, text in ((1, "certain"), (0, "uncertain")):
+        axes.annotate(
+            text, (1, height), (3, 0), xycoords="axes fraction", textcoords="offset points",
+            ha="left", va="top" if height else "bottom", fontsize=6, color=MUTED, annotation_clip=False,
+        )  # fmt: skip
+
+
+def _scale_bar(axes: Axes, layout: Layout) -> None:
+    """A bar of about a fifth of the map's width, a round number of kilometres long, and the north."""
+    west, _, east, _ = layout.main
+    base, top = layout.box[1], layout.box[3]
+    kilometres = (east - west) * layout.metres / 5000
     power = 10 ** math.floor(math.log10(kilometres))
     length = max(step * power for step in (1, 2, 5) if step * power <= kilometres)
-    ends = np.array([west, west + length * 1000 / metres])
-    y = south - 0.8 * _BELOW * (north - south)
+    ends = np.array([west, west + length * 1000 / layout.metres])
+    y = base - 0.8 * _BELOW * (top - base)
     axes.plot(ends, [y, y], color=INK, linewidth=1.5, solid_capstyle="butt", zorder=4)
+    note = f"{length:g} km" + (" (not in the insets)" if layout.insets else "")
     axes.annotate(
-        f"{length:g} km",
-        (ends.mean(), y),
-        (0, 2),
-        textcoords="offset points",
-        ha="center",
-        va="bottom",
-        color=MUTED,
-        fontsize=7,
-    )
+        note, (west if layout.insets else ends.mean(), y), (0, 2), textcoords="offset points",
+        ha="left" if layout.insets else "center", va="bottom", color=MUTED, fontsize=7,
+    )  # fmt: skip
+    if math.isnan(layout.north):
+        return
+    ahead = 13 * np.array([math.sin(layout.north), math.cos(layout.north)])
+    foot = (ends[1] + 0.06 * (east - west) + (0.26 * (east - west) if layout.insets else 0), y)
+    axes.annotate(
+        "", foot, tuple(ahead), textcoords="offset points",
+        arrowprops={"arrowstyle": "<|-", "color": INK, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0},
+    )  # fmt: skip
+    axes.annotate("N", foot, (5, 1), textcoords="offset points", fontsize=7, color=INK, va="bottom")

@@ -43,6 +43,8 @@ RC = {
 }
 
 
+_LONG = 2000  # characters of a path whose points are rounded
+
 FALLBACKS = (
     # TrueType first: matplotlib embeds it in PDF without fault
     *("WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "IPAexGothic", "NanumGothic"),
@@ -110,11 +112,18 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
+def _rounded(path: re.Match[str]) -> str:
+    """The text of a path with two decimals."""
+    short = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", path[0])
+    return re.sub(r"\s*([MLCQz])\s*", r"\1", short)
+
+
 def slim(svg: str) -> str:
     """matplotlib's SVG in half the bytes, the same picture.
 
     Each letter of a text is an element, and a forest plot of 60 studies has 6,000 of them. Here glyphs are
     called g0, g1 ..., letters are placed by `x` (to a thousandth of their size), and blanks are left out.
+    Points of long paths, such as borders on a map, are kept to a hundredth of a point.
     """
     glyph = r'<path id="([^"]+)"( d="[^"]*")? transform="scale\(0\.015625\)"/>'
     names = {name: f"g{i}" if shape else "" for i, (name, shape) in enumerate(re.findall(glyph, svg))}
@@ -130,6 +139,7 @@ def slim(svg: str) -> str:
         return f"{use}/>" if names[name] else ""
 
     svg = re.sub(glyph, lambda found: found[0].replace(found[1], names[found[1]], 1) if found[2] else "", svg)
+    svg = re.sub(rf'(?<= d=")[^"]{{{_LONG},}}', _rounded, svg)
     moved = r'<use xlink:href="#([^"]+)"(?: transform="translate\(([-\d.]+) ([-\d.]+)\)")?/>'
     return re.sub(r"\n\s*<", "\n<", re.sub(moved, placed, svg))
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from poolmap.contracts import EVERY_MODEL, Dataset, ModelResult, NamedFigure
 from poolmap.families.areas.estimate import exceedance_column
-from poolmap.figures.choropleth import MapPanel, class_scale, draw_maps, ratio_scale, sequential_scale
+from poolmap.figures.choropleth import MapPanel, draw_maps
+from poolmap.figures.scales import class_scale, ratio_scale, sequential_scale
 from poolmap.figures.style import BLUE, INK, MUTED, ORANGE, RC, RULE, new_figure
 
 if TYPE_CHECKING:

@@ -145,7 +145,8 @@ def _panels(grouping: tuple[str, ...], table: pd.DataFrame) -> tuple[list[Panel]
 
 def _map(spec: MrpAnalysis, data: Dataset, result: ModelResult, table: pd.DataFrame) -> NamedFigure:
     """Estimates and the width of their intervals side by side on the polygons."""
-    from poolmap.figures.choropleth import MapPanel, draw_maps, sequential_scale
+    from poolmap.figures.choropleth import MapPanel, draw_maps
+    from poolmap.figures.scales import sequential_scale
 
     variable = spec.map.variable
     rows = table.set_index(variable)
