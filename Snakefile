@@ -4,7 +4,6 @@ import sys
 import time
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.utils import min_version
 
@@ -13,12 +12,16 @@ sys.path.insert(0, str(workflow.basedir))
 
 from poolmap.config import load_config
 from poolmap.errors import PoolmapError
+from poolmap.report.unfinished import close, withdraw
 from poolmap.stan.toolchain import find_toolchain
+from poolmap.terminal import watch
 from poolmap.workspace import lead, memory_mb, prepare_scripts
 
 STARTED = time.monotonic()
 CONFIG_FILE = str((list(workflow.overwrite_configfiles) or ["config/config.yaml"])[-1])
 MAIN = workflow.is_main_process
+SHOWN = workflow.output_settings
+WATCH = watch(logger, terse=not (SHOWN.dryrun or SHOWN.verbose)) if MAIN else None
 
 try:
     # Jobs read the config again, but only the first reading looks into the input files.
@@ -31,7 +34,8 @@ try:
     if MAIN:
         find_toolchain()  # a missing compiler is told now, not after an hour
 except PoolmapError as error:
-    raise WorkflowError(f"poolmap cannot run {CONFIG_FILE}.\n{error}")
+    logger.error(f"poolmap cannot run {CONFIG_FILE}.\n{error}")
+    sys.exit(1)
 
 if MAIN and "mem_mb" not in workflow.global_resources:
     workflow.register_resource("mem_mb", memory_mb())
@@ -61,7 +65,10 @@ onstart:
     try:
         lead("results")
     except PoolmapError as error:
-        raise WorkflowError(str(error))
+        logger.error(str(error))
+        sys.exit(1)
+    if not workflow.touch:
+        withdraw(path for job in workflow.dag.needrun_jobs() for path in resting_on(job))
 
 
 onsuccess:
@@ -71,7 +78,4 @@ onsuccess:
 
 
 onerror:
-    logger.error(
-        "\nThe run stopped. Look above for the first message of poolmap; what is finished is kept, "
-        "and the same command goes on from there."
-    )
+    logger.error(close(Path("results"), CONFIG, WATCH.failures))

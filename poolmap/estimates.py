@@ -51,6 +51,7 @@ def write_estimates(
             _write_geopackage(polygons, table, folder / f"{name}.gpkg", layer=name)
     words = dictionary(quantities, interval)
     words["companions"] = {companion.name: companion.description for companion in companions}
+    words["text"] = {companion.name: _text_columns(companion.frame) for companion in companions}
     write_json(folder / "dictionary.json", words)
     for companion in companions:
         companion.frame.to_csv(folder / f"{companion.name}.csv", index=False)
@@ -66,17 +67,14 @@ def write_estimates(
 
 
 def read_result(name: str, estimates: str | Path, checks: str | Path) -> ModelResult:
-    """Read one model's results back; key columns as text."""
+    """Read one model's results back; key columns, and columns of companions that hold text, as text."""
     folder = Path(estimates)
     words = read_json(folder / "dictionary.json")
     tables = {
-        table: pd.read_csv(folder / f"{table}.csv", dtype=dict.fromkeys(content["keys"], str), na_values=[""],
-                           keep_default_na=False)
+        table: _read_table(folder / f"{table}.csv", content["keys"])
         for table, content in words["tables"].items()
-    }  # fmt: skip
-    predictive, statistics = (
-        pd.read_csv(folder / f"{part}.csv", dtype={"label": str}) for part in _OWN_FILES
-    )
+    }
+    predictive, statistics = (_read_table(folder / f"{part}.csv", ["label"]) for part in _OWN_FILES)
     return ModelResult(
         name=name,
         estimates=tables,
@@ -85,8 +83,22 @@ def read_result(name: str, estimates: str | Path, checks: str | Path) -> ModelRe
         predictive=predictive,
         statistics=statistics,
         value=read_json(folder / "loo.json")["value"],
-        companions={name: pd.read_csv(folder / f"{name}.csv") for name in words["companions"]},
+        companions={
+            name: _read_table(folder / f"{name}.csv", words["text"][name]).fillna(
+                dict.fromkeys(words["text"][name], "")
+            )
+            for name in words["companions"]
+        },
     )
+
+
+def _read_table(path: Path, text: Sequence[str]) -> pd.DataFrame:
+    """A table with these columns as text: a study may be called 1990, 01 or NA. Empty fields are missing."""
+    return pd.read_csv(path, dtype=dict.fromkeys(text, str), na_values=[""], keep_default_na=False)
+
+
+def _text_columns(frame: pd.DataFrame) -> list[str]:
+    return [str(name) for name in frame if pd.api.types.infer_dtype(frame[name], skipna=True) == "string"]
 
 
 def _write_geopackage(polygons: geopandas.GeoDataFrame, table: pd.DataFrame, path: Path, layer: str) -> None:

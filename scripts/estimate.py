@@ -13,7 +13,7 @@ from poolmap.logs import job
 
 wildcards, params = snakemake.wildcards, snakemake.params
 title = f"{wildcards.analysis} / {wildcards.model}, estimates"
-with job(snakemake.log[0], title, withdraw=params.withdraw):
+with job(snakemake.log[0], title):
     spec = parse_analysis(params.spec)
     data = read_dataset(
         snakemake.input.data, graph=next(iter(snakemake.input.graph), None), geometry=spec.has_graph

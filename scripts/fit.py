@@ -14,7 +14,7 @@ from poolmap.stan.compile import compile_program
 from poolmap.stan.toolchain import find_toolchain
 
 output, params, model = snakemake.output, snakemake.params, snakemake.wildcards.model
-with job(snakemake.log[0], f"{snakemake.wildcards.analysis} / {model}, fit", withdraw=params.withdraw):
+with job(snakemake.log[0], f"{snakemake.wildcards.analysis} / {model}, fit"):
     spec = parse_analysis(params.spec)
     data = read_dataset(snakemake.input.data, graph=next(iter(snakemake.input.graph), None))
     given = (spec, model, data)

@@ -9,9 +9,7 @@ from poolmap.graph.adjacency import build_graph
 from poolmap.graph.geometry import Geometry
 from poolmap.logs import job
 
-with job(
-    snakemake.log[0], f"{snakemake.wildcards.analysis}, graph", withdraw=snakemake.params.withdraw
-) as log:
+with job(snakemake.log[0], f"{snakemake.wildcards.analysis}, graph") as log:
     spec = parse_analysis(snakemake.params.spec)
     polygons = read_dataset(snakemake.input.data, geometry=True).geometry
     column = spec.geometry_area or spec.area

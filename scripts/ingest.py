@@ -6,9 +6,7 @@ from poolmap.families import door
 from poolmap.files import whole_folder
 from poolmap.logs import job
 
-with job(
-    snakemake.log[0], f"{snakemake.wildcards.analysis}, input", withdraw=snakemake.params.withdraw
-) as log:
+with job(snakemake.log[0], f"{snakemake.wildcards.analysis}, input") as log:
     spec = parse_analysis(snakemake.params.spec)
     data = door(spec.family, "ingest")(spec)
     log.info("%s; %d rows left out", {k: len(v) for k, v in data.tables.items()}, len(data.exclusions))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poolmap.figures.points import effect_axis, marker_areas, name_points
+from poolmap.figures.points import effect_axis, marker_areas, name_points, plain
+from poolmap.figures.rows import in_lines
 from poolmap.figures.style import BLUE, INK, RC, new_figure
 
 if TYPE_CHECKING:
@@ -58,12 +59,14 @@ def bubble(
     moderator_label: str,
     axis_label: str,
     band_label: str = "95% interval of the mean",
+    point_label: str = "study, area by weight",
     null: float | None = 0.0,
     names: Sequence[str] | None = None,
 ) -> Figure:
     """A bubble plot: effects against a moderator, area by weight, and the regression line with its band.
 
-    Studies whose moderator has at most six distinct values are set side by side around them.
+    Studies whose moderator has at most six distinct values are set side by side around them. A band that is
+    far wider than the studies and the line spread is cut at the edge of the plot.
 
     Args:
         moderator, yi, weights: of the studies (study,); effects on the scale of analysis.
@@ -72,6 +75,7 @@ def bubble(
         ratio: the scale of analysis is a log ratio; the axis is drawn in ratios, on a log scale.
         moderator_label, axis_label: of the axes.
         band_label: what the band is, for the legend.
+        point_label: what a circle is, for the legend.
         null: no effect on the scale of analysis; None for no line.
         names: of the studies; the 12 farthest from the line are named where there is room.
 
@@ -90,15 +94,20 @@ def bubble(
         for edge in (lower, upper):
             axes.plot(at, show(edge), color=BLUE, linewidth=0.8, linestyle=(0, (4, 2)), zorder=2)
         axes.plot(at, show(line), color=BLUE, linewidth=1.6, zorder=2, label="regression line")
-        drawn = np.concatenate([yi, lower, upper, [] if null is None else [null]])
-        pad = 0.06 * (drawn.max() - drawn.min())
+        drawn = np.concatenate([yi, line, [] if null is None else [null]])
+        span = drawn.max() - drawn.min()
+        bottom = min(drawn.min(), max(lower.min(), drawn.min() - span))
+        top = max(drawn.max(), min(upper.max(), drawn.max() + span))
+        pad = 0.06 * (top - bottom)
         ends = [min(x.min(), at.min()), max(x.max(), at.max())]
         few = 1 < np.unique(x).size <= min(FEW_VALUES, x.size - 1)
         beside = (0.1 if few else 0.04) * (ends[1] - ends[0])
         places = x
         if few:
-            reach, height = ends[1] - ends[0] + 2 * beside, drawn.max() - drawn.min() + 2 * pad
+            reach, height = ends[1] - ends[0] + 2 * beside, top - bottom + 2 * pad
             places = set_apart(x, yi, marker_areas(weights), reach, height)
+            ends = [min(ends[0], places.min()), max(ends[1], places.max())]
+            beside *= 0.5
         axes.scatter(
             places,
             show(yi),
@@ -108,7 +117,7 @@ def bubble(
             linewidth=0.8,
             zorder=3,
         )
-        axes.set_ylim(*show([drawn.min() - pad, drawn.max() + pad]))
+        axes.set_ylim(*show([bottom - pad, top + pad]))
         axes.set_xlim(ends[0] - beside, ends[1] + beside)
         effect_axis(axes, "y", log=ratio)
         if null is not None:
@@ -116,19 +125,21 @@ def bubble(
                 float(show(null)), color=INK, linewidth=0.9, linestyle=":", zorder=1, label="no effect"
             )
         if few:
-            axes.set_xticks(np.unique(x), [f"{value:g}" for value in np.unique(x)])
+            axes.set_xticks(np.unique(x), [plain(value) for value in np.unique(x)])
             moderator_label += "\n(studies of the same value are set side by side)"
         axes.set_xlabel(moderator_label, parse_math=False)
-        axes.set_ylabel(axis_label, parse_math=False)
+        axes.set_ylabel(in_lines(axis_label, 50), parse_math=False)
         handles, _ = axes.get_legend_handles_labels()
         extra = [
             Line2D(
                 [], [], marker="o", markersize=6, markerfacecolor="#9aa1ab88", markeredgecolor=INK,
-                linestyle="none", label="study, area by weight",
+                linestyle="none", label=point_label,
             ),
             Line2D([], [], color=BLUE, linewidth=0.8, linestyle=(0, (4, 2)), label=band_label),
         ]  # fmt: skip
-        figure.legend(handles=[*extra, *handles], loc="outside lower center", ncol=4, columnspacing=1.2)
+        handles = [*extra, *handles]
+        columns = 4 if sum(len(handle.get_label()) for handle in handles) < 76 else 2
+        figure.legend(handles=handles, loc="outside lower center", ncol=columns, columnspacing=1.2)
         if names is not None:
             away = np.abs(yi - np.interp(x, at, line)) * np.sqrt(np.asarray(weights, dtype=float))
             order = np.argsort(-away, kind="stable")[:MOST_NAMES]

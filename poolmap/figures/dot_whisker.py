@@ -84,19 +84,21 @@ def dot_whisker(
                 entries[reference[1]] = Line2D([], [], color=MUTED, lw=0.9, ls=(0, (4, 3)))
             for order, series in enumerate(panel.series):
                 entries[series.label] = _draw(axis, place + series.offset, series, 2 + order)
-            axis.set_yticks(place, panel.labels)
+            axis.set_yticks(place, panel.labels, parse_math=False)
             axis.tick_params(axis="y", length=0, labelcolor=INK, labelsize=7.5 if rows > 12 else 8.5)
             axis.set_ylim(rows - 0.4, -0.6)
             axis.spines["left"].set_visible(False)
-            axis.set_title(panel.title, loc="left", fontweight="bold")
+            axis.set_title(panel.title, loc="left", fontweight="bold", parse_math=False)
             if x_limits is not None:
                 axis.set_xlim(*x_limits)
             if same_rows and axis is not axes[0]:
                 axis.tick_params(axis="y", labelleft=False)
-        figure.supxlabel(x_label, fontsize=9)
-        figure.legend(
+        figure.supxlabel(x_label, fontsize=9, parse_math=False)
+        legend = figure.legend(
             entries.values(), entries.keys(), loc="outside upper center", ncols=min(5, len(entries))
         )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
     return figure
 
 

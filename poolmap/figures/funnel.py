@@ -1,4 +1,4 @@
-"""Funnel plots with contours of significance."""
+"""Funnel plots: with contours of significance, and of residuals."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ import numpy as np
 from scipy import special
 
 from poolmap.figures.points import effect_axis, name_points
+from poolmap.figures.predictive import plural
+from poolmap.figures.rows import in_lines
 from poolmap.figures.style import BLUE, INK, MUTED, RC, new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_NAMES = 12
 LEVELS = (0.90, 0.95, 0.99)
 SHADES = ("white", "#eceef1", "#d3d7dd", "#b3b9c2")  # from not significant to beyond the last level
+GROUP_MARKERS = (("o", True), ("s", False), ("^", True), ("D", False), ("v", True), ("P", False))
+MANY = 60  # points: of more, the markers are smaller
 
 
 def funnel(
@@ -31,12 +37,14 @@ def funnel(
     interval: float = 0.95,
     levels: Sequence[float] = LEVELS,
     pooled_label: str = "pooled effect",
+    unit: str = "study",
     names: Sequence[str] | None = None,
 ) -> Figure:
     """A contour-enhanced funnel plot: effects against standard errors, the precise studies on top.
 
     Shaded bands, centred on no effect, show where a study differs from it at each level of a two-sided
     Wald test; dashed lines, pooled -/+ z SE, hold `interval` of the studies if all share the pooled effect.
+    The axis shows this region whole, and one as wide about no effect where that lies within the first.
 
     Args:
         yi, se: estimates and standard errors on the scale of analysis (study,).
@@ -47,6 +55,7 @@ def funnel(
         interval: level of the pseudo-confidence region.
         levels: of confidence, rising, at most three.
         pooled_label: what the line is called in the legend.
+        unit: what a point is, `study` or `effect`.
         names: of the studies; the 12 farthest from the pooled effect are named where there is room.
 
     Source: Peters et al. 2008 (J Clin Epidemiol 61:991); Sterne & Egger 2001 (J Clin Epidemiol 54:1046).
@@ -59,8 +68,9 @@ def funnel(
     show = np.exp if ratio else np.asarray
     bottom = 1.08 * se.max()
     z = special.ndtri(0.5 + interval / 2)
-    reach = max(np.abs(yi - pooled).max(), z * bottom)
-    low, high = min(pooled - reach, yi.min()), max(pooled + reach, yi.max())
+    low, high = min(yi.min(), pooled - z * bottom), max(yi.max(), pooled + z * bottom)
+    if low <= null <= high:
+        low, high = min(low, null - z * bottom), max(high, null + z * bottom)
     pad = 0.03 * (high - low)
     low, high = low - pad, high + pad
     with matplotlib.rc_context(RC):
@@ -79,35 +89,138 @@ def funnel(
                     edge = null + side * inner * depth
                     axes.plot(show(edge), depth, color=MUTED, linewidth=0.5, zorder=1, label=f"contour {k}")
         axes.plot(show([null, null]), depth, color=INK, linewidth=0.7, linestyle=":", zorder=2, label="null")
-        axes.plot(show([pooled, pooled]), depth, color=BLUE, linewidth=1.4, zorder=2, label="pooled")
-        for side in (-1, 1):
-            edge = pooled + side * z * depth
-            axes.plot(show(edge), depth, color=BLUE, linewidth=1.1, linestyle=(0, (4, 2)), zorder=2)
-        size = 26 if len(yi) <= 60 else 14
-        axes.scatter(show(yi), se, s=size, facecolor=INK, edgecolor="white", linewidth=0.6, zorder=4)
-        axes.set_xlim(*show([low, high]))
-        axes.set_ylim(bottom, 0)
-        effect_axis(axes, "x", log=ratio)
-        axes.set_xlabel(axis_label, parse_math=False)
-        axes.set_ylabel("standard error" + (" (of the log)" if ratio else ""))
+        _cone(axes, pooled, z, bottom, show)
+        _points(axes, show(yi), se)
+        _frame(axes, show([low, high]), bottom, ratio, axis_label)
         bounds = [f"p > {1 - levels[0]:.2g}"]
         bounds += [f"{1 - b:.2g} < p ≤ {1 - a:.2g}" for a, b in pairwise(levels)]
         bounds.append(f"p ≤ {1 - levels[-1]:.2g}")
         handles = [
-            Line2D([], [], marker="o", color=INK, markersize=4.5, linestyle="none", label="study"),
-            Line2D([], [], color=BLUE, linewidth=1.4, label=pooled_label),
-            Line2D(
-                [], [], color=BLUE, linewidth=1.1, linestyle=(0, (4, 2)),
-                label=f"{100 * interval:g}% of studies, if alike",
-            ),
+            _point_key(unit),
+            *_cone_keys(pooled_label, f"{100 * interval:g}% of {plural(unit)}, if alike"),
             Line2D([], [], color=INK, linewidth=0.7, linestyle=":", label="no effect"),
             *(
                 Patch(facecolor=shade, edgecolor=MUTED, linewidth=0.5, label=label)
                 for shade, label in zip(SHADES, bounds, strict=False)
             ),
-        ]  # fmt: skip
+        ]
         figure.legend(handles=handles, loc="outside lower center", ncol=4, columnspacing=1.4)
         if names is not None:
             order = np.argsort(-np.abs(yi - pooled) / se, kind="stable")[:MOST_NAMES]
             name_points(figure, axes, show(yi), se, names, order=order)
     return figure
+
+
+def residual_funnel(
+    residual: np.ndarray,
+    se: np.ndarray,
+    *,
+    ratio: bool,
+    axis_label: str,
+    interval: float = 0.95,
+    groups: Sequence[str] | None = None,
+    expected_label: str = "as the model expects",
+    unit: str = "study",
+) -> Figure:
+    """A funnel plot of a model with moderators or subgroups: what each study differs by from its own mean.
+
+    Between the dashed lines, -/+ z SE about no difference, lie `interval` of the studies if there is no
+    heterogeneity beyond what the model explains. There are no contours of significance: a residual says
+    nothing of a test against no effect.
+
+    Args:
+        residual: estimate minus the model's mean for the study, on the scale of analysis (study,).
+        se: standard errors (study,).
+        ratio: residuals are logs of ratios; the axis is drawn in ratios, on a log scale.
+        axis_label: what a residual is.
+        interval: level of the region.
+        groups: of the studies, told apart by markers where there are at most six.
+        expected_label: what the middle line is called in the legend.
+        unit: what a point is, `study` or `effect`.
+
+    Source: Viechtbauer 2010 (J Stat Softw 36(3)), `funnel` of models with moderators.
+    """
+    import matplotlib
+
+    residual, se = np.asarray(residual, dtype=float), np.asarray(se, dtype=float)
+    show = np.exp if ratio else np.asarray
+    bottom, z = 1.08 * se.max(), special.ndtri(0.5 + interval / 2)
+    reach = 1.04 * max(np.abs(residual).max(), z * bottom)
+    given = list(dict.fromkeys(groups)) if groups is not None else []
+    with matplotlib.rc_context(RC):
+        figure = new_figure(6.0, 4.9)
+        axes = figure.add_subplot()
+        axes.set_facecolor(SHADES[1])
+        fine = np.array([0.0, bottom])
+        axes.fill_betweenx(fine, show(-z * fine), show(z * fine), color="white", linewidth=0, zorder=0)
+        _cone(axes, 0.0, z, bottom, show)
+        handles = []
+        if 1 < len(given) <= len(GROUP_MARKERS):
+            for group, look in zip(given, GROUP_MARKERS, strict=False):
+                chosen = np.array([one == group for one in groups])
+                _points(axes, show(residual[chosen]), se[chosen], *look, many=len(se) > MANY, label=group)
+                handles.append(_point_key(in_lines(group, 30), *look))
+        else:
+            _points(axes, show(residual), se)
+            handles.append(_point_key(unit))
+        _frame(axes, show([-reach, reach]), bottom, ratio, axis_label)
+        handles += _cone_keys(expected_label, f"{100 * interval:g}% of {plural(unit)}, by chance alone")
+        legend = figure.legend(handles=handles, loc="outside lower center", ncol=3, columnspacing=1.4)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    return figure
+
+
+def _cone(axes: Axes, centre: float, z: float, bottom: float, show) -> None:
+    """A line at the centre, and dashed ones centre -/+ z SE."""
+    depth = np.array([0.0, bottom])
+    axes.plot(show([centre, centre]), depth, color=BLUE, linewidth=1.4, zorder=2, label="pooled")
+    for side in (-1, 1):
+        edge = centre + side * z * depth
+        axes.plot(show(edge), depth, color=BLUE, linewidth=1.1, linestyle=(0, (4, 2)), zorder=2)
+
+
+def _points(
+    axes: Axes,
+    x: np.ndarray,
+    se: np.ndarray,
+    marker: str = "o",
+    filled: bool = True,
+    *,
+    many: bool | None = None,
+    label: str = "",
+) -> None:
+    size = 14 if (len(x) > MANY if many is None else many) else 26
+    edge = {"facecolor": INK, "edgecolor": "white", "linewidth": 0.6}
+    if not filled:
+        edge = {"facecolor": "white", "edgecolor": INK, "linewidth": 1.0}
+    axes.scatter(x, se, s=size, marker=marker, zorder=4, label=label, **edge)
+
+
+def _frame(axes: Axes, ends: np.ndarray, bottom: float, ratio: bool, axis_label: str) -> None:
+    axes.set_xlim(*ends)
+    axes.set_ylim(bottom, 0)
+    effect_axis(axes, "x", log=ratio)
+    axes.set_xlabel(in_lines(axis_label, 80), parse_math=False)
+    axes.set_ylabel("standard error" + (" (of the log)" if ratio else ""))
+
+
+def _point_key(words: str, marker: str = "o", filled: bool = True) -> Artist:
+    from matplotlib.lines import Line2D
+
+    return Line2D(
+        [], [], marker=marker, color=INK, markerfacecolor=INK if filled else "white", markersize=4.5,
+        linestyle="none", label=words,
+    )  # fmt: skip
+
+
+def _cone_keys(centre: str, region: str) -> list[Artist]:
+    from matplotlib.lines import Line2D
+
+    return [
+        Line2D([], [], color=BLUE, linewidth=1.4, label=centre),
+        Line2D(
+            [], [], color=BLUE, linewidth=1.1, linestyle=(0, (4, 2)),
+            label=region,
+        ),
+    ]  # fmt: skip

@@ -9,7 +9,8 @@ import numpy as np
 from scipy import special
 
 from poolmap.figures.forest import ratio_ticks
-from poolmap.figures.points import name_points
+from poolmap.figures.points import name_points, plain
+from poolmap.figures.rows import in_lines
 from poolmap.figures.style import BLUE, INK, MUTED, RC, new_figure
 
 if TYPE_CHECKING:
@@ -83,8 +84,11 @@ def galbraith(
         else:
             ticks = [t for t in MaxNLocator(6).tick_values(low / end, high / end) if low < t * end < high]
             heights = np.array(ticks) * end
-        beside.set_yticks(heights, [f"{tick:.6g}" for tick in ticks])
-        beside.set_ylabel(f"{effect} (slope of the ray from 0)", parse_math=False)
+        beside.set_yticks(heights, [plain(tick) for tick in ticks])
+        read = "(slope of the ray from 0)"
+        beside.set_ylabel(
+            in_lines(effect, 50) + (" " if len(effect) <= 24 else "\n") + read, parse_math=False
+        )
         beside.spines["right"].set_color(MUTED)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncol=3)
         if names is not None:

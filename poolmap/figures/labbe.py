@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolmap.figures.points import marker_areas, name_points
+from poolmap.figures.rows import in_lines
 from poolmap.figures.style import BLUE, INK, RC, new_figure
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def labbe(
     measure: str,
     arms: tuple[str, str],
     pooled_label: str = "pooled effect",
+    circle_label: str = "study, area by weight",
     names: Sequence[str] | None = None,
 ) -> Figure:
     """A L'Abbé plot: risk in arm 1 against risk in arm 2, area of a circle by weight.
@@ -57,7 +59,7 @@ def labbe(
         pooled: the pooled RR, OR (ratios, not logs) or RD.
         measure: `RR`, `OR` or `RD`.
         arms: names of arm 1 and arm 2.
-        pooled_label: what its line is called in the legend.
+        pooled_label, circle_label: what the line and a circle are called in the legend.
         names: of the studies; the 12 farthest from the pooled line are named where there is room.
 
     Source: L'Abbé, Detsky & O'Rourke 1987 (Ann Intern Med 107:224).
@@ -81,12 +83,12 @@ def labbe(
         axes.set_xlim(0, top)
         axes.set_ylim(0, top)
         axes.set_aspect("equal")
-        axes.set_xlabel(f"risk, {arms[1]}", parse_math=False)
-        axes.set_ylabel(f"risk, {arms[0]}", parse_math=False)
+        axes.set_xlabel(in_lines(f"risk, {arms[1]}", 60), parse_math=False)
+        axes.set_ylabel(in_lines(f"risk, {arms[0]}", 60), parse_math=False)
         handles, _ = axes.get_legend_handles_labels()
         study = matplotlib.lines.Line2D(
             [], [], marker="o", markersize=6, markerfacecolor="#9aa1ab88", markeredgecolor=INK,
-            linestyle="none", label="study, area by weight",
+            linestyle="none", label=circle_label,
         )  # fmt: skip
         figure.legend(handles=[study, *handles], loc="outside lower center", ncol=3)
         if names is not None:

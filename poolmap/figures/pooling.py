@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from poolmap.figures.points import effect_axis, shorten
+from poolmap.figures.points import effect_axis, reach_null
+from poolmap.figures.rows import furthest, in_lines, legend_above, stack, ticks_on_top
 from poolmap.figures.style import BLUE, GREEN, INK, MUTED, ORANGE, RC, RULE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LANE = 0.115  # inches between the intervals of a study
+LANE = 0.1  # inches between the intervals of a study
+MOST_STUDIES = 40
+"""Studies with a row of their own."""
 LOOKS = {
     # kind: (colour, marker, filled, line) of its models in turn: told apart by marker and line
     "none": [(MUTED, "s", False, (0, (1, 1))), (MUTED, "P", False, (0, (1, 2)))],
@@ -46,6 +49,24 @@ class Pooling:
     pooled: tuple[float, float, float] | None = None
 
 
+def moved_most(models: Mapping[str, Pooling], *, log: bool, most: int = MOST_STUDIES) -> np.ndarray:
+    """Positions of the studies that partial pooling moves farthest from where they are without it.
+
+    Of models without unrelated effects: those whose effects are farthest from the pooled one. In the order
+    given; all where there are no more than `most`.
+    """
+    to = np.log if log else np.asarray
+    shown = {
+        kind: [one for one in models.values() if one.kind == kind] for kind in ("none", "partial", "complete")
+    }
+    studies = [to(np.asarray(one.studies, dtype=float)[:, 0]) for one in shown["partial"] or shown["none"]]
+    if shown["none"]:
+        start = to(np.asarray(shown["none"][0].studies, dtype=float)[:, 0])
+    else:
+        start = to(next(one.pooled[0] for one in models.values() if one.pooled))
+    return furthest(np.max([np.abs(effects - start) for effects in studies], axis=0), most)
+
+
 def pooling(
     names: Sequence[str],
     models: Mapping[str, Pooling],
@@ -56,7 +77,8 @@ def pooling(
 ) -> Figure:
     """Each study's effect with no and with partial pooling, and below them the pooled effects.
 
-    The studies are in the order given. Within a study there is an interval for each model, in the order of
+    The studies are in the order given; of more than 40, those that partial pooling moves most
+    (`moved_most`). Within a study there is an interval for each model, in the order of
     `models`; at the foot a row holds the pooled effect of each model that has one. The complete-pooling
     effect runs through all studies as a line with its interval as a band. An interval that leaves the axis
     ends in an arrow head.
@@ -81,15 +103,22 @@ def pooling(
     looks = _looks(models)
     by_study = [words for words, model in models.items() if model.studies is not None]
     by_pool = [words for words, model in models.items() if model.pooled is not None]
-    lanes = max(len(by_study), 1)
-    gap = lanes + 1.0
-    last = gap * len(names)  # first row of the pooled effects
-    foot = 2.0  # lanes between them
-    low, high = _limits(models, null, log)
-    bottom = last + foot * max(len(by_pool), 0.5)
-    columns = 2 if max(len(words) for words in models) > 24 else 3
+    own = moved_most(models, log=log) if by_study else np.arange(min(len(names), MOST_STUDIES))
+    lanes = (len(by_study) + 1.0) * LANE
+    rows = [in_lines(names[i]) for i in own]
+    feet = [in_lines(f"pooled: {words}") for words in by_pool]
+    tops = stack([*rows, *feet], [lanes] * len(rows) + [0.21] * len(feet))
+    middle = (tops[:-1] + tops[1:]) / 2
+    low, high = _limits(models, own, null, log)
+    keys = {words: in_lines(words, 44) for words in models}
+    columns = 2 if max(map(len, keys.values())) > 24 else 3
+    by_row = [list(keys.values())[i : i + columns] for i in range(0, len(keys), columns)]
+    deep = sum(max(words.count("\n") + 1 for words in row) for row in by_row)
+    note = ""
+    if len(own) < len(names):
+        note = f"\nthe {len(own)} of {len(names)} studies that partial pooling moves most"
     with matplotlib.rc_context(RC):
-        figure = new_figure(6.6, 0.95 + 0.2 * -(-len(models) // columns) + LANE * (bottom + 1))
+        figure = new_figure(6.6, 0.85 + 0.17 * deep + tops[-1] + (0.15 if note else 0))
         axes = figure.add_subplot()
         axes.set_xlim(low, high)
         effect_axis(axes, "x", log=log)
@@ -104,31 +133,29 @@ def pooling(
                 )
                 axes.axvline(centre, color=colour, linewidth=0.9, linestyle=line, zorder=1)
         for lane, words in enumerate(by_study):
-            y = np.arange(len(names)) * gap + lane
-            _intervals(axes, np.asarray(models[words].studies, dtype=float), y, looks[words], words, 3.8)
-        places = last + foot * np.arange(len(by_pool)) + 0.5
-        for y, words in zip(places, by_pool, strict=True):
+            y = middle[: len(own)] + (lane - (len(by_study) - 1) / 2) * LANE
+            _intervals(axes, np.asarray(models[words].studies, dtype=float)[own], y, looks[words], words, 3.8)
+        for y, words in zip(middle[len(own) :], by_pool, strict=True):
             _intervals(axes, np.array([models[words].pooled]), np.array([y]), looks[words], "pooled", 5.0)
-        middle = np.arange(len(names)) * gap + (lanes - 1) / 2
-        rows = [*(shorten(name) for name in names), *(f"pooled: {shorten(words)}" for words in by_pool)]
-        axes.set_yticks([*middle, *places], rows, parse_math=False)
+        axes.set_yticks(middle, [*rows, *feet], parse_math=False)
         axes.tick_params(axis="y", length=0, pad=7, labelcolor=INK)
-        for text in axes.get_yticklabels()[len(names) :]:
+        for text in axes.get_yticklabels()[len(own) :]:
             text.set_fontweight("bold")
-        for place in middle[:-1] + gap / 2:
-            axes.axhline(place, color=RULE, linewidth=0.4, zorder=0)
-        axes.axhline(middle[-1] + gap / 2, color=MUTED, linewidth=0.8, zorder=0)
-        axes.set_ylim(bottom, -1)
+        across = axes.get_yaxis_transform()
+        axes.hlines(tops[1 : len(own)], 0, 1, transform=across, color=RULE, linewidth=0.4, zorder=0)
+        axes.axhline(tops[len(own)], color=MUTED, linewidth=0.8, zorder=0)
+        axes.set_ylim(tops[-1] + 0.04, -0.04)
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel(label, parse_math=False)
+        axes.set_xlabel(in_lines(label, 62) + note, parse_math=False)
+        ticks_on_top(axes, tops[-1])
         handles = [
             Line2D(
-                [], [], color=colour, marker=marker, linestyle=line, markersize=4.5, label=words,
+                [], [], color=colour, marker=marker, linestyle=line, markersize=4.5, label=keys[words],
                 markerfacecolor=colour if filled else "white",
             )
             for words, (colour, marker, filled, line) in looks.items()
         ]  # fmt: skip
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(models), columns))
+        legend_above(figure, handles, min(len(models), columns))
     return figure
 
 
@@ -184,17 +211,18 @@ def _looks(models: Mapping[str, Pooling]) -> dict[str, tuple]:
     return found
 
 
-def _limits(models: Mapping[str, Pooling], null: float | None, log: bool) -> tuple[float, float]:
+def _limits(
+    models: Mapping[str, Pooling], own: np.ndarray, null: float | None, log: bool
+) -> tuple[float, float]:
     """Ends of the axis: all estimates, and intervals as far as 1.25 times their usual length beyond them."""
     to, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
-    parts = [model.studies for model in models.values() if model.studies is not None]
+    parts = [np.asarray(model.studies)[own] for model in models.values() if model.studies is not None]
     parts += [np.array([model.pooled]) for model in models.values() if model.pooled is not None]
     values = to(np.concatenate([np.asarray(part, dtype=float) for part in parts]))
     centre, lower, upper = values.T
     beyond = 1.25 * float(np.median(upper - lower))
     low = max(lower.min(), centre.min() - beyond)
     high = min(upper.max(), centre.max() + beyond)
-    if null is not None:
-        low, high = min(low, float(to(null))), max(high, float(to(null)))
+    low, high = reach_null(low, high, None if null is None else float(to(null)))
     edge = 0.03 * (high - low) or 1.0
     return float(back(low - edge)), float(back(high + edge))

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from poolmap.figures.style import BLUE, INK, MUTED, ORANGE, RC, RULE, new_figure
+from poolmap.figures.points import name_points
+from poolmap.figures.rows import in_lines
+from poolmap.figures.style import BLUE, MUTED, ORANGE, RC, RULE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,11 +33,12 @@ def draw_predictive(table: pd.DataFrame, value: str, interval: float) -> Figure:
 
     Returns:
         the figure. In the left panel observations are ordered by their predictive mean; those outside their
-        interval are drawn as diamonds and named. The p-values of data that were used in the fit gather around
-        one half where each observation has an effect of its own; those near 0 and 1 speak against the model.
+        interval are drawn as diamonds and, at most eight of them, named where there is room. The p-values of
+        data that were used in the fit gather around one half where each observation has an effect of its own;
+        those near 0 and 1 speak against the model.
     """
     import matplotlib
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     rows = table.sort_values("mean", kind="stable").reset_index(drop=True)
     place = np.arange(len(rows))
@@ -47,16 +50,15 @@ def draw_predictive(table: pd.DataFrame, value: str, interval: float) -> Figure:
             place, rows["lower"], rows["upper"], color=RULE, linewidth=max(1.0, 120 / max(len(rows), 20))
         )
         left.plot(place, rows["mean"], "_", color=MUTED, markersize=4, label="predictive mean")
-        left.plot(place[inside], rows["observed"][inside], "o", color=BLUE, markersize=3, label="observed")
-        left.plot(
-            place[~inside], rows["observed"][~inside], "D", color=ORANGE, markersize=4.5,
-            label=f"observed, outside its {interval:.0%} interval",
-        )  # fmt: skip
-        far = (rows["p_value"] - 0.5).abs().where(~inside).dropna().sort_values(ascending=False)
-        for at in far.index[:MAX_LABELLED]:
-            left.annotate(
-                rows["label"][at], (at, rows["observed"][at]), xytext=(4, 3), textcoords="offset points",
-                fontsize=7, color=INK, ha="right" if at > 0.7 * len(rows) else "left",
+        outside = f"observed, outside its {100 * interval:g}% interval"
+        for chosen, marker, colour, size, words in (
+            (inside, "o", BLUE, 3.0, "observed"),
+            (~inside, "D", ORANGE, 4.5, outside),
+        ):
+            # without points an unclipped line would reach to the corner of the page
+            left.plot(
+                place[chosen], rows["observed"][chosen], marker, color=colour, markersize=size, label=words,
+                clip_on=not chosen.any(),
             )  # fmt: skip
         if rows["observed"].min() >= 0 and rows["observed"].max() > 50 * max(rows["observed"].median(), 1):
             left.set_yscale("symlog", linthresh=10)
@@ -64,10 +66,16 @@ def draw_predictive(table: pd.DataFrame, value: str, interval: float) -> Figure:
             left.set_ylim(bottom=0)
         left.set_xticks([])
         left.set_xlabel(f"{plural(rows['unit'].iloc[0])}, by predictive mean")
-        left.set_ylabel(value)
+        left.set_ylabel(in_lines(value, 44), parse_math=False)
         figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3)
         right.hist(rows["p_value"], bins=np.linspace(0, 1, PIT_BINS + 1), color=BLUE, edgecolor="white")
         right.set_xlabel("predictive p-value")
         right.set_ylabel("observations")
         right.set_xlim(0, 1)
+        right.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        far = (rows["p_value"] - 0.5).abs().where(~inside).dropna().sort_values(ascending=False)
+        name_points(
+            figure, left, place, rows["observed"].to_numpy(dtype=float), rows["label"].astype(str).tolist(),
+            order=far.index[:MAX_LABELLED].tolist(),
+        )  # fmt: skip
     return figure

@@ -51,17 +51,18 @@ def predictive_statistics(item: Predictive, interval: float) -> pd.DataFrame:
     """Summary statistics of the data beside their posterior predictive distributions.
 
     Returns:
-        columns `statistic, observed, mean, lower, upper, p_value`.
+        columns `statistic, observed, mean, median, lower, upper, p_value`.
     """
     flat = item.replicated.reshape(-1, item.replicated.shape[2])
     tail = (1 - interval) / 2
     rows = []
     for name, statistic in STATISTICS.items():
         observed, replicated = float(statistic(item.observed)), statistic(flat)
-        lower, upper = np.quantile(replicated, [tail, 1 - tail])
+        lower, median, upper = np.quantile(replicated, [tail, 0.5, 1 - tail])
         p_value = float((replicated < observed).mean() + 0.5 * (replicated == observed).mean())
-        rows.append((name, observed, float(replicated.mean()), lower, upper, p_value))
-    return pd.DataFrame(rows, columns=["statistic", "observed", "mean", "lower", "upper", "p_value"])
+        rows.append((name, observed, float(replicated.mean()), median, lower, upper, p_value))
+    columns = ["statistic", "observed", "mean", "median", "lower", "upper", "p_value"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def leave_one_out(item: Predictive, refits: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:

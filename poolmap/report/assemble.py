@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import platform
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,6 +14,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 import poolmap
@@ -19,18 +22,12 @@ from poolmap.config.base import Analysis
 from poolmap.contracts import Dataset, ModelResult, NamedFigure, ReportTable
 from poolmap.families import door, has_door
 from poolmap.figures.predictive import draw_predictive, plural
-from poolmap.figures.style import save_figure
+from poolmap.figures.style import not_drawn, save_figure
 from poolmap.files import read_json
 from poolmap.inference.checks import failures
 from poolmap.inference.predictive import compare
-from poolmap.report.page import (
-    AnalysisPage,
-    EmbeddedFigure,
-    IndexEntry,
-    ModelSection,
-    render_analysis,
-    render_index,
-)
+from poolmap.report.content import AnalysisPage, EmbeddedFigure, IndexEntry, ModelSection, Unfinished
+from poolmap.report.page import render_analysis, render_index
 
 PACKAGES = (
     "snakemake", "cmdstanpy", "arviz", "numpy", "scipy", "pandas", "pydantic",
@@ -44,7 +41,7 @@ FILE_DESCRIPTIONS = {
     "graph.json": "areas, edges, components and scaling factors of the graph",
     "comparison.csv": "models side by side",
     "stan_data.json": "the data that Stan was given",
-    "posterior.nc": "all draws (InferenceData in NetCDF)",
+    "posterior.nc": "the draws of the parameters that Stan sampled (InferenceData in NetCDF)",
     "left_out.json": "leave-one-out densities by refitting, where importance sampling is unreliable",
     "checks.json": "the verdict on the fit, and every figure behind it",
     "dictionary.json": "what each quantity and column of the tables means",
@@ -91,6 +88,7 @@ def assemble_analysis(
     check_figures = [_embed(figure, figures_folder) for figure in checks]
     loo = {model: read_json(folder / model / "estimates" / "loo.json") for model in results}
     comparison, notes = compare(loo)
+    notes = [_how_left_out(loo), *notes]
     findings = door(spec.family, "findings")(spec, data, results)
     methods = door(spec.family, "methods")
     checklists = []
@@ -127,7 +125,7 @@ def assemble_analysis(
         inputs=read_json(folder / "data" / "provenance.json"),
         run_times=_run_times(folder),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        files=_files(folder),
+        files=_files(folder, results),
         config_yaml=_as_yaml(name, spec),
         comparison=comparison if len(results) > 1 else None,
         comparison_notes=notes,
@@ -149,13 +147,16 @@ def assemble_analysis(
     return AssembledReport(html=render_analysis(page), comparison=comparison, summary=summary)
 
 
-def assemble_index(title: str, summaries: Sequence[Mapping[str, Any]], folder: Path) -> str:
+def assemble_index(
+    title: str, summaries: Sequence[Mapping[str, Any]], folder: Path, unfinished: Unfinished | None = None
+) -> str:
     """The index page over all analyses.
 
     Args:
         title: the config's title.
         summaries: `AssembledReport.summary` of each analysis, in the order of the config.
         folder: the results folder.
+        unfinished: what is missing, where the run did not come to its end.
     """
     entries = []
     for item in summaries:
@@ -179,7 +180,9 @@ def assemble_index(title: str, summaries: Sequence[Mapping[str, Any]], folder: P
             )
         )
     created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return render_index(title, entries, software=_software({}), created=created, seconds=None)
+    return render_index(
+        title, entries, software=_software({}), created=created, seconds=None, unfinished=unfinished
+    )
 
 
 def _embed(item: NamedFigure, folder: Path) -> EmbeddedFigure:
@@ -187,7 +190,7 @@ def _embed(item: NamedFigure, folder: Path) -> EmbeddedFigure:
     return EmbeddedFigure(
         name=item.name,
         title=item.title,
-        caption=item.caption,
+        caption=f"{item.caption} {not_drawn(item.figure)}".strip(),
         alt=item.alt,
         model=item.model,
         svg=svg.read_text("utf-8"),
@@ -199,8 +202,10 @@ def _predictive_figure(result: ModelResult, interval: float) -> NamedFigure:
     table = result.predictive
     unit, outside = table["unit"].iloc[0], table[~table["inside"]]
     names = ", ".join(outside["label"][:10]) + (" ..." if len(outside) > 10 else "")
+    lie = "lies" if len(outside) == 1 else "lie"
     found = (
-        f"{len(outside)} of {len(table)} {plural(unit)} lie outside their {interval:.0%} predictive interval"
+        f"{len(outside)} of {len(table)} {plural(unit)} {lie} outside their {interval:.0%} predictive "
+        "interval"
         f"{': ' + names if names else ''}; where the model fits, no more than "
         f"about {1 - interval:.0%} do."
     )
@@ -220,13 +225,18 @@ def _predictive_figure(result: ModelResult, interval: float) -> NamedFigure:
 def _statistics_table(result: ModelResult, interval: float) -> ReportTable:
     """Statistics of the data beside their posterior predictive distributions."""
     rows = result.statistics
-    level = f"{interval:.0%} interval"
+    places = [_decimals(upper - lower) for lower, upper in zip(rows["lower"], rows["upper"], strict=True)]
+
+    def written(column: str) -> list[str]:
+        return [f"{value:,.{digits}f}" for value, digits in zip(rows[column], places, strict=True)]
+
+    limits = zip(written("lower"), written("upper"), strict=True)
     frame = pd.DataFrame(
         {
             "Statistic": rows["statistic"],
-            "Observed": rows["observed"].map("{:.4g}".format),
-            "Predicted mean": rows["mean"].map("{:.4g}".format),
-            level: [f"{low:.4g} to {up:.4g}" for low, up in zip(rows["lower"], rows["upper"], strict=True)],
+            "Observed": written("observed"),
+            "Predicted median": written("median"),
+            f"{interval:.0%} interval": [f"{lower} to {upper}" for lower, upper in limits],
             "p-value": rows["p_value"].map("{:.2f}".format),
         }
     )
@@ -235,6 +245,27 @@ def _statistics_table(result: ModelResult, interval: float) -> ReportTable:
         f"{result.name}; a p-value near 0 or 1 says that the model does not reproduce the statistic."
     )
     return ReportTable(frame, caption, numeric=list(frame.columns[1:]), model=result.name)
+
+
+def _decimals(width: float) -> int:
+    """Decimals that show an interval of this width with three significant digits; from 0 to 6."""
+    if not np.isfinite(width) or width <= 0:
+        return 2
+    return int(np.clip(2 - np.floor(np.log10(width)), 0, 6))
+
+
+def _how_left_out(loo: Mapping[str, Mapping[str, Any]]) -> str:
+    """By which method each model's leave-one-out density was had."""
+    told = []
+    for model, item in loo.items():
+        counts = Counter(item["method"])
+        total, unit = len(item["method"]), item["unit"]
+        if counts["exact"] == total:
+            told.append(f"{model}, exact")
+        elif counts["refit"]:
+            told.append(f"{model}, {counts['refit']} of {total} {plural(unit)} by refitting without them")
+    text = "Leave-one-out is by Pareto-smoothed importance sampling of the draws (Vehtari et al. 2017)"
+    return f"{text}, but for: {'; '.join(told)}." if told else f"{text}."
 
 
 def _software(verdict: Mapping[str, Any]) -> dict[str, str]:
@@ -259,14 +290,18 @@ def _run_times(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _files(folder: Path) -> list[dict[str, str]]:
+def _files(folder: Path, results: Mapping[str, ModelResult]) -> list[dict[str, str]]:
+    """The files worth naming, with what they hold: companion tables as their dictionary has it."""
     found = []
+    beside = {model: result.dictionary.get("companions", {}) for model, result in results.items()}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = path.name
         if name.startswith(".") or path.suffix == ".log" or name.endswith((".benchmark.tsv", ".part")):
             continue
         if name in FILE_DESCRIPTIONS:
             words = FILE_DESCRIPTIONS[name]
+        elif path.parent.name == "estimates" and path.stem in beside.get(path.parents[1].name, {}):
+            words = re.split("[:;] ", beside[path.parents[1].name][path.stem])[0]
         elif path.parent.name == "estimates":
             words = f"estimates: {path.stem.replace('_', ' ')}" + (
                 ", with polygons" if path.suffix == ".gpkg" else ""

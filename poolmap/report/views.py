@@ -18,12 +18,15 @@ from poolmap.report.equations import mathml
 from poolmap.report.svg import SVG_LIMIT, inline_svg, png_uri
 
 if TYPE_CHECKING:
-    from poolmap.report.page import EmbeddedFigure
+    from poolmap.report.content import EmbeddedFigure
 
 LONG_TABLE = 30
 """Rows above which a table is folded away on the screen (never in print)."""
 
 ROWS_PER_OVERLAY = 10
+MINUS = re.compile(r"(?<![\w.\-–)])-(?=\d)")
+WHOLE = 26
+"""Characters up to which a part of a number's cell (the estimate, its interval) is kept on one line."""
 LINK = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)\]}]")
 
 
@@ -65,6 +68,12 @@ class Cell:
     code: bool = False
     href: str = ""
     verdict: str = ""
+
+    @property
+    def parts(self) -> list[tuple[str, bool]]:
+        """A number and its interval, which may stand below it; with each, whether it stays on one line."""
+        first, mark, rest = self.text.partition(" (")
+        return [(part, len(part) <= WHOLE) for part in ([first, f"({rest}"] if mark else [first])]
 
 
 @dataclass(frozen=True)
@@ -161,7 +170,11 @@ class Views:
         headings = [Cell(str(name), numeric=name in numeric) for name in frame.columns]
         columns = [
             [
-                Cell(cell_text(value), numeric=heading.numeric, header=place == 0 and not heading.numeric)
+                Cell(
+                    minus(cell_text(value)),
+                    numeric=heading.numeric,
+                    header=place == 0 and not heading.numeric,
+                )
                 for value in frame.iloc[:, place]
             ]
             for place, heading in enumerate(headings)
@@ -178,7 +191,7 @@ class Views:
         """View of a table from its cells."""
         self.n_tables += 1
         return TableView(
-            f"table-{self.n_tables}", f"Table {self.n_tables}", caption, headings, rows, stamp=stamp
+            f"table-{self.n_tables}", f"Table {self.n_tables}", minus(caption), headings, rows, stamp=stamp
         )
 
     def figure(self, figure: EmbeddedFigure) -> FigureView:
@@ -192,18 +205,23 @@ class Views:
         else:
             picture = Markup('<img src="{}" alt="{}">').format(png_uri(figure.png or b""), alt)
         return FigureView(
-            anchor, f"Figure {self.n_figures}", figure.title, figure.caption, picture, stamp=stamp
+            anchor, f"Figure {self.n_figures}", figure.title, minus(figure.caption), picture, stamp=stamp
         )
+
+
+def minus(text: str) -> str:
+    """Hyphens before numbers as minus signs."""
+    return MINUS.sub("−", text)
 
 
 def link(text: str) -> Markup:
     """Plain text with its web addresses made links, all else escaped."""
     parts, place = [], 0
     for found in LINK.finditer(text):
-        parts.append(escape(text[place : found.start()]))
+        parts.append(escape(minus(text[place : found.start()])))
         parts.append(Markup('<a href="{0}" rel="noreferrer">{0}</a>').format(found[0]))
         place = found.end()
-    parts.append(escape(text[place:]))
+    parts.append(escape(minus(text[place:])))
     return Markup("").join(parts)
 
 

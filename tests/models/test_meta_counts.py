@@ -18,6 +18,7 @@ from scipy import integrate, special, stats
 from poolmap.config.base import Sampling
 from poolmap.families.meta.beta_binomial import beta_binomial_effects, beta_binomial_predictive
 from poolmap.families.meta.design import design
+from poolmap.inference.summary import import_arviz
 
 REFERENCE = json.loads((Path(__file__).parent / "meta_counts_reference.json").read_text())
 JAGS = REFERENCE["jags"]
@@ -67,6 +68,13 @@ def against_jags(fitted, reference):
         if name == "beta":
             found[name] = fitted["coefficients", "beta"][:, :, 0]
         agree_with_draws(found[name], reference[name])
+
+
+def at_probability(draws, value, prob, n):
+    """Distance of the share of draws below a quantile of n other draws from its probability, in errors."""
+    below = draws < value
+    mcse = float(import_arviz().mcse(below.astype(float), method="mean"))
+    return abs(below.mean() - prob) / np.hypot(mcse, np.sqrt(prob * (1 - prob) / n))
 
 
 def against(draws, mean, sd):
@@ -185,12 +193,39 @@ def test_common_and_unrelated_effects_against_a_grid(compiled, tmp_path, measure
             against(fitted.parameter("theta", i), mean, sd)
 
 
+# JAGS 4.3, 77,000 effective draws or more: the risk at the mean of the log odds, and that of a new series
+PRITZ_PROPORTIONS = {
+    "proportion": {
+        "mean": 0.78973876,
+        "sd": 0.04935869,
+        "mcse": 0.00017791398,
+        "q2_5": 0.68650255,
+        "q50": 0.79165476,
+        "q97_5": 0.88064408,
+    },
+    "proportion_new": {
+        "mean": 0.75880163,
+        "sd": 0.15555303,
+        "mcse": 0.00054996302,
+        "q2_5": 0.35797965,
+        "q50": 0.79001149,
+        "q97_5": 0.96672278,
+    },
+}
+
+
 def test_proportions_against_jags(compiled, tmp_path):
     # the reference file does not state JAGS's prior of mu: sums over a grid of mu and tau give its means and
     # sds with normal(0, 1.5), and not with normal(0, 1), (0, 2) or (0, 100)
     model = {"likelihood": "binomial", "mu_prior": {"normal": [0, 1.5]}, "tau_prior": {"half_normal": 1}}
     fitted = Fitted(compiled, counts(tmp_path, published("pritz1997"), "PLO", model), sampling=SPARSE)
     against_jags(fitted, JAGS["pritz1997_prop_binomial_HN1"])
+    for quantity, reference in PRITZ_PROPORTIONS.items():
+        draws, mcse = fitted["pooled", quantity][:, :, 0], reference["mcse"]
+        assert distance(draws, reference["mean"], reference_mcse=mcse) < 4
+        assert distance(draws, reference["sd"], statistic="sd", reference_mcse=mcse) < 4
+        for name, prob in (("q2_5", 0.025), ("q50", 0.5), ("q97_5", 0.975)):
+            assert at_probability(draws, reference[name], prob, 70_000) < 4, (quantity, name)
 
 
 def test_rates_against_jags(compiled, tmp_path):
@@ -205,8 +240,41 @@ def test_rates_against_jags(compiled, tmp_path):
 UNIFORM = {"tau_prior_family": 6, "tau_prior": [0, 5, 0]}  # uniform(0, 5)
 
 
+# NICE DSU TSD 3, table of the BCG trials (WinBUGS, tau uniform(0, 5)), and its decimals
+TSD3 = {
+    "bcg_OR_binomial_U05": {
+        "mu": (3, {"mean": -0.762, "sd": 0.22}, 2, {"lower": -1.21, "upper": -0.34}),
+        "tau": (3, {"median": 0.649, "sd": 0.202}, 2, {"lower": 0.39, "upper": 1.17}),
+    },
+    "bcg_OR_binomial_reg_latitude_U05": {
+        "mu": (3, {"mean": -0.763, "sd": 0.126}, 2, {"lower": -1.04, "upper": -0.52}),
+        "beta": (3, {"mean": -0.032, "sd": 0.009}, 2, {"lower": -0.05, "upper": -0.01}),
+        "tau": (3, {"median": 0.272, "sd": 0.188}, 2, {"lower": 0.03, "upper": 0.75}),
+    },
+}
+# Stan via httpstan 4.13, 40,000 draws of the model of bcg_OR_binomial_HN1
+STAN_HN1 = {
+    "mu": {
+        "mean": -0.7575503291,
+        "sd": 0.2102077458,
+        "mcse": 0.0019521024,
+        "q2_5": -1.1823666592,
+        "q50": -0.7555496288,
+        "q97_5": -0.3478898284,
+    },
+    "tau": {
+        "mean": 0.6551253676,
+        "sd": 0.1805482742,
+        "mcse": 0.0015602155,
+        "q2_5": 0.3835055822,
+        "q50": 0.6281461255,
+        "q97_5": 1.0770366297,
+    },
+}
+
+
 @pytest.mark.parametrize("name", [name for name in JAGS if name.startswith("bcg_OR")])
-def test_odds_ratio_against_jags(compiled, name):
+def test_odds_ratio_against_jags_and_published_values(compiled, name):
     scale = {"HN5": 5, "HN1": 1}.get(name.split("_")[-1])
     model = {"likelihood": "binomial", **FLAT, "tau_prior": {"half_normal": scale or 1}}
     if "latitude" in name:
@@ -214,6 +282,13 @@ def test_odds_ratio_against_jags(compiled, name):
     replaced = {} if scale else UNIFORM
     fitted = Fitted(compiled, {**BCG, "models": {"m": model}}, sampling=SPARSE, **replaced)
     against_jags(fitted, JAGS[name])
+    if name == "bcg_OR_binomial_HN1":
+        against_jags(fitted, STAN_HN1)
+    draws = {"mu": effect(fitted), "tau": fitted.parameter("tau")}
+    for quantity, (digits, values, fewer, limits) in TSD3.get(name, {}).items():
+        found = fitted["coefficients", "beta"][:, :, 0] if quantity == "beta" else draws[quantity]
+        near_all(found, digits, **values)
+        near_all(found, fewer, **limits)
 
 
 @pytest.mark.parametrize("scale", [1, 0.5])

@@ -124,7 +124,7 @@ def test_nothing_is_refitted_where_it_is_known_or_cannot_be(executable):
     for model in (
         NORMAL | {"tau_prior": {"half_cauchy": 0.5}},  # exact by quadrature
         NORMAL | {"effects": "independent"},
-        {"likelihood": "binomial", "baseline": "random"},  # not integrated
+        {"likelihood": "binomial", "baseline_prior": {"uniform": [-8, 0]}},  # not integrated
     ):
         spec = parse_analysis(BCG | {"models": {"first": {}, "m": model}})
         assert left_out(spec, "m", ingest(spec)) is None

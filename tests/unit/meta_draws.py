@@ -10,6 +10,7 @@ from poolmap.families.meta.design import design
 from poolmap.families.meta.estimate import estimate
 from poolmap.families.meta.ingest import ingest
 from poolmap.families.meta.model import stan_data
+from poolmap.families.meta.usable import used_by
 from poolmap.inference.summary import dictionary, summarise
 
 SHAPE = (2, 500)
@@ -17,6 +18,7 @@ SHAPE = (2, 500)
 
 def posterior(spec, model, data, rng, **given):
     """Draws of the parameters that the model keeps; `given` sets some of them."""
+    data = used_by(spec, model, data)
     layout, k = design(spec, model, data), len(data.tables["studies"])
     size = {
         "beta": layout.X.shape[1], "tau": layout.G, "w": k, "theta": k, "baseline": k,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -86,23 +88,76 @@ def test_what_was_done_is_told(tmp_path):
         risk_of_bias={"Overall": "rob"},
         thresholds=[0.8],
     )
-    table = pd.DataFrame({"test": ["egger", "peters"]})
-    more = {name: pd.DataFrame() for name in ("leave_one_out", "influence", "crosscheck")}
-    prisma, barg, _ = made(spec, [], {"small_study_tests": table, **more})
+    tests = pd.DataFrame({"test": ["egger", "peters"], "p": [0.04, 0.31]})
+    without = pd.DataFrame({"study": ["A", "B", "C"], "mu_median": np.log([0.7, 0.5, 0.6])})
+    marked = pd.DataFrame({"study": ["A", "B"], "influential": [False, True]})
+    more = {"leave_one_out": without, "influence": marked, "crosscheck": pd.DataFrame()}
+    prisma, barg, results = made(spec, [], {"small_study_tests": tests, **more})
     done = prisma["In this run"]
     assert "1 row left out by choice" in done["13a"]
+    assert "the same in all models" in done["13a"]
     assert "Meta-regression on latitude (model reg) and subgroups by allocation (model sub)" in done["13e"]
-    assert "4 further models beside the primary one, leave-one-out" in done["13f"]
+    against = "wide: random effects, normal likelihood, tau ~ half-normal(2); counts: random effects, exact"
+    assert f"The primary model against {against} binomial likelihood." in done["13f"]
+    assert "sub" not in done["13f"]  # subgroups are no sensitivity analysis
+    assert "main/estimates/leave_one_out.csv" in prisma.at["13f", "Where"]
     assert "Egger's test and Peters' test" in done["14"]
+    assert "fewer than 10 studies" in done["14"]
+    assert "Egger's test (p = 0.04) and Peters' test (p = 0.31)" in done["21"]
     assert "Risk of bias as judged by you: Overall" in done["20a"]
     assert "Model counts used the counts as they are" in done["13b"]
-    assert "0.5 was added where there were zero cells" in done["13b"]
-    assert "Coefficients (model reg) and pooled effects of subgroups" in done["20c"]
+    assert "0.5 was added where there were zero cells, in 1 study" in done["13b"]
+    effects = {m: r.estimates["pooled"].set_index("quantity") for m, r in results.items()}
+
+    def written(model, quantity, digits):
+        row = effects[model].loc[quantity]
+        ends = [f"{row[c]:.{digits}f}" for c in ("median", "lower", "upper")]
+        return f"{ends[0]} ({ends[1]} to {ends[2]})"
+
+    assert (
+        f"by model: main {written('main', 'or', 2)}; wide {written('wide', 'or', 2)}; counts" in done["20d"]
+    )
+    assert "(exact posterior): from 0.50 (without B) to 0.70 (without A)" in done["20d"]
+    assert "Influential by case deletion: B." in done["20d"]
+    beta = results["reg"].estimates["coefficients"].query("quantity == 'beta'").iloc[0]
+    slope = re.search(r"Model reg, change per unit: latitude (-\d\.\d+) \(", done["20c"])
+    assert float(slope[1]) == pytest.approx(beta["median"], abs=0.00501)
+    assert "Model sub, pooled odds ratio: random " in done["20c"]
+    assert prisma.at["20c", "Where"] == "Model comparison: models reg and sub"
     told = barg["In this run"]
-    assert told["Sensitivity to the priors"] == "The primary model with other priors: model wide."
+    priors = told["Sensitivity to the priors"]
+    assert priors.startswith(
+        f"Primary model with tau ~ half-normal(0.5): pooled odds ratio {written('main', 'or', 2)}, tau "
+    )
+    assert f"model wide with tau ~ half-normal(2): pooled odds ratio {written('wide', 'or', 2)}" in priors
+    assert "counts" not in priors  # another likelihood too
+    assert priors.endswith("Not done by poolmap: the prior of mu was not varied.")
     assert "thresholds 0.8" in told["Decisions and their criteria"]
     assert told["Computation other than MCMC"].startswith("A deterministic quadrature")
-    assert "tau_prior of model wide and beta_prior of model reg; all others are the def" in " ".join(told)
+    assert "tau_prior of model wide; beta_prior of model reg; all others are the def" in " ".join(told)
+
+
+def test_failed_models_are_marked_wherever_their_numbers_stand(tmp_path):
+    models = {"main": {}, "wide": {"tau_prior": {"half_normal": 2}}, "sub": {"subgroups": "allocation"}}
+    prisma, barg, _ = made(section(tmp_path, models=models), [], passed=False)
+    done = prisma["In this run"]
+    assert done["20d"].count("(DO NOT USE: the fit failed its checks)") == 2
+    assert "Model sub (DO NOT USE" in done["20c"]
+    assert barg.at["Sensitivity to the priors", "In this run"].count("DO NOT USE") == 2
+
+
+def test_the_worst_diagnostics_are_told(tmp_path):
+    spec = section(tmp_path, models={"main": {}, "other": {}})
+    data, results = analysed(spec)
+    for model, rhat, bulk in (("main", 1.0012, 2345.6), ("other", 1.0049, 812.3)):
+        checks = [
+            {"name": "rhat", "worst": rhat, "criterion": "< 1.01"},
+            {"name": "ess_bulk", "worst": bulk, "criterion": "> 400"},
+        ]
+        results[model] = replace(results[model], checks={"passed": True, "checks": checks})
+    told = checklists(spec, data, results, [])[2].frame.set_index("What it asks for")["In this run"]
+    assert "(largest 1.005, needed < 1.01)" in told["Convergence of the chains"]
+    assert "bulk (smallest 812, needed > 400) and tail." in told["Resolution of the chains"]
 
 
 @pytest.mark.parametrize("effects", ["common", "student_t"])
@@ -135,7 +190,8 @@ def test_the_page_has_them_after_the_checks(tmp_path):
     from bs4 import BeautifulSoup
 
     from poolmap.contracts import ReportTable
-    from poolmap.report.page import AnalysisPage, ModelSection, render_analysis
+    from poolmap.report.content import AnalysisPage, ModelSection
+    from poolmap.report.page import render_analysis
 
     spec = section(tmp_path)
     data, results = analysed(spec)

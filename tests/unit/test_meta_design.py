@@ -5,11 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
+from meta_draws import posterior, words
 
 from poolmap.config.load import parse_analysis
 from poolmap.contracts import Dataset
+from poolmap.dataset import read_dataset, write_dataset
 from poolmap.errors import InputError
+from poolmap.estimates import read_result, write_estimates
+from poolmap.families.meta.companions import companions
 from poolmap.families.meta.design import design
+from poolmap.families.meta.estimate import estimate, predictive
+from poolmap.families.meta.figures import figures
+from poolmap.families.meta.ingest import ingest
+from poolmap.families.meta.methods import findings
+from poolmap.files import write_json
+from poolmap.inference.summary import summarise
 from poolmap.tables import exclusions
 
 K = 12
@@ -47,7 +58,8 @@ def made(moderators=MODERATORS, *, effect_id=None, **model):
     if effect_id:
         view["effect_id"] = effect_id
     studies = pd.DataFrame({"study": range(len(moderators))})
-    tables = {"studies": studies, "moderators": moderators}
+    written = moderators.map(lambda x: f"{x:g}" if isinstance(x, float) else str(x))
+    tables = {"studies": studies, "moderators": moderators, "categories": written}
     return design(parse_analysis(view), "m", Dataset(tables, exclusions()))
 
 
@@ -228,9 +240,49 @@ def test_many_categories():
     assert np.linalg.matrix_rank(layout.X) == 15
 
 
+def test_numbers_as_subgroups(tmp_path):
+    """Subgroups of a dose bear the names that the table writes, also after the files of a run."""
+    doses = ["10", "20.0", "10.0", "1e2", "20", "100", "10"]
+    rows = "".join(f"0{i},{i / 10},0.1,{dose}\n" for i, dose in enumerate(doses))
+    (tmp_path / "trials.csv").write_text(f"trial,y,s,dose\n{rows}")
+    priors = {"mu_prior": {"normal": [0, 1]}, "tau_prior": {"half_normal": 1}}
+    view = {
+        "family": "meta", "data": str(tmp_path / "trials.csv"), "study": "trial", "measure": "GEN",
+        "columns": {"estimate": "y", "se": "s"}, "moderators": ["dose"], "interval": 0.95,
+        "models": {"by_dose": {"subgroups": "dose", **priors}},
+    }  # fmt: skip
+    spec = parse_analysis(view)
+    data = ingest(spec)
+    (tmp_path / "data").mkdir()
+    write_dataset(data, {}, tmp_path / "data")
+    data = read_dataset(tmp_path / "data")
+    assert data.tables["moderators"]["dose"].tolist() == [10, 20, 10, 100, 20, 100, 10]
+    assert design(spec, "by_dose", data).subgroups == ("10", "20.0", "1e2")
+    rng = np.random.default_rng(1)
+    draws = posterior(spec, "by_dose", data, rng)
+    quantities = estimate(spec, "by_dose", data, draws, rng)
+    tables = summarise(quantities, spec.interval)
+    folder = tmp_path / "estimates"
+    folder.mkdir()
+    checks = {"passed": True}
+    write_json(tmp_path / "checks.json", checks)
+    found = companions(spec, "by_dose", data, tables)
+    predicted = predictive(spec, "by_dose", data, draws, rng)
+    write_estimates(folder, tables, quantities, predicted, checks, 0.95, companions=found)
+    results = {"by_dose": read_result("by_dose", folder, tmp_path / "checks.json")}
+    assert results["by_dose"].companions["classical_subgroups"]["subgroup"].tolist() == ["10", "20.0", "1e2"]
+    assert results["by_dose"].companions["leave_one_out_reml"]["study"].tolist()[:2] == ["00", "01"]
+    assert results["by_dose"].predictive["label"].tolist()[:2] == ["00", "01"]
+    text = words(findings(spec, data, results))
+    assert "By dose, the pooled effect is: 10 " in text
+    assert "Classical subgroup analysis" in text
+    assert "dose: 20.0" in str([t.get_text() for t in figures(spec, data, results)[0].figure.findobj(Text)])
+
+
 @pytest.mark.parametrize(
     ("column", "what", "remedy"),
     [
+        ("latitude", "the column 'latitude' holds 9 different numbers in 12 studies", "give the number to a"),
         ("same", "all studies have 'all' in the column 'same': there are no subgroups", "two categories"),
         ("flat", "all studies have '0.1' in the column 'flat'", "leave `subgroups` away"),
         ("name", "all studies differ in the column 'name': no subgroup has two", "a `formula`"),

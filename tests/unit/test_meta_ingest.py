@@ -12,6 +12,7 @@ from poolmap.config.load import parse_analysis
 from poolmap.dataset import read_dataset, write_dataset
 from poolmap.errors import InputError
 from poolmap.families.meta.ingest import ingest
+from poolmap.families.meta.usable import used_by
 from poolmap.figures import forest
 
 COUNTS = {"events_1": "e1", "total_1": "n1", "events_2": "e2", "total_2": "n2"}
@@ -66,13 +67,26 @@ def test_no_information_on_a_ratio(tmp_path, measure):
     data = ingest(
         make(tmp_path, f"{GOOD}None,0,50,0,60\nAll,50,50,60,60\nHalf,0,50,60,60\n", measure=measure)
     )
-    assert data.tables["studies"]["study"].tolist() == ["A", "B", "Half"]
+    assert data.tables["studies"]["study"].tolist() == ["A", "B", "None", "All", "Half"]
+    assert data.tables["studies"]["no_contrast"].tolist() == [
+        *("", "", "no events in either arm", "events only in both arms", "")
+    ]
     assert data.exclusions["id"].tolist() == ["None", "All"]
     assert data.exclusions["row"].tolist() == [4, 5]
-    assert "no events in either arm" in data.exclusions["reason"][0]
-    assert "events only" in data.exclusions["reason"][1]
+    by = "says nothing of a ratio by itself, and is left out of models with the normal likelihood or with a"
+    assert f"no events in either arm: {by} baseline of its own" in data.exclusions["reason"][0]
+    what = "events only in both arms: "
+    if measure == "OR":
+        assert data.exclusions["reason"][1].startswith(what + by)
+    else:
+        assert data.exclusions["reason"][1] == (
+            f"{what}has no estimate of its own, and is left out of models with the normal likelihood"
+        )
     assert data.facts["no_information"] == ["None", "All"]
-    assert data.facts["corrected"] == ["Half"]
+    assert data.facts["corrected"] == ["None", "All", "Half"]
+    data = ingest(make(tmp_path, f"{GOOD}None,0,50,0,60\n", measure=measure, add={"to": "none"}))
+    assert data.tables["studies"]["study"].tolist() == ["A", "B"]
+    assert "left out of all models" in data.exclusions["reason"][0]
 
 
 def test_no_events_is_information_on_a_difference(tmp_path):
@@ -300,9 +314,11 @@ def test_nothing_added(tmp_path):
 def test_person_time_without_events_says_nothing_on_a_ratio(tmp_path):
     names = ("events_1", "time_1", "events_2", "time_2")
     rows = "A,1,10.5,2,10\nB,3,20,5,21\nNone,0,5,0,5\n"
-    data = ingested(tmp_path, "IRR", names, rows)
+    spec = make(tmp_path, rows, measure="IRR", header=",".join(["trial", *names]), columns=columns(*names))
+    data = ingest(spec)
     assert data.facts["no_information"] == ["None"]
-    assert data.facts["totals"] == {"events_1": 4, "time_1": 30.5, "events_2": 7, "time_2": 31.0}
+    normal = used_by(spec, "normal", data)
+    assert normal.facts["totals"] == {"events_1": 4, "time_1": 30.5, "events_2": 7, "time_2": 31.0}
     assert len(ingested(tmp_path, "IRD", names, rows).tables["studies"]) == 3
 
 
@@ -528,7 +544,7 @@ def test_moderators_survive_the_files(tmp_path):
     folder.mkdir()
     write_dataset(data, {}, folder)
     back = read_dataset(folder)
-    assert set(back.tables) == {"studies", "moderators", "risk_of_bias"}
+    assert set(back.tables) == {"studies", "moderators", "categories", "risk_of_bias"}
     for name, table in data.tables.items():
         assert back.tables[name].to_dict("list") == table.to_dict("list")
     assert back.tables["moderators"]["dose"].dtype == np.float64

@@ -18,6 +18,7 @@ from poolmap.tables import exclusions
 COLUMNS = {
     "GEN": {"estimate": "y", "se": "s"},
     "OR": {"events_1": "a", "total_1": "b", "events_2": "c", "total_2": "d"},
+    "RR": {"events_1": "a", "total_1": "b", "events_2": "c", "total_2": "d"},
     "IRR": {"events_1": "a", "time_1": "b", "events_2": "c", "time_2": "d"},
     "PLO": {"events": "a", "total": "b"},
 }
@@ -124,6 +125,35 @@ def test_random_baselines_and_effects_are_integrated_out(measure):
             assert found[0, draw, i] == pytest.approx(np.log(weight @ (one * two) @ weight), abs=0.005)
 
 
+RISKS = pd.DataFrame(
+    {
+        "events_1": [0, 30, 18, 30, 19, 5, 62], "total_1": [25, 70, 20, 30, 20, 14, 13598],
+        "events_2": [4, 41, 17, 26, 20, 2, 248], "total_2": [60, 72, 20, 30, 20, 33, 12867],
+    }
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mu", "tau", "m", "s"),
+    [(-0.3, 0.7, 0.2, 2.0), (0.4, 1.5, -1.0, 0.3), (0.0, 0.3, 1.0, 0.8), (0.0, 0.01, -0.5, 0.5)],
+)
+def test_random_baselines_of_risk_ratios_are_truncated_where_a_risk_comes_to_1(mu, tau, m, s):
+    draws = {"beta": mu, "tau": tau, "baseline_mean": m, "baseline_sd": s}
+    draws = {name: [[[value]]] for name, value in draws.items()}
+    found = analysed("RR", RISKS, draws, likelihood="binomial", baseline="random", **PRIORS)
+    z = np.arange(-8, 8, 0.02) + 0.01
+    theta = mu + tau * z[:, None]
+    bound = -np.maximum(theta, 0)
+    x = (np.arange(3000) + 0.5) / 3000
+    baseline, width = bound - 40 * x**3, 120 * x**2 / 3000  # fine below the bound
+    prior = np.exp(stats.norm.logpdf(baseline, m, s) - stats.norm.logcdf(bound, m, s)) * width
+    for i, (y1, n1, y2, n2) in enumerate(RISKS.to_numpy()):
+        one = stats.binom.pmf(y1, n1, np.minimum(np.exp(baseline + theta), 1))
+        inner = (one * stats.binom.pmf(y2, n2, np.exp(baseline)) * prior).sum(axis=1)
+        expected = np.log((inner * stats.norm.pdf(z)).sum() * 0.02)
+        assert found[0, 0, i] == pytest.approx(expected, abs=0.005)
+
+
 def test_random_baselines_with_student_t_effects_of_many_degrees_are_those_of_normal_ones():
     draws = DRAWS | {"baseline_mean": [[[-2.5], [-3.0]]], "baseline_sd": [[[1.2], [0.4]]]}
     model = {"likelihood": "binomial", "baseline": "random"} | PRIORS
@@ -143,6 +173,7 @@ def test_what_is_exact_and_what_is_integrated():
     uniform = section("OR", likelihood="binomial", baseline_prior={"uniform": [-5, 5]}, **PRIORS)
     assert not is_exact(uniform, "m", COUNTS)
     assert not integrated(uniform, "m")
+    assert integrated(section("RR", likelihood="binomial", baseline="random", **PRIORS), "m")
 
 
 def test_exact_leave_one_out_of_counts_and_of_estimates_agree_where_arms_are_large():

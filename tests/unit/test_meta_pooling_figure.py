@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from poolmap.figures.pooling import Pooling, pooling
+from poolmap.figures.pooling import Pooling, moved_most, pooling
 
 LONG = "Ferguson-Ramirez, de la Cruz and Oyelaran-Whitfield, International Group 1951"
 
@@ -43,7 +43,8 @@ def test_every_row_is_named_without_overlap(n):
     assert [text.get_text() for text in labels][-3:] == [
         "pooled: partial, normal", "pooled: partial, Student t", "pooled: complete (common effect)",
     ]  # fmt: skip
-    assert len(labels) == n + 3
+    assert len(labels) == min(n, 40) + 3
+    assert (f"the 40 of {n} studies" in axes.get_xlabel()) == (n > 40)
     boxes = [text.get_window_extent(renderer) for text in labels]
     assert all(a.y0 >= b.y1 - 1 for a, b in pairwise(boxes))
     everything = [*boxes, figure.legends[0].get_window_extent(renderer)]
@@ -64,9 +65,23 @@ def test_values_shapes_and_ticks():
     pooled = [line.get_xdata()[0] for line in axes.lines if line.get_label() == "pooled"]
     assert pooled == pytest.approx([0.74, 0.76, 0.8])
     legend = figure.legends[0].get_lines()
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(given)
+    assert sorted(text.get_text() for text in figure.legends[0].get_texts()) == sorted(given)
     assert len({line.get_marker() for line in legend}) == 4  # told apart without colour
     assert "1" in [text.get_text() for text in axes.get_xticklabels()]
+
+
+def test_of_many_studies_those_that_pooling_moves_most():
+    given = models(60)
+    own = moved_most(given, log=True)
+    alone = np.log(given["no pooling"].studies[:, 0])
+    moved = np.max([abs(np.log(given[w].studies[:, 0]) - alone) for w in given if "partial" in w], axis=0)
+    assert len(own) == 40 and (np.diff(own) > 0).all()
+    assert moved[own].min() >= np.delete(moved, own).max()
+    figure = pooling([f"S{i}" for i in range(60)], given, log=True)
+    shown = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert shown[:40] == [f"S{i}" for i in own]
+    (drawn,) = [line for line in figure.axes[0].lines if line.get_label() == "no pooling"]
+    assert list(drawn.get_xdata()) == pytest.approx(list(np.exp(alone[own])))
 
 
 def test_an_interval_beyond_the_axis_ends_in_an_arrow():

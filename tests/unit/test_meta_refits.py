@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -136,33 +134,3 @@ def test_tail_probabilities_and_quantiles_agree():
     exact = posterior(Y, SE, MU, TAU)
     for it in (exact.mu(), exact.theta_new(), exact.theta(0), exact.tau):
         assert it.above(float(it.quantile(0.9)[0]))[0] == pytest.approx(0.1, abs=1e-10)
-
-
-@pytest.mark.parametrize("k", [3, 13, 60, 200])
-def test_figures_name_every_row_without_overlap(k):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    from poolmap.figures.refits import cumulative_forest, leave_one_out_forest
-    from poolmap.figures.shrinkage import shrinkage
-
-    rng = np.random.default_rng(3)
-    se = rng.uniform(0.1, 0.8, k)
-    yi = rng.normal(-0.2, np.sqrt(0.09 + se**2))
-    mu, tau = Prior("normal", (0, 2.82)), Prior("half_normal", (0.5,))
-    names = [f"Study {i} of a group with an uncommonly long name" for i in range(k)]
-    out, added = leave_one_out(yi, se, mu, tau), cumulative(yi, se, mu, tau)
-    ends = ["mu_median", "mu_lower", "mu_upper"]
-    figures = {
-        leave_one_out_forest(names, *np.exp(out[ends].to_numpy().T), (0.8, 0.6, 1.1), log=True, null=1): k
-        + 1,
-        cumulative_forest(names, *added[ends].to_numpy().T, null=0, by=range(k)): k,
-        shrinkage(names, compare_empirical_bayes(yi, se, mu, tau), log=True): k + 1,
-    }
-    for figure, rows in figures.items():
-        renderer = FigureCanvasAgg(figure).get_renderer()
-        figure.draw_without_rendering()
-        boxes = [label.get_window_extent(renderer) for label in figure.axes[0].get_yticklabels()]
-        boxes.sort(key=lambda box: box.y0)
-        assert len(boxes) == rows
-        assert all(low.y1 <= high.y0 + 0.5 for low, high in pairwise(boxes))
-        assert min(box.x0 for box in boxes) >= 0

@@ -14,6 +14,7 @@ from poolmap.families.meta.ingest import ingest
 from poolmap.families.meta.methods import describe, findings, methods
 from poolmap.families.meta.model import stan_data
 from poolmap.families.meta.posterior import study_effects
+from poolmap.families.meta.usable import used_by
 from poolmap.inference.summary import dictionary, summarise
 
 ROWS = """trial,e1,n1,e2,n2,year
@@ -62,7 +63,7 @@ def analysed(spec, *, passed=True):
     results = {}
     for name, model in spec.models.items():
         rng = np.random.default_rng(1)
-        draws = posterior(model.likelihood, len(data.tables["studies"]), rng)
+        draws = posterior(model.likelihood, len(used_by(spec, name, data).tables["studies"]), rng)
         quantities = estimate(spec, name, data, draws, rng)
         tables = summarise(quantities, spec.interval)
         results[name] = ModelResult(
@@ -123,7 +124,7 @@ def test_the_fit_step_does_not_know_the_level(tmp_path):
 def test_study_effects_given_mu_and_tau(tmp_path):
     spec = section(tmp_path)
     data = ingest(spec)
-    studies = data.tables["studies"]
+    studies = used_by(spec, "normal", data).tables["studies"]
     shape = (4, 20000, 1)
     for tau in (1e-9, 0.4, 1e4):
         draws = xarray.Dataset(
@@ -148,7 +149,7 @@ def test_predictive_of_the_normal_likelihood(tmp_path):
     data = ingest(spec)
     draws = posterior("normal", 3, np.random.default_rng(2))
     item = predictive(spec, "normal", data, draws, np.random.default_rng(3))
-    studies = data.tables["studies"]
+    studies = used_by(spec, "normal", data).tables["studies"]
     spread = np.sqrt(studies["vi"].to_numpy() + draws["tau"].values ** 2)
     expected = stats.norm.logpdf(studies["yi"].to_numpy(), draws["beta"].values, spread)
     assert item.log_lik == pytest.approx(expected)
@@ -190,9 +191,11 @@ def test_describe_names_what_was_left_out_and_corrected(tmp_path):
     spec = section(tmp_path)
     text = words(describe(spec, ingest(spec)))
     assert "3 studies are analysed, from 5 rows" in text
-    assert "Left out: 2 rows (None 1996: no events in either arm" in text
+    assert "Left out: 1 row (Lost 1997: no value in 'e1')" in text
     assert "Lost 1997: no value in 'e1'" in text
-    assert "None 1996: a study without events in both arms" in text
+    assert "None 1996: no events in either arm. Left out of all models: the normal likelihood takes" in text
+    assert "a baseline of its own, all that such a study says of the risk ratio comes from the prior" in text
+    assert "A model with `likelihood: binomial` and `baseline: random` can use such studies" in text
     assert "0.5 was added to all four cells of Zero 1995" in text
     assert "The exact likelihoods use the counts as they are." in text
     assert "16 events among 539 people in the arm Drug" in text
@@ -226,7 +229,12 @@ def test_findings(tmp_path):
     assert "90% prediction interval" in blocks[1]
     tables = [block for block in blocks if isinstance(block, ReportTable)]
     assert list(tables[0].frame.columns) == ["Quantity", "normal", "counts"]
-    assert tables[0].frame["normal"][0] == headline.replace("90% interval ", "")
+    rows = tables[0].frame.set_index("Quantity")
+    assert rows.at["Pooled risk ratio", "normal"] == headline.replace("90% interval ", "")
+    assert rows.loc["What it is"].tolist() == [
+        "random effects, normal likelihood",
+        "random effects, exact binomial likelihood",
+    ]
     assert [table.model for table in tables] == [EVERY_MODEL, "normal", "counts"]
     assert [len(table.frame) for table in tables[1:]] == [3, 3]
 
@@ -249,7 +257,10 @@ def test_figures(tmp_path):
     assert "0.5 added" in forest.caption
     assert "3 studies" in forest.alt
     assert [axes.get_xscale() for axes in models.figure.axes] == ["log", "log", "linear"]
-    assert [label.get_text() for label in models.figure.axes[0].get_yticklabels()] == ["normal", "counts"]
+    assert [label.get_text() for label in models.figure.axes[0].get_yticklabels()] == [
+        "normal\nnormal likelihood",
+        "counts\nbinomial likelihood",
+    ]
     assert "normal 0." in models.alt
 
 

@@ -9,6 +9,8 @@ from poolmap.config.load import parse_analysis
 from poolmap.contracts import EVERY_MODEL, Equation, ReportTable
 from poolmap.families.meta.ingest import ingest
 from poolmap.families.meta.methods import describe, findings, methods
+from poolmap.families.meta.model_kinds import kinds
+from poolmap.families.meta.numbers import probability, two_sides
 from poolmap.report.equations import mathml
 from tests.unit.meta_draws import SHAPE, analysed, words
 
@@ -93,7 +95,7 @@ def test_several_effects_a_study(tmp_path):
     spec = several(tmp_path)
     text = words(describe(spec, ingest(spec)))
     assert "4 studies with 6 effects are analysed, from 6 rows" in text
-    assert the_table(describe(spec, ingest(spec)), "The studies").frame["Effect"].tolist()[:2] == [
+    assert the_table(describe(spec, ingest(spec)), "The studies").frame["Which effect"].tolist()[:2] == [
         "one",
         "two",
     ]
@@ -105,7 +107,11 @@ def test_several_effects_a_study(tmp_path):
     assert "within studies with a standard deviation tau_within of " in blocks[1]
     assert f"{within['median']:.0f}% (95% interval {within['lower']:.0f}%" in blocks[1]
     table = the_table(blocks, "Each effect alone")
-    assert table.frame[["Study", "Effect"]].agg(" ".join, axis=1).tolist()[:3] == ["A one", "A two", "B one"]
+    assert table.frame[["Study", "Which effect"]].agg(" ".join, axis=1).tolist()[:3] == [
+        "A one",
+        "A two",
+        "B one",
+    ]
     assert not {"Weight", "Shrinkage B"} & set(table.frame)
 
 
@@ -291,24 +297,131 @@ def test_subgroups_and_the_probability_of_a_difference(tmp_path):
 def test_thresholds(tmp_path):
     spec = section(tmp_path, thresholds=[0.8, 1.25], models={"main": {}, "common": {"effects": "common"}})
     data, results = analysed(spec)
-    table = results["main"].estimates["thresholds"]
-    new = table[(table["effect"] == "new") & (table["threshold"] == "0.8")].iloc[0]
+    table = results["main"].estimates["thresholds"].set_index(["effect", "threshold"])
+    low, new = table.loc[("pooled", "0.8")], table.loc[("new", "0.8")]
     assert 0.01 < new["p_below"] < 0.99
     blocks = findings(spec, data, results)
-    said = (
-        f"The posterior probability that the odds ratio in a new study is below 0.8 is {new['p_below']:.2f}"
-    )
-    assert said in words(blocks)
+    (said,) = [b for b in blocks if isinstance(b, str) and "below 0.8" in b]
+    assert f"that the pooled odds ratio lies below 0.8 is {probability(low['p_below'])} (above it" in said
+    assert f"that the odds ratio in a new study lies below 0.8 is {new['p_below']:.2f} (above it" in said
     frame = the_table(blocks, "Posterior probability that the odds ratio lies").frame
-    assert frame["Effect"].tolist() == [
-        "pooled",
-        "pooled",
-        "in a new study",
-        "in a new study",
-        "pooled",
-        "pooled",
-    ]
-    assert frame["P(below)"][2] == f"{new['p_below']:.2f}"
+    assert frame["Model"].tolist() == ["main", "main", "common"]
+    assert frame["Effect"].tolist() == ["pooled", "in a new study", "pooled"]
+    assert frame["P(<\xa00.8)"][1] == f"{new['p_below']:.2f}"
+    assert set(frame) == {"Model", "Effect"} | {f"P({s}\xa0{t})" for s in "<>" for t in ("0.8", "1.25")}
+
+
+@pytest.mark.parametrize(
+    ("below", "printed"),
+    [
+        (0.9975, ("0.998", "0.002")),  # each rounded for itself: 0.998 and 0.003
+        (0.125, ("0.12", "0.88")),
+        (0.505, ("0.51", "0.49")),  # 0.51 and 0.50
+        (0.9997, (">0.999", "<0.001")),
+        (0.0, ("<0.001", ">0.999")),
+        (0.5, ("0.50", "0.50")),
+        (0.0099, ("0.010", "0.990")),
+    ],
+)
+def test_two_sides_add_to_one_as_printed(below, printed):
+    assert two_sides(below, 1 - below) == printed
+
+
+def test_two_sides_add_to_one_for_any_number_of_draws():
+    for draws in (2800, 4000, 6001):
+        for hits in range(draws + 1):
+            sides = two_sides(hits / draws, 1 - hits / draws)
+            if not sides[0].startswith(("<", ">")):
+                assert float(sides[0]) + float(sides[1]) == pytest.approx(1, abs=1e-12)
+                assert abs(float(sides[0]) - hits / draws) <= 0.005 + 1e-12
+
+
+def test_two_sides_with_mass_on_the_value_itself():
+    assert two_sides(0.3, 0.3) == ("0.30", "0.30")
+
+
+def test_tau_of_student_t_is_told_as_a_standard_deviation(tmp_path):
+    """Student-t with 4 degrees of freedom and scale tau: standard deviation tau sqrt(4 / 2)."""
+    models = {"robust": {"effects": "student_t", "df": 4}, "main": {}}
+    spec = section(tmp_path, models=models)
+    data, results = analysed(spec)
+    blocks = findings(spec, data, results)
+    rows = {m: r.estimates["pooled"].set_index("quantity").loc["tau"] for m, r in results.items()}
+    table = the_table(blocks, "Pooled results")
+    shown = table.frame.set_index("Quantity").loc["SD between studies"]
+    assert "tau" not in table.frame["Quantity"].tolist()
+    for model, factor in (("robust", 2**0.5), ("main", 1)):
+        ends = [f"{factor * rows[model][c]:.3f}" for c in ("median", "lower", "upper")]
+        assert shown[model] == f"{ends[0]} ({ends[1]} to {ends[2]})"
+    assert "model robust has Student-t effects with 4 degrees of freedom" in table.caption
+    assert "the standard deviation is 1.41 times tau" in table.caption
+    median = rows["robust"]["median"]
+    assert f"with a standard deviation of {2**0.5 * median:.3f} (95% interval" in blocks[1]
+    assert f"Student-t distribution with 4 degrees of freedom and scale tau {median:.3f} (" in blocks[1]
+    none = section(tmp_path, models={"robust": {"effects": "student_t", "df": 2}})
+    data, results = analysed(none)
+    blocks = findings(none, data, results)
+    assert (
+        the_table(blocks, "Pooled results").frame.set_index("Quantity").at["SD between studies", "robust"]
+        == "–"
+    )
+    assert "which has no standard deviation" in blocks[1]
+
+
+@pytest.mark.parametrize(("effects", "warned"), [("normal", True), ("common", False)])
+def test_few_studies_are_warned_of_beside_the_number(tmp_path, effects, warned):
+    rows = "\n".join(TRIALS.splitlines()[:3]) + "\n"
+    spec = section(tmp_path, rows, moderators=[], models={"main": {"effects": effects}})
+    blocks = findings(spec, *analysed(spec))
+    said = "With 2 studies only, tau is known more from its prior (tau ~ half-normal(0.5)) than from the data"
+    assert (said in blocks[2]) == warned
+    assert (said in words(blocks)) == warned
+
+
+def test_models_are_told_apart(tmp_path):
+    models = {
+        "main": {},
+        "wide": {"tau_prior": {"half_cauchy": 1}},
+        "reg": {"formula": "latitude"} | BETA,
+        "sub": {"subgroups": "allocation"},
+        "robust": {"effects": "student_t", "df": 5},
+        "counts": {"likelihood": "binomial", "baseline": "random"},
+    }
+    spec = section(tmp_path, models=models)
+    told = kinds(spec)
+    assert told == {
+        "main": "random effects, normal likelihood, tau ~ half-normal(0.5)",
+        "wide": "random effects, normal likelihood, tau ~ half-Cauchy(1)",
+        "reg": "random effects, normal likelihood, regression on latitude",
+        "sub": "random effects, normal likelihood, subgroups by allocation",
+        "robust": "random effects (Student-t, 5 degrees of freedom), normal likelihood",
+        "counts": "random effects, exact binomial likelihood with random baselines",
+    }
+    table = the_table(findings(spec, *analysed(spec)), "Pooled results of all models")
+    assert table.frame["Model"].tolist() == list(models)
+    assert table.frame["What it is"].tolist() == list(told.values())
+
+
+def test_every_number_names_its_model_and_file(tmp_path):
+    spec = section(tmp_path, thresholds=[0.8], baseline_risks=[0.1], models={"main": {}, "other": {}})
+    blocks = findings(spec, *analysed(spec))
+    assert (
+        f"results of the primary model, main (random effects, normal likelihood), from {spec.data}"
+        in words(blocks)
+    )
+    for table in tables(blocks):
+        assert "estimates/" in table.caption
+        assert "model" in table.caption.lower()
+
+
+def test_an_effect_of_a_study_is_not_called_as_the_effect_size(tmp_path):
+    spec = several(tmp_path)
+    for block in [*describe(spec, ingest(spec)), *findings(spec, *analysed(spec))]:
+        if isinstance(block, ReportTable):
+            assert "Effect" not in block.frame.columns
+    named = several(tmp_path, effect="hazard ratio", estimate_scale="log_ratio")
+    table = the_table(findings(named, *analysed(named)), "Each effect alone").frame
+    assert list(table)[2:] == ["Own hazard ratio", "Hazard ratio given all studies"]
 
 
 @pytest.mark.parametrize(

@@ -310,7 +310,7 @@ def test_words_on_standard_deviations_between_and_within_studies():
     columns = {"estimate": "y", "se": "s"}
     model = {"mu_prior": {"student_t": [3, 0, 1]}, "tau_prior": {"log_student_t_tau2": [5, -3.44, 2.59]}}
     text = sentence(model, measure="GEN", columns=columns, effect_id="effect")
-    assert "mu ~ student-t(3, 0, 1) (95% of its mass from -3.18 to 3.18)" in text
+    assert "mu ~ Student-t(3, 0, 1) (95% of its mass from -3.18 to 3.18)" in text
     # exp(-3.44 / 2) = 0.179; exp((-3.44 + 2.59 x 2.015) / 2) = 2.43
     assert "; tau ~ log-Student-t(5, -3.44, 2.59) on tau^2 (half its mass below 0.18, 95% below 2.4)" in text
     assert "; tau_within ~ log-Student-t(5, -3.44, 2.59) on tau_within^2 (half" in text

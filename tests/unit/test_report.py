@@ -11,18 +11,12 @@ from bs4 import BeautifulSoup
 
 from poolmap.contracts import Equation, ReportTable
 from poolmap.figures.style import RC, new_figure, save_figure
+from poolmap.report.content import AnalysisPage, EmbeddedFigure, IndexEntry, ModelSection
 from poolmap.report.equations import mathml
-from poolmap.report.page import (
-    COMPARISON_CAPTION,
-    AnalysisPage,
-    EmbeddedFigure,
-    IndexEntry,
-    ModelSection,
-    render_analysis,
-    render_index,
-)
+from poolmap.report.page import render_analysis, render_index
+from poolmap.report.sections import COMPARISON_CAPTION
 from poolmap.report.svg import SVG_LIMIT, inline_svg
-from poolmap.report.views import duration, number, relative_href
+from poolmap.report.views import duration, link, minus, number, relative_href
 
 HOSTILE = "<script>alert('&\"x')</script><img src=https://evil.example/x onerror=alert(1)>"
 EMPTY = pd.DataFrame(columns=["file", "row", "id", "reason"])
@@ -218,9 +212,78 @@ def test_figures_stand_in_their_sections(soup):
     assert where == {
         "forest alt.": "Results",
         "raw alt.": "Data",
-        "further alt.": "Figures of model binomial",
+        "further alt.": "Results of model binomial",
         "predictive alt.": "Model normal (primary)",
     }
+
+
+def test_tables_of_another_model_stand_with_it(soup):
+    where = {
+        text.split()[2]: box.find_parent("section").find(["h2", "h3"]).get_text()
+        for box in soup.select("div.table")
+        for text in [" ".join(box.find("caption").get_text(" ").split())]
+    }
+    assert where["pooled"] == where["long"] == "Results"
+    assert where["own"] == "Results of model binomial"
+
+
+def test_the_first_figure_leads_and_the_others_follow_the_tables(page, pictures):
+    figures = [
+        EmbeddedFigure(name, name, "", f"{name}.", model="normal", svg=TINY) for name in ("first", "second")
+    ]
+    results = BeautifulSoup(render_analysis(replace(page, figures=figures)), "html.parser")
+    section = results.find("h2", id="results").find_parent("section")
+    order = [
+        tag.get("aria-label") or tag.get("id") or tag.get_text()
+        for tag in section.select("p, svg, div.table, h3")
+    ]
+    first, table_1, heading, second = (
+        order.index(x) for x in ("first.", "table-1", "further-figures", "second.")
+    )
+    assert 0 < first < table_1 < heading < second
+
+
+def test_the_comparison_has_one_decimal_and_no_difference_of_the_first_from_itself(page):
+    frame = pd.DataFrame(
+        {
+            "model": ["normal", "binomial"], "unit": "study", "n": [13, 13], "elpd_loo": [-14.7412, -102.62],
+            "se": [1.338, 46.25], "p_loo": [1.3, 36.6], "n_high_k": [0, 2],
+            "elpd_diff": [0.0, -87.853], "se_diff": [0.0, float("nan")],
+        }
+    )  # fmt: skip
+    shown = BeautifulSoup(render_analysis(replace(page, comparison=frame)), "html.parser")
+    box = shown.find("h2", id="comparison").find_parent("section").find("table")
+    rows = [[cell.get_text() for cell in row.find_all(["th", "td"])] for row in box.select("tbody tr")]
+    assert rows == [
+        ["normal", "study", "13", "−14.7", "1.3", "1.3", "0", "–", "–"],
+        ["binomial", "study", "13", "−102.6", "46.2", "36.6", "2", "−87.9", "–"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("-0.52 (-0.67 to -0.31)", "−0.52 (−0.67 to −0.31)"),
+        ("from 1974-78, COVID-19, k - 2", "from 1974-78, COVID-19, k - 2"),
+        ("half-normal(-1)", "half-normal(−1)"),
+    ],
+)
+def test_hyphens_before_numbers_become_minus_signs(text, shown):
+    assert minus(text) == shown
+    assert link(f"{text} https://doi.org/10.1/-2") == f"{shown} " + link("https://doi.org/10.1/-2")
+    assert "10.1/-2" in link("https://doi.org/10.1/-2")
+
+
+def test_an_interval_may_stand_below_its_estimate_but_is_not_broken(page):
+    frame = pd.DataFrame({"Study": ["A"], "RR": ["0.50 (0.34 to 0.73)"], "NNT": ["9 (" + "long " * 9 + ")"]})
+    wide = replace(page, findings=[ReportTable(frame, "wide", numeric=["RR", "NNT"])])
+    shown = BeautifulSoup(render_analysis(wide), "html.parser")
+    _, ratio, needed = shown.find("h2", id="results").find_parent("section").select("tbody tr > *")
+    assert [part.get_text() for part in ratio.select("span.whole")] == ["0.50", "(0.34 to 0.73)"]
+    assert ratio.get_text() == "0.50 (0.34 to 0.73)"
+    assert len(needed.select("span.whole")) == 1
+    assert ".whole { white-space: nowrap; }" in shown.style.get_text()
+    assert ".scroll {" in shown.style.get_text()
 
 
 def test_ids_of_inline_svg_do_not_clash(pictures, soup):

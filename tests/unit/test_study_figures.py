@@ -9,10 +9,10 @@ from matplotlib.colors import to_hex
 
 from poolmap.figures.baujat import baujat, baujat_coordinates
 from poolmap.figures.bubble import bubble
-from poolmap.figures.funnel import SHADES, funnel
+from poolmap.figures.funnel import SHADES, funnel, residual_funnel
 from poolmap.figures.galbraith import common_effect, galbraith
 from poolmap.figures.labbe import labbe, risk_given
-from poolmap.figures.points import shorten
+from poolmap.figures.points import marker_areas, plain, shorten
 
 # BCG vaccine trials, events and people, vaccinated and not (Colditz et al. 1994, as dat.bcg of metadat)
 BCG = np.array(
@@ -113,6 +113,35 @@ def test_shades_of_the_funnel_say_the_p_value():
                 found = to_hex(pixels[pixels.shape[0] - 1 - int(y), int(x)] / 255)
                 assert found == to_hex(SHADES[shade]), (se, z, side)
     assert len(looked_at) == 8
+
+
+@pytest.mark.parametrize("pooled", [-0.8, 0.4, 5.0])
+def test_the_funnel_shows_both_regions_whole(pooled):
+    yi, se = np.array([0.0, 0.3, -0.2]) + pooled, np.array([0.1, 0.2, 0.3])
+    low, high = funnel(yi, se, pooled, ratio=False, axis_label="x").axes[0].get_xlim()
+    reach = 1.959964 * 1.08 * 0.3
+    assert low <= pooled - reach and pooled + reach <= high
+    about_null = low <= -reach and reach <= high
+    assert about_null == (abs(pooled) < reach)  # and not where no effect is far from all studies
+
+
+@pytest.mark.parametrize("ratio", [True, False])
+def test_residual_funnel(ratio):
+    show = np.exp if ratio else np.asarray
+    residual = YI - np.where(np.arange(13) < 6, -1.0, -0.3)
+    groups = ["low dose"] * 6 + ["high $ dose"] * 7
+    figure = residual_funnel(residual, SE, ratio=ratio, axis_label="RR over its mean", groups=groups)
+    (axes,) = figure.axes
+    assert lines(axes)["pooled"].get_xdata()[0] == show(0.0)
+    low, high = axes.get_xlim()
+    assert (low * high == pytest.approx(1)) if ratio else (low == pytest.approx(-high))
+    drawn = {c.get_label(): c for c in axes.collections if c.get_label() in groups}
+    for group, found in drawn.items():
+        chosen = np.array(groups) == group
+        assert np.allclose(found.get_offsets(), np.column_stack([show(residual[chosen]), SE[chosen]]))
+    assert len({c.get_paths()[0].vertices.shape for c in drawn.values()}) == 2  # shapes, not colour
+    assert [text.get_text() for text in figure.legends[0].get_texts()][:2] == ["low dose", "high $ dose"]
+    FigureCanvasAgg(figure).draw()
 
 
 def test_baujat_coordinates():
@@ -262,21 +291,70 @@ def test_names_are_readable_at_any_number_of_studies(n):
     assert figures[1].axes[0].texts
 
 
+def test_names_keep_off_the_lines_of_the_plot():
+    """Studies on the line of the pooled effect: no name lies across a line, each is joined or beside."""
+    risk, total = np.array([0.2, 0.5, 0.8]), np.full(3, 1000.0)
+    figure = labbe(
+        risk * total, total, risk * total, total, weights=np.ones(3), pooled=1.0, measure="RR",
+        arms=("a", "b"), names=["Aronson 1948", "Ferguson-Ramirez and others 1949", "Rosenthal 1960"],
+    )  # fmt: skip
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    (axes,) = figure.axes
+    assert len(axes.texts) == 3
+    line = axes.transData.transform(np.repeat(np.linspace(0, 1, 400)[:, None], 2, axis=1))
+    for text in axes.texts:
+        box = text.get_window_extent(renderer)
+        assert not any(box.contains(*point) for point in line), text.get_text()
+
+
 def test_long_names_keep_their_year():
     short = shorten("Ferguson-Ramirez, de la Cruz and Oyelaran-Whitfield 1951")
-    assert short.endswith("… 1951") and len(short) <= 34
+    assert short.endswith("… 1951") and short.startswith("Ferguson-Ramirez")
+    assert [len(line) <= 26 for line in short.split("\n")] == [True, True]
     assert shorten("Aronson 1948") == "Aronson 1948"
+
+
+def test_markers_of_many_studies_are_smaller():
+    assert marker_areas(np.ones(30)).max() == 160
+    assert 30 < marker_areas(np.ones(200)).max() < 80
+    weights = np.array([8.0, 4.0, 2.0])
+    assert list(marker_areas(weights)) == pytest.approx([160, 80, 40])
+
+
+def test_numbers_on_axes_have_no_powers_of_ten():
+    assert [plain(x) for x in (1e-6, 0.05, 1, 2.5, 1e7, 0)] == [
+        "0.000001",
+        "0.05",
+        "1",
+        "2.5",
+        "10000000",
+        "0",
+    ]
+    assert plain(-0.3) == "\N{MINUS SIGN}0.3"
+
+
+def test_the_band_of_a_bubble_plot_does_not_hide_the_studies():
+    """Three studies: a band of e^-9 to e^9 is cut, so that the studies take a third of the plot or more."""
+    at = np.linspace(0, 1, 5)
+    figure = bubble(
+        np.array([0, 0.4, 1.0]), np.array([-0.5, 0.0, 0.2]), np.ones(3), at=at, line=0.1 * at,
+        lower=0.1 * at - 9, upper=0.1 * at + 9, ratio=True, moderator_label="dose", axis_label="OR",
+    )  # fmt: skip
+    low, high = np.log(figure.axes[0].get_ylim())
+    assert low < -0.5 and high > 0.2 and high - low < 3.4 * 0.7
 
 
 def test_figures_of_the_studies(tmp_path):
     from test_meta_report import analysed, section
 
     from poolmap.families.meta.study_figures import study_figures
+    from poolmap.families.meta.usable import used_by
 
     spec = section(tmp_path)
     data, results = analysed(spec)
     seen, weighed, radial, risks_of = study_figures(spec, data, results["normal"])
-    studies = data.tables["studies"]
+    studies = used_by(spec, "normal", data).tables["studies"]
     rr = results["normal"].estimates["pooled"].set_index("quantity").at["rr", "median"]
     axes = seen.figure.axes[0]
     assert np.allclose(
@@ -300,3 +378,85 @@ def test_figures_of_the_studies(tmp_path):
     for figure in (seen, weighed, radial, risks_of):
         assert figure.model == "normal"
         assert "3 studies" in figure.alt
+
+
+LONG_FORM = """study,outcome,est,v,dose
+A,pain,-0.5,0.04,1
+A,function,0.4,0.05,1
+B,pain,-0.6,0.03,2
+B,function,0.3,0.02,2
+C,pain,-0.4,0.06,4
+C,function,0.5,0.05,4
+"""
+
+
+def several(tmp_path, **model):
+    from meta_draws import analysed
+
+    from poolmap.config.load import parse_analysis
+
+    path = tmp_path / "effects.csv"
+    path.write_text(LONG_FORM, encoding="utf-8")
+    priors = {"mu_prior": {"normal": [0, 1]}, "tau_prior": {"half_normal": 0.5}}
+    priors |= {"tau_within_prior": {"half_normal": 0.5}, "levels": 3}
+    spec = parse_analysis(
+        {
+            "family": "meta", "data": str(path), "study": "study", "effect_id": "outcome", "measure": "GEN",
+            "columns": {"estimate": "est", "variance": "v"}, "moderators": ["outcome", "dose"],
+            "interval": 0.9, "effect": "difference, mm", "models": {"m": priors | model},
+        }
+    )  # fmt: skip
+    return spec, *analysed(spec)
+
+
+def test_points_of_several_effects_are_called_effects(tmp_path):
+    from poolmap.families.meta.figures import figures
+
+    spec, data, results = several(tmp_path)
+    (drawn,) = [one for one in figures(spec, data, results) if one.name == "funnel"]
+    assert drawn.caption.startswith("Each point is one effect of a study: its own difference, mm")
+    assert "Effects of one study are not independent" in drawn.caption and "With 3 studies" in drawn.caption
+    assert "6 effects of 3 studies" in drawn.alt
+    assert "90% of effects, if alike" in [t.get_text() for t in drawn.figure.legends[0].get_texts()]
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"subgroups": "outcome"}, "from the mean of its subgroup (outcome) in model m"),
+        ({"formula": "dose", "beta_prior": {"normal": [0, 1]}}, "what the regression (dose) expects of it"),
+        (
+            {"subgroups": "outcome", "formula": "dose", "centre": False, "beta_prior": {"normal": [0, 1]}},
+            "from the mean of its subgroup (outcome) and what the regression (dose) expects",
+        ),
+    ],
+)
+def test_the_funnel_of_a_model_with_moderators_shows_residuals(tmp_path, model, words):
+    """What is expected of each effect is the mean over the draws of beta X', as drawn."""
+    from meta_draws import posterior
+
+    from poolmap.families.meta.design import design
+    from poolmap.families.meta.study_figures import study_figures
+
+    spec, data, results = several(tmp_path, **model)
+    (drawn,) = study_figures(spec, data, results["m"])
+    beta = posterior(spec, "m", data, np.random.default_rng(1))["beta"].values.mean(axis=(0, 1))
+    residual = data.tables["studies"]["yi"].to_numpy() - design(spec, "m", data).X @ beta
+    (axes,) = drawn.figure.axes
+    points = np.concatenate([c.get_offsets() for c in axes.collections if len(c.get_offsets()) > 2])
+    assert sorted(points[:, 0]) == pytest.approx(sorted(residual))
+    assert drawn.title == "Funnel plot of residuals" and words in drawn.caption
+    groups = {"pain", "function"} & {text.get_text() for text in drawn.figure.legends[0].get_texts()}
+    assert len(groups) == (2 if "subgroups" in model else 0)
+
+
+def test_circles_of_a_regression_say_what_their_area_is(tmp_path):
+    from poolmap.families.meta.figures import figures
+
+    spec, data, results = several(tmp_path, formula="dose", beta_prior={"normal": [0, 1]})
+    (drawn,) = [one for one in figures(spec, data, results) if one.name == "bubble_1"]
+    assert "Each circle is one effect of a study" in drawn.caption
+    assert "area by precision (1 / variance)" in drawn.caption
+    areas = drawn.figure.axes[0].collections[-1].get_sizes()
+    weights = 1 / data.tables["studies"]["vi"].to_numpy()
+    assert areas / areas.max() == pytest.approx(weights / weights.max())

@@ -12,6 +12,20 @@ PARTS = ["Snakefile", "workflow", "scripts", "poolmap", "stan", "profiles", "res
 QUICK = {"sampling": {"chains": 4, "warmup": 500, "draws": 750, "adapt_delta": 0.95}}
 
 
+def told_last(output: str) -> str:
+    """What a run that failed says after its machinery: the messages of what went wrong, and nothing else."""
+    noise = [
+        "Traceback",
+        "Error in rule",
+        "RuleException",
+        "CalledProcessError",
+        "WorkflowError",
+        "Snakefile",
+    ]
+    assert not [word for word in noise if word in output], output
+    return output.rpartition("The same command goes on from here.\n\n")[2]
+
+
 class Project:
     """A project folder and the command that a user types in it."""
 

@@ -4,6 +4,8 @@ import json
 
 from bs4 import BeautifulSoup
 
+from tests.workflow.projects import told_last
+
 CONFIG = """
 title: "too few draws"
 sampling: {chains: 2, warmup: 100, draws: 100}
@@ -23,8 +25,12 @@ def test_a_failed_fit_is_stamped_and_ends_the_run_with_an_error(project):
     project.write("config/config.yaml", CONFIG)
     code, output = project.run()
     assert code != 0
-    assert "A fit failed its checks; its results are stamped DO NOT USE" in output
-    assert "effective sample size" in output
+    report, last = told_last(output).split("\n\n")[-2:]
+    assert last.startswith(
+        "the verdict on all fits\nA fit failed its checks; its results are stamped DO NOT USE"
+    )
+    assert "effective sample size" in last
+    assert report.endswith("The report: results/report.html")
 
     checks = json.loads(project.read("results/schools/normal/checks.json"))
     assert not checks["passed"]

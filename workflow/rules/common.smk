@@ -36,13 +36,16 @@ def graph_of(wildcards):
     return ["results/{analysis}/graph"] if ANALYSES[wildcards.analysis].has_graph else []
 
 
-def pages_of(wildcards):
-    """The pages that rest on the analysis, and on the run as a whole."""
-    return [
-        f"results/{wildcards.analysis}/report.html",
-        "results/report.html",
-        "results/verdict.txt",
-    ]
+def resting_on(job):
+    """What a job makes worthless when it begins: its log, and the pages that rest on its results."""
+    pages = ["results/report.html", "results/.index.complete", "results/verdict.txt"]
+    if job.rule.name in ("index", "verdict"):
+        pages = job.output
+    elif "analysis" in job.wildcards_dict:
+        pages = [*pages, f"results/{job.wildcards_dict['analysis']}/report.html"]
+    else:
+        pages = []
+    return [*job.log, *pages]
 
 
 def program_of(wildcards):

@@ -30,7 +30,6 @@ rule fit:
     resources:
         mem_mb=2000,
     params:
-        withdraw=pages_of,
         spec=spec_of("fit"),
         seed=fit_seed,
     message:
@@ -61,7 +60,6 @@ rule estimate:
     resources:
         mem_mb=2000,
     params:
-        withdraw=pages_of,
         spec=spec_of("estimate"),
         seed=fit_seed,
     message:

@@ -19,7 +19,6 @@ rule ingest:
     resources:
         mem_mb=1500,
     params:
-        withdraw=pages_of,
         spec=spec_of("ingest"),
     message:
         "{wildcards.analysis}: reading and checking the input files"
@@ -42,7 +41,6 @@ rule graph:
     resources:
         mem_mb=1500,
     params:
-        withdraw=pages_of,
         spec=spec_of("ingest"),
     message:
         "{wildcards.analysis}: building the graph of neighbouring areas"

@@ -45,6 +45,8 @@ rule index:
         templates=sorted(str(p) for p in Path("poolmap/report/templates").glob("*")),
     output:
         "results/report.html",
+        # tells this page from the one that a run writes which does not come to its end
+        touch("results/.index.complete"),
     log:
         "results/report.log",
     params:

@@ -5,9 +5,23 @@ Source: Kruschke 2021, Nature Human Behaviour 5:1282-1291, table 1; the items' w
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from poolmap.families.meta.describe import studies_and_effects
 from poolmap.families.meta.effects import scale_of
-from poolmap.families.meta.numbers import effect_name, level, listed
+from poolmap.families.meta.model_kinds import SYMBOLS, differing_priors, prior_of
+from poolmap.families.meta.numbers import (
+    decimals,
+    effect_name,
+    has,
+    interval_of,
+    level,
+    listed,
+    number,
+    pooled_row,
+    with_interval,
+    writer,
+)
 from poolmap.families.meta.run_facts import NOT_DONE, TO_ADD, Item, RunFacts, models_named, places, sentence
 
 
@@ -37,18 +51,18 @@ def _model(run: RunFacts) -> list[Item]:
     moderators = (
         f"; moderators read: {listed(list(dict.fromkeys(spec.moderators)))}" if spec.moderators else ""
     )
-    stated = [
-        f"{key} of model {name}"
-        for name, chosen in spec.models.items()
-        for key, value in chosen
-        if key.endswith("_prior") and value is not None
-    ]
+    stated: dict[tuple[str, ...], list[str]] = {}
+    for name, chosen in spec.models.items():
+        if keys := tuple(key for key, value in chosen if key.endswith("_prior") and value is not None):
+            stated.setdefault(keys, []).append(name)
     given = sum(len(spec.priors(name)) for name in spec.models)
     if not stated:
         priors = "All priors are the defaults of poolmap"
     else:
-        rest = "; all others are the defaults of poolmap" if len(stated) < given else ""
-        priors = f"Stated in the config: {listed(stated)}{rest}"
+        told = [f"{listed(keys)} of {models_named(names)}" for keys, names in stated.items()]
+        some = sum(len(keys) * len(names) for keys, names in stated.items()) < given
+        rest = "; all others are the defaults of poolmap" if some else ""
+        priors = f"Stated in the config: {'; '.join(told)}{rest}"
     return [
         Item(
             "Step 1",
@@ -86,18 +100,24 @@ def _computation(run: RunFacts) -> list[Item]:
         other.append("a deterministic quadrature of the primary model's posterior, compared with the draws")
     if run.companion("leave_one_out"):
         other.append("leave-one-out by quadrature")
+    if run.companion("empirical_bayes"):
+        other.append("empirical Bayes beside full Bayes")
+    if run.companion("classical") or run.companion("classical_multilevel"):
+        other.append("classical estimates, which do not rest on the draws")
     return [
         Item("Step 2", "Software", "Stan and poolmap, with the versions of all packages.", "Reproducibility"),
         Item(
             "Step 2",
             "Convergence of the chains",
-            f"R-hat of every reported quantity. {_verdict(run)}",
+            f"R-hat of every reported quantity{_worst(run, 'rhat', max, 'largest')}. {_verdict(run)}",
             "Checks",
         ),
         Item(
             "Step 2",
             "Resolution of the chains",
-            f"Effective sample sizes, bulk and tail. {_verdict(run)}",
+            "Effective sample sizes of every reported quantity, bulk"
+            f"{_worst(run, 'ess_bulk', min, 'smallest')} and tail{_worst(run, 'ess_tail', min, 'smallest')}. "
+            f"{_verdict(run)}",
             "Checks; each table of estimates in the results folder",
         ),
         Item(
@@ -107,6 +127,21 @@ def _computation(run: RunFacts) -> list[Item]:
             "Results" if other else "",
         ),
     ]
+
+
+def _worst(run: RunFacts, check: str, of: Callable, word: str) -> str:
+    """The worst value of a check over all models: ` (largest 1.003, needed < 1.01)`; "" where unknown."""
+    found = [
+        item
+        for result in run.results.values()
+        for item in result.checks.get("checks", [])
+        if item["name"] == check and item["worst"] is not None
+    ]
+    if not found:
+        return ""
+    worst = of(found, key=lambda item: item["worst"])
+    value = f"{worst['worst']:.3f}" if check == "rhat" else f"{worst['worst']:,.0f}"
+    return f" ({word} {value}, needed {worst['criterion']})"
 
 
 def _verdict(run: RunFacts) -> str:
@@ -136,7 +171,7 @@ def _posterior(run: RunFacts) -> list[Item]:
             "Step 3",
             "Summary of the posterior",
             f"Posterior medians and central {percent} intervals{probabilities}.",
-            places("Results: text and tables", run.shown("forest")),
+            places("Results: text and tables", run.shown("forest", exactly=True)),
         ),
         Item(
             "Step 3",
@@ -161,7 +196,8 @@ def _further(run: RunFacts) -> list[Item]:
             "Step 6",
             "Make it reproducible",
             "The configuration, the random seed, checksums of the input and versions of the software are "
-            f"given; all draws are in the results folder. {TO_ADD}where they are published.",
+            "given; the draws of each model's parameters are in posterior.nc in the results folder. "
+            f"{TO_ADD}where they are published.",
             "Reproducibility",
         ),
     ]
@@ -169,22 +205,41 @@ def _further(run: RunFacts) -> list[Item]:
 
 def _prior_sensitivity(run: RunFacts) -> tuple[str, str]:
     """What can be said of other priors: models that differ from the primary one in nothing else."""
-    first = run.spec.models[run.primary.name]
+    first, name = run.spec.models[run.primary.name], run.primary.name
     bare = {key for key in type(first).model_fields if not key.endswith("_prior")}
-    others = [
-        name
-        for name, chosen in run.spec.models.items()
-        if name != run.primary.name
-        and all(getattr(chosen, key) == getattr(first, key) for key in bare)
-        and run.spec.priors(name) != run.spec.priors(run.primary.name)
-    ]
-    if others:
+    mine, told, varied = run.spec.priors(name), [], set()
+    for other in run.results:
+        chosen = run.spec.models[other]
+        differing = differing_priors(run.spec, other, name)
+        if other == name or not differing or any(getattr(chosen, k) != getattr(first, k) for k in bare):
+            continue
+        theirs = run.spec.priors(other)
+        varied.update(differing)
+        changed = listed([prior_of(key, theirs[key]) for key in differing])
+        told.append(f"model {other} with {changed}: {_summary(run, other)}")
+    if not told:
         return (
-            f"The primary model with other priors: {models_named(others)}.",
-            "Results: table Pooled results; " + run.comparison,
+            f"{NOT_DONE}no model of this run differs from the primary one in its priors alone. To do it, add "
+            "an entry to `models` that is the primary model with another defensible prior, that of tau above "
+            "all where studies are few; the report then compares the two here.",
+            "",
         )
-    return (
-        f"{NOT_DONE}fit the primary model with other priors beside it (a further entry in `models`), the "
-        "prior of tau above all where studies are few.",
-        "",
-    )
+    as_it_is = listed([prior_of(key, mine[key]) for key in mine if key in varied])
+    text = f"Primary model with {as_it_is}: {_summary(run, name)}; {'; '.join(told)}."
+    kept = [SYMBOLS.get(key, key) for key in mine if key not in varied]
+    if kept:
+        text += f" {NOT_DONE}the prior of {listed(kept)} was not varied."
+    return text, places("Results: table Pooled results", run.shown("models"))
+
+
+def _summary(run: RunFacts, model: str) -> str:
+    """Pooled effect and tau of a model."""
+    scale, pooled = scale_of(run.spec), run.results[model].estimates["pooled"]
+    effect = pooled_row(pooled, scale.report)
+    write = writer(scale, [effect["sd"]])
+    text = f"pooled {effect_name(run.spec)} {with_interval(interval_of(effect), write)}"
+    if has(pooled, "tau"):
+        row = pooled_row(pooled, "tau")
+        digits = decimals(float(row["sd"]))
+        text += f", tau {with_interval(interval_of(row), lambda x: number(x, digits))}"
+    return text + run.stamp(model)

@@ -11,6 +11,7 @@ from poolmap.contracts import Block, Dataset, ModelResult, NamedFigure, ReportTa
 from poolmap.families.meta.barg import barg_items
 from poolmap.families.meta.prisma import prisma_items
 from poolmap.families.meta.run_facts import Item, RunFacts
+from poolmap.families.meta.usable import used_by_any
 
 YOURS = "What stands behind 'Not done by poolmap' or 'For you to add' is left to you."
 
@@ -23,7 +24,7 @@ def checklists(
     Args:
         figures: those on the page, so that no item points to one that was not drawn.
     """
-    run = RunFacts(spec, data, results, figures)
+    run = RunFacts(spec, used_by_any(spec, data), results, figures)
     return [
         "What the reporting guidelines ask of a meta-analysis and of a Bayesian analysis, what was done in "
         f"this run, and where in this report it stands. {YOURS} The wording of the items is ours, and short: "

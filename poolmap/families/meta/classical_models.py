@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,15 @@ from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Block, ModelResult, ReportTable
 from poolmap.families.meta.effects import scale_of
 from poolmap.families.meta.numbers import (
+    NOTHING,
     decimals,
+    df_words,
     effect_name,
     interval_of,
     level,
     number,
+    on_scale,
+    pooled_row,
     with_interval,
     writer,
 )
@@ -60,8 +64,7 @@ def _written(spread: float) -> Callable[[float], str]:
 
 def _regression(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
     table, fit = result.companions["meta_regression"], result.companions["meta_regression_fit"].iloc[0]
-    bayes = result.estimates["coefficients"]
-    bayes = bayes[bayes["quantity"] == "beta"].set_index("term")
+    bayes = dict(_bayesian_terms(spec, result))
     rows = []
     for _, row in table.iterrows():
         write = _written(float(row["se"]))
@@ -71,7 +74,7 @@ def _regression(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
             {
                 "Term": name,
                 f"Bayesian, model {result.name}": (
-                    with_interval(interval_of(bayes.loc[name]), write) if name in bayes.index else ""
+                    with_interval(interval_of(bayes[name]), write) if name in bayes else NOTHING
                 ),
                 "REML (Wald interval)": with_interval(values, write),
                 "p": _p(float(row["p"])).removeprefix("p ").removeprefix("= "),
@@ -80,14 +83,20 @@ def _regression(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
             }
         )
     frame = pd.DataFrame(rows).rename(columns={"p ": "p (Knapp-Hartung)"})
-    explained = "" if np.isnan(fit["r2"]) else f"; it explains {fit['r2']:.0f}% of tau2 (R2)"
+    explained = ""
+    if pd.notna(fit["r2"]):
+        explained = (
+            f"; it explains {fit['r2']:.0f}% of tau2 (R2, against the model without moderators; the Bayesian "
+            "R-squared is defined otherwise, see Methods)"
+        )
     caption = (
-        f"Classical meta-regression beside model {result.name}: coefficients on the {scale_of(spec).words} "
+        f"Classical meta-regression beside model {result.name}: coefficients on the {on_scale(spec)} "
         f"({level(spec.interval)} intervals), columns of the formula "
         f"{'centred' if spec.models[result.name].centre else 'as they are'}. Residual tau "
         f"{float(fit['tau2']) ** 0.5:.3f}{explained}. Test of residual heterogeneity: Q = {fit['qe']:.1f} on "
-        f"{fit['qe_df']:.0f} degrees of freedom, {_p(float(fit['qe_p']))}. Test of all coefficients: Q = "
-        f"{fit['qm']:.1f} on {fit['qm_df']:.0f}, {_p(float(fit['qm_p']))}."
+        f"{df_words(fit['qe_df'])}, {_p(float(fit['qe_p']))}. Test of all coefficients: Q = "
+        f"{fit['qm']:.1f} on {df_words(fit['qm_df'])}, {_p(float(fit['qm_p']))}. "
+        f"({result.name}/estimates/meta_regression.csv)"
     )
     return ReportTable(frame, caption, list(frame.columns[1:]), result.name)
 
@@ -108,7 +117,7 @@ def _subgroups(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
                 f"Bayesian, model {result.name}": with_interval(interval_of(bayes.loc[name]), write),
                 "REML": with_interval(values, write),
                 "tau": f"{float(row['tau2']) ** 0.5:.3f}",
-                "I2": "" if pd.isna(row["i2"]) else f"{row['i2']:.0f}%",
+                "I2": NOTHING if pd.isna(row["i2"]) else f"{row['i2']:.0f}%",
             }
         )
     first = table.iloc[0]
@@ -119,33 +128,31 @@ def _subgroups(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
     caption = (
         f"Classical subgroup analysis beside model {result.name}: {effect_name(spec)} with "
         f"{level(spec.interval)} Wald intervals, {shared}. Test between subgroups: Q = "
-        f"{first['q_between']:.2f} on {first['df_between']:.0f} degrees of freedom, "
-        f"{_p(float(first['p_between']))}."
+        f"{first['q_between']:.2f} on {df_words(first['df_between'])}, "
+        f"{_p(float(first['p_between']))}. ({result.name}/estimates/classical_subgroups.csv)"
     )
     return ReportTable(frame, caption, list(frame.columns[1:]), result.name)
 
 
 def _multilevel(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
     """Coefficients by REML and ML (or with a common effect) beside the Bayesian model's variation."""
-    scale = scale_of(spec)
     table, fits = result.companions["classical_multilevel"], result.companions["classical_multilevel_fit"]
     pooled = result.estimates["pooled"].set_index("quantity")
-    plain = "coefficients" not in result.estimates and "subgroups" not in result.estimates
     rows = []
+    write = _written(float(table["se"].min()))
+    write_tau = _written(float(pooled["sd"].reindex(["tau", "tau_within"]).min()))
 
     def spread(quantity: str) -> str:
         if quantity not in pooled.index:
-            return ""
-        row = pooled.loc[quantity]
-        return with_interval(interval_of(row), _written(float(row["sd"])))
+            return NOTHING
+        return with_interval(interval_of(pooled.loc[quantity]), write_tau)
 
-    if plain:
-        row = pooled.loc[scale.name]
+    for term, row in _bayesian_terms(spec, result):
         rows.append(
             {
                 "Method": f"Bayesian, model {result.name}",
-                "Term": "pooled",
-                "Estimate": with_interval(interval_of(row), _written(float(row["sd"]))),
+                "Term": _term(term),
+                "Estimate": with_interval(interval_of(row), write),
                 "tau": spread("tau"),
                 "tau within studies": spread("tau_within"),
             }
@@ -156,28 +163,49 @@ def _multilevel(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
         rows.append(
             {
                 "Method": METHODS[str(row["method"])],
-                "Term": "pooled" if row["term"] == "intercept" else str(row["term"]),
-                "Estimate": with_interval(values, _written(float(row["se"]))),
-                "tau": _root(fit, "tau2"),
-                "tau within studies": _root(fit, "tau2_within"),
+                "Term": _term(row["term"]),
+                "Estimate": with_interval(values, write),
+                "tau": _root(fit, "tau2", write_tau),
+                "tau within studies": _root(fit, "tau2_within", write_tau),
             }
         )
     fit = fits.iloc[0]
     frame = pd.DataFrame(rows)
-    frame = frame.loc[:, [name for name in frame if (frame[name] != "").any()]]
+    frame = frame.loc[:, [name for name in frame if (frame[name] != NOTHING).any()]]
     caption = (
-        f"Classical multilevel meta-analysis beside model {result.name}, on the {scale.words}: "
-        f"{level(spec.interval)} Wald intervals, standard deviations with profile-likelihood intervals. Q = "
-        f"{fit['q']:.1f} on {fit['q_df']:.0f} degrees of freedom, {_p(float(fit['q_p']))}."
+        f"Classical multilevel meta-analysis beside model {result.name}, on the {on_scale(spec)}: "
+        f"{level(spec.interval)} Wald intervals, standard deviations with profile-likelihood intervals "
+        "(Bayesian: posterior medians and intervals). Q = "
+        f"{fit['q']:.1f} on {df_words(fit['q_df'])}, {_p(float(fit['q_p']))}. "
+        f"({result.name}/estimates/classical_multilevel.csv)"
     )
     return ReportTable(frame, caption, list(frame.columns[2:]), result.name)
 
 
-def _root(fit: pd.Series, name: str) -> str:
-    """A standard deviation with its interval, from the variance; "" where the model has none."""
+def _term(name: str) -> str:
+    return "pooled" if name == "intercept" else str(name)
+
+
+def _bayesian_terms(spec: MetaAnalysis, result: ModelResult) -> Iterator[tuple[str, pd.Series]]:
+    """The Bayesian counterpart of each classical coefficient, by its name, on the scale of analysis."""
+    name = scale_of(spec).name
+    subgroups, slopes = (result.estimates.get(table) for table in ("subgroups", "coefficients"))
+    at_average = slopes is None or spec.models[result.name].centre  # else the classical ones are those at 0
+    if subgroups is not None and at_average:
+        for _, row in subgroups[subgroups["quantity"] == name].iterrows():
+            yield str(row["subgroup"]), row
+    elif at_average:
+        yield "intercept", pooled_row(result.estimates["pooled"], name)
+    if slopes is not None:
+        for _, row in slopes[slopes["quantity"] == "beta"].iterrows():
+            yield str(row["term"]), row
+
+
+def _root(fit: pd.Series, name: str, write: Callable[[float], str]) -> str:
+    """A standard deviation with its interval, from the variance; a dash where the model has none."""
     if pd.isna(fit[f"{name}_lower"]) and not fit[name]:
-        return ""
+        return NOTHING
     values = tuple(float(max(fit[key], 0.0)) ** 0.5 for key in (name, f"{name}_lower", f"{name}_upper"))
     if np.isnan(values).any():
-        return f"{values[0]:.3f}"
-    return with_interval(values, lambda x: f"{x:.3f}")
+        return write(values[0])
+    return with_interval(values, write)

@@ -20,7 +20,9 @@ from poolmap.families.meta.influence import leave_one_out as classical_leave_one
 from poolmap.families.meta.mantel_haenszel import mantel_haenszel_table
 from poolmap.families.meta.refits import compare_empirical_bayes, crosscheck, cumulative
 from poolmap.families.meta.small_study import egger, peters
+from poolmap.families.meta.usable import has_contrast, used_by, with_contrast
 
+RATE_COLUMNS = ("events_1", "time_1", "events_2", "time_2")
 FEWEST_FOR_TESTS = 3
 FEWEST_FOR_INFLUENCE = 4
 
@@ -31,19 +33,21 @@ def companions(
     """Classical counterparts of the model, refits, small-study tests, and the cross-check of the draws.
 
     All on the scale of analysis, from the effect estimates and sampling variances of the table of studies
-    (Mantel-Haenszel, Peto and Peters' test: from the counts). Where the model has mu and tau alone the
-    posterior is also worked out by deterministic quadrature, without sampling (`exact`): with all studies, as
-    a check of the draws, and without each study in turn; with the normal likelihood also as the studies came
-    in, and beside empirical Bayes.
+    (Mantel-Haenszel, Peto and Peters' test: from the counts), of those with an estimate of their own. Where
+    the model has mu and tau alone the posterior is also worked out by deterministic quadrature, without
+    sampling (`exact`): with all studies, as a check of the draws, and without each study in turn; with the
+    normal likelihood also as the studies came in, and beside empirical Bayes.
 
     Args:
         spec, data: the analysis.
         model, tables: the model and its estimates tables.
     """
-    studies = data.tables["studies"]
-    layout = design(spec, model, data)
+    data = used_by(spec, model, data)
+    fitted, layout = data.tables["studies"], design(spec, model, data)
     if spec.effect_id:
-        return _several_effects(spec, model, studies, layout)
+        return _several_effects(spec, model, fitted, layout)
+    studies = with_contrast(spec, data).tables["studies"]
+    layout = layout.rows(has_contrast(fitted))
     yi, vi = studies["yi"].to_numpy(), studies["vi"].to_numpy()
     counts = (
         [studies[name].to_numpy() for name in COUNT_COLUMNS] if set(COUNT_COLUMNS) <= set(studies) else []
@@ -52,8 +56,11 @@ def companions(
         Companion(
             "classical",
             classical_table(yi, vi, spec.interval),
-            "classical pooling on the scale of analysis, a row an estimator of tau^2: CE common effect, DL "
-            "DerSimonian-Laird, PM Paule-Mandel, REML, ML; columns as in poolmap/families/meta/classical.py",
+            "classical pooling without moderators on the scale of analysis, a row an estimator of tau^2: CE "
+            "common effect, DL DerSimonian-Laird, PM Paule-Mandel, REML, ML; mu with se, Wald limits and p; "
+            "hksj_: Hartung-Knapp-Sidik-Jonkman, hksj_truncated_: the same with the ad hoc correction; tau2 "
+            "with Q-profile limits; i2 from tau2, i2_q from Q; pi_: prediction intervals (z: normal "
+            "quantile; hts: t with k - 2 degrees of freedom; t: with k - 1; hksj: with the HKSJ se)",
         )
     ]
     if counts:
@@ -61,18 +68,29 @@ def companions(
             "Mantel-Haenszel and Peto common effects from the counts; ratios on the log scale in `estimate`"
         )
         found.append(Companion("mantel_haenszel", mantel_haenszel_table(*counts, spec.interval), words))
+    elif set(RATE_COLUMNS) <= set(studies):
+        rates = [studies[name].to_numpy() for name in RATE_COLUMNS]
+        words = "Mantel-Haenszel common rate ratio and difference; the ratio on the log scale in `estimate`"
+        table = mantel_haenszel_table(*rates, spec.interval, person_time=True)
+        found.append(Companion("mantel_haenszel", table, words))
     without = classical_leave_one_out(yi, vi, "REML", spec.interval)
     if "study" not in without:
         without.insert(0, "study", studies["study"].to_numpy())
-    words = "the classical pooled effect (REML) without each study in turn, on the scale of analysis"
+    words = (
+        "the classical random-effects model (tau^2 by REML, no moderators, whatever the Bayesian model has) "
+        "without each study in turn, a row a study left out, on the scale of analysis: k studies left; mu, "
+        "se, lower, upper, p: pooled effect with its Wald interval; hksj_lower, hksj_upper: "
+        "Hartung-Knapp-Sidik-Jonkman interval; tau2, tau, with Q-profile limits tau2_lower, tau2_upper; i2 "
+        "from tau2, i2_q from Q; q, q_p: Cochran's Q and its p-value"
+    )
     found.append(Companion("leave_one_out_reml", without, words))
     found += _influence(yi, vi, studies, layout)
-    if layout.terms:
+    if layout.terms and np.linalg.matrix_rank(layout.X) == layout.X.shape[1]:
         found += _regression(yi, vi, layout, spec.interval)
     if layout.subgroups:
         found.append(_subgroups(yi, vi, layout, spec.interval))
-    if is_exact(spec, model, studies):
-        found += _exact(spec, model, studies, tables)
+    if is_exact(spec, model, fitted):
+        found += _exact(spec, model, fitted, tables)
     normal = spec.models[model].likelihood == "normal"
     if normal and has_one_tau(spec, model):
         found += _refits(spec, model, studies)
@@ -142,7 +160,10 @@ def _named(table: pd.DataFrame, studies: pd.DataFrame) -> pd.DataFrame:
 def _cumulative_reml(studies: pd.DataFrame, interval: float) -> Companion:
     order = studies["cumulative"].argsort(kind="stable").to_numpy()
     table = classical_cumulative(studies["yi"].to_numpy(), studies["vi"].to_numpy(), order, "REML", interval)
-    words = "the classical pooled effect (REML) as studies are added, on the scale of analysis"
+    words = (
+        "the classical random-effects model (REML, no moderators) as studies are added, on the scale of "
+        "analysis; by: what they are ordered by; columns as in leave_one_out_reml"
+    )
     return Companion("cumulative", _named(table, studies), words)
 
 
@@ -156,7 +177,8 @@ def _influence(yi: np.ndarray, vi: np.ndarray, studies: pd.DataFrame, layout: De
         return []
     table.insert(0, "study", studies["study"].to_numpy())
     words = (
-        "case-deletion statistics of each study (REML; Viechtbauer & Cheung 2010); influential by their rule"
+        "case-deletion statistics of each study (REML, with the moderators of the model; Viechtbauer & "
+        "Cheung 2010); influential: whether by their rule"
     )
     return [Companion("influence", table, words)]
 
@@ -229,12 +251,18 @@ def _several_effects(
         for name in ("tau2", "tau2_within"):
             fit[f"{name}_lower"], fit[f"{name}_upper"] = fit.pop(f"{name}_limits")
         fits.append({n: v for n, v in fit.items() if n not in ("coefficients", "covariance")})
-    words = "classical multilevel meta-analysis, columns as in poolmap/families/meta/classical_multilevel.py"
+    words = "classical multilevel meta-analysis by REML and ML on the scale of analysis"
     return [
         Companion(
-            "classical_multilevel", pd.concat(coefficients, ignore_index=True), f"{words}: coefficients"
+            "classical_multilevel",
+            pd.concat(coefficients, ignore_index=True),
+            f"{words}: coefficients with Wald intervals",
         ),
-        Companion("classical_multilevel_fit", pd.DataFrame(fits), f"{words}: variances and fit"),
+        Companion(
+            "classical_multilevel_fit",
+            pd.DataFrame(fits),
+            f"{words}: tau2 between and tau2_within within studies with profile-likelihood limits, icc, Q",
+        ),
     ]
 
 

@@ -13,8 +13,21 @@ from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Block, Dataset, ReportTable
 from poolmap.families.meta.arms import arm_cells, cells_in_words, totals_in_words
 from poolmap.families.meta.effects import Scale, scale_of
-from poolmap.families.meta.numbers import count, effect_name, level, listed, with_interval, writer
+from poolmap.families.meta.no_contrast_words import no_contrast_sentences
+from poolmap.families.meta.numbers import (
+    NOTHING,
+    capital,
+    count,
+    effect_heading,
+    effect_name,
+    level,
+    listed,
+    short_name,
+    with_interval,
+    writer,
+)
 from poolmap.families.meta.study_columns import JUDGEMENTS
+from poolmap.families.meta.usable import used_by_any
 
 SHOWN_STUDIES = 40  # named one by one in a sentence
 BY_CHOICE = "left out by choice: "  # how the reasons of `exclude` begin (study_columns.py)
@@ -24,6 +37,7 @@ NO_JUDGEMENT = "not judged"
 def describe(spec: MetaAnalysis, data: Dataset) -> list[Block]:
     """What came in, what was left out, which studies were corrected; the table of studies."""
     scale = scale_of(spec)
+    read, data = data, used_by_any(spec, data)
     facts = data.facts
     blocks: list[Block] = [
         f"{studies_and_effects(spec, data)} are analysed, from "
@@ -39,14 +53,8 @@ def describe(spec: MetaAnalysis, data: Dataset) -> list[Block]:
         )
     if facts.get("few_studies") and any(model.heterogeneous for model in spec.models.values()):
         blocks.append(_few(facts["n_studies"]))
-    blocks += _left_out(data)
-    if facts["no_information"]:
-        blocks.append(
-            f"{_names(facts['no_information'])}: a study without events in both arms, or with events only, "
-            f"says next to nothing about the {scale.report_words} when each study has a baseline of its own, "
-            "and is left out of all models. Measured as a difference (measure "
-            f"{'IRD' if spec.measure == 'IRR' else 'RD'}) it would count."
-        )
+    blocks += _left_out(data, told=facts["no_information"])
+    blocks += no_contrast_sentences(spec, read)
     if facts["corrected"]:
         exact = any(m.likelihood != "normal" for m in spec.models.values())
         which = "every study" if spec.zero_cells.to == "all" else _names(facts["corrected"])
@@ -79,14 +87,14 @@ def _few(studies: int) -> str:
     )
 
 
-def _left_out(data: Dataset) -> list[str]:
-    """A sentence on the rows left out by choice, and one on the others."""
-    reasons = data.exclusions["reason"].astype(str)
-    chosen = reasons.str.contains(BY_CHOICE, regex=False)
+def _left_out(data: Dataset, told: Sequence[str]) -> list[str]:
+    """A sentence on the rows left out by choice, and one on the others but those `told` elsewhere."""
+    listed_rows = data.exclusions[~data.exclusions["id"].isin(told)]
+    chosen = listed_rows["reason"].astype(str).str.contains(BY_CHOICE, regex=False)
     found = []
     for words, rows in (
-        ("Left out by choice", data.exclusions[chosen]),
-        ("Left out", data.exclusions[~chosen]),
+        ("Left out by choice", listed_rows[chosen]),
+        ("Left out", listed_rows[~chosen]),
     ):
         if rows.empty:
             continue
@@ -165,23 +173,25 @@ def _study_data(spec: MetaAnalysis, data: Dataset) -> ReportTable:
     write = writer(scale, [float(studies["se"].min())])
     frame = pd.DataFrame({"Study": studies["study"]})
     if spec.effect_id is not None:
-        frame["Effect"] = studies["effect_id"]
+        frame[effect_heading(spec)] = studies["effect_id"]
     numeric = []
     for heading, column in zip(*arm_cells(spec, studies), strict=True):
         numeric.append(heading.replace("\n", ": "))
         frame[numeric[-1]] = column
-    heading = f"{scale.short} ({percent} confidence interval)"
+    heading = f"{capital(short_name(spec))} ({percent} confidence interval)"
     values = zip(studies["yi"], studies["yi"] - half, studies["yi"] + half, strict=True)
     frame[heading] = [with_interval(tuple(scale.natural(np.array(v))), write) for v in values]
     numeric.append(heading)
     if "correlation" in studies and spec.columns.correlation is not None:
         numeric.append(_free("Correlation of errors", frame))
-        frame[numeric[-1]] = [f"{x:g}" if np.isfinite(x) else "" for x in studies["correlation"]]
+        frame[numeric[-1]] = [f"{x:g}" if np.isfinite(x) else NOTHING for x in studies["correlation"]]
     extras = list(data.facts["extras"])
     moderators = data.tables.get("moderators", pd.DataFrame(index=studies.index))
     judgements = data.tables.get("risk_of_bias", pd.DataFrame(index=studies.index))
     for name in moderators:
         _take_out(extras, name, spec)
+        if name == spec.effect_id:  # shown already
+            continue
         heading = _free(name, frame)
         if pd.api.types.is_numeric_dtype(moderators[name]):
             numeric.append(heading)
@@ -192,9 +202,12 @@ def _study_data(spec: MetaAnalysis, data: Dataset) -> ReportTable:
         _take_out(extras, spec.risk_of_bias[domain], spec)
         frame[_free(f"Risk of bias: {domain}", frame)] = judgements[domain].replace("", NO_JUDGEMENT)
     for name in extras:
-        frame[_free(name, frame)] = studies[name].fillna("").astype(str)
+        frame[_free(name, frame)] = studies[name].fillna("").astype(str).replace("", NOTHING)
     unit = "study" if spec.effect_id is None else "effect"
-    caption = f"The studies as reported, each {unit} with its own estimate from its data alone."
+    caption = (
+        f"The studies as reported, each {unit} with its own estimate from its data alone ({spec.data}; as "
+        "read: data/studies.parquet)."
+    )
     return ReportTable(frame, caption, numeric)
 
 

@@ -65,7 +65,9 @@ def design(spec: MetaAnalysis, model: str, data: Dataset) -> Design:
     names: tuple[str, ...] = ()
     index = np.zeros(k, dtype=int)
     if chosen.subgroups:
-        names, index = _subgroups(f"models.{model}.subgroups", moderators[chosen.subgroups], unit)
+        place = f"models.{model}.subgroups"
+        number = pd.api.types.is_numeric_dtype(moderators[chosen.subgroups])
+        names, index = _subgroups(place, data.tables["categories"][chosen.subgroups], unit, number=number)
     means = np.eye(max(len(names), 1))[index]
     columns = pd.DataFrame(index=range(k))
     if chosen.formula:
@@ -87,14 +89,24 @@ def design(spec: MetaAnalysis, model: str, data: Dataset) -> Design:
     )
 
 
-def _subgroups(key: str, column: pd.Series, unit: str) -> tuple[tuple[str, ...], np.ndarray]:
-    text = column.map(lambda x: f"{x:g}" if isinstance(x, float) else str(x))
-    index, names = pd.factorize(text)
-    if 1 < len(names) < len(column):
-        return tuple(names), index
+def _subgroups(key: str, column: pd.Series, unit: str, *, number: bool) -> tuple[tuple[str, ...], np.ndarray]:
+    """The subgroups in the order of appearance, and that of each study.
+
+    Numbers are categories where a value has two studies or more on average; otherwise they are measured.
+    """
+    index, names = pd.factorize(column)
+    most = len(column) // 2 if number else len(column) - 1
+    if 1 < len(names) <= most:
+        return tuple(str(name) for name in names), index
     what = f"all {unit} have '{names[0]}' in the column '{column.name}': there are no subgroups"
     remedy = "name a column with two categories or more, or leave `subgroups` away"
-    if len(names) > 1:
+    if 1 < len(names) < len(column):
+        what = f"the column '{column.name}' holds {len(names)} different numbers in {len(column)} {unit}"
+        remedy = (
+            f"as categories they need two {unit} each on average: name a column with fewer values, or give "
+            "the number to a `formula`"
+        )
+    elif len(names) > 1:
         what = f"all {unit} differ in the column '{column.name}': no subgroup has two"
         remedy = "name a column with categories; the effect of a number is a `formula`"
     raise InputError([Problem(key, what, remedy)])

@@ -18,6 +18,7 @@ from poolmap.families.meta.classical import typical_variance
 from poolmap.families.meta.effects import Scale, scale_of
 from poolmap.families.meta.posterior import Effects, study_effects
 from poolmap.families.meta.predictive import predictive
+from poolmap.families.meta.usable import has_contrast, used_by
 
 if TYPE_CHECKING:
     import xarray
@@ -47,7 +48,8 @@ def estimate(
       share, `shrinkage`;
     - `coefficients` (key `term`): `beta` per unit of the moderator; of ratios `exp_beta`;
     - `regression_lines` (keys `term`, `value`): the expected effect along a moderator;
-    - `subgroups` (key `subgroup`) and `subgroup_differences` (keys `subgroup`, `reference`);
+    - `subgroups` (key `subgroup`), at the studies' average of the moderators, with `n_studies` and, where
+      studies have several effects, `n_effects`; `subgroup_differences` (keys `subgroup`, `reference`);
     - `thresholds` (keys `effect`, `threshold`), with `p_below` and `p_above`;
     - `absolute` (key `baseline_risk`): `risk` in arm 1 and `rd`, with `nnt`, `nnt_lower`, `nnt_upper`.
 
@@ -55,7 +57,7 @@ def estimate(
         draws: the parameters that `model.stan_data` keeps.
         rng: draws the new study's effect and the studies' effects that the program has integrated out.
     """
-    scale = scale_of(spec)
+    scale, data = scale_of(spec), used_by(spec, model, data)
     effects = study_effects(spec, model, data, draws, rng)
     quantities: list[Quantity] = []
     if effects.mu is not None:
@@ -65,7 +67,7 @@ def estimate(
         quantities += _coefficients(effects, scale)
         quantities += _lines(data.tables["moderators"], effects, scale)
     if effects.design.subgroups:
-        quantities += _subgroups(effects, scale, rng)
+        quantities += _subgroups(data.tables["studies"], effects, scale, rng)
     if spec.thresholds and effects.mu is not None:
         quantities.append(_thresholds(spec, effects, scale))
     if spec.baseline_risks and effects.mu is not None:
@@ -121,7 +123,7 @@ def _pooled(
         if df <= 2:  # no variance
             return
         variance = variance * df / (df - 2)
-    typical = typical_variance(data.tables["studies"]["vi"].to_numpy(), layout.X)
+    typical = _typical(data.tables["studies"], layout.X)
     total = variance + typical
     source = (
         "with s^2 the typical within-study variance of Higgins & Thompson 2002, equation 9, from the "
@@ -143,6 +145,15 @@ def _pooled(
         explained = effects.location.var(axis=2)[:, :, None]
         words = "share of the variance between studies that the regression explains, per cent (R-squared)"
         yield Quantity("pooled", "r2", words, 100 * explained / (explained + total - typical))
+
+
+def _typical(studies: pd.DataFrame, X: np.ndarray) -> float:
+    """Typical variance of the studies that have an estimate of their own."""
+    by_itself = has_contrast(studies)
+    if not by_itself.all():
+        basis, sizes, _ = np.linalg.svd(X[by_itself], full_matrices=False)
+        X = basis[:, sizes > 1e-9 * sizes[0]]  # without some studies columns may be collinear
+    return typical_variance(studies.loc[by_itself, "vi"].to_numpy(), X)
 
 
 def _studies(
@@ -218,11 +229,15 @@ def _lines(moderators: pd.DataFrame, effects: Effects, scale: Scale) -> Iterator
     yield Quantity("regression_lines", scale.name, words, lines, keys)
 
 
-def _subgroups(effects: Effects, scale: Scale, rng: np.random.Generator) -> Iterator[Quantity]:
+def _subgroups(
+    studies: pd.DataFrame, effects: Effects, scale: Scale, rng: np.random.Generator
+) -> Iterator[Quantity]:
     layout = effects.design
     names, several = list(layout.subgroups), range(layout.M)
     keys = pd.DataFrame({"subgroup": names})
-    counts = pd.DataFrame({"n_studies": np.bincount(layout.subgroup, minlength=layout.M)})
+    counts = pd.DataFrame({"n_studies": studies["study"].groupby(layout.subgroup).nunique().to_numpy()})
+    if "effect_id" in studies:
+        counts["n_effects"] = np.bincount(layout.subgroup)
     means = np.stack([effects.mean_of(g) for g in several], axis=2)
     for name, words, values, extra in _both_scales(scale, means):
         columns = counts if extra is None else counts.join(extra)

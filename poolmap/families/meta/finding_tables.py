@@ -2,95 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import EVERY_MODEL, ModelResult, ReportTable
 from poolmap.families.meta.effects import scale_of
+from poolmap.families.meta.model_kinds import sd_factor, t_df
 from poolmap.families.meta.numbers import (
+    capital,
     decimals,
+    df_words,
+    effect_heading,
     effect_name,
-    has,
     interval_of,
     level,
+    listed,
     number,
     number_needed_to_treat,
-    pooled_row,
-    probability,
+    on_scale,
     ratio,
+    short_name,
+    two_sides,
     with_interval,
     writer,
 )
 
-NOTHING = "–"
-MOST_BESIDE = 4  # models in columns
-SHARES = ("i2", "i2_within", "r2")
+NO_THRESHOLDS = pd.DataFrame({"effect": []})
 
 
-def pooled_table(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> ReportTable:
-    """Pooled effect and heterogeneity of all models that pool, side by side."""
-    scale, name, percent = scale_of(spec), effect_name(spec), level(spec.interval)
-    tables = {m: r.estimates["pooled"] for m, r in results.items() if "pooled" in r.estimates}
-
-    def written(quantity: str) -> list[str]:
-        rows = [pooled_row(table, quantity) if has(table, quantity) else None for table in tables.values()]
-        if quantity in SHARES:
-            return [NOTHING if row is None else with_interval(interval_of(row), _percent) for row in rows]
-        places = decimals(min(float(row["sd"]) for row in rows if row is not None))
-        write = writer(scale, []) if scale.ratio and quantity.removesuffix("_new") == scale.ratio else None
-        write = write or (lambda x: number(x, places))
-        return [NOTHING if row is None else with_interval(interval_of(row), write) for row in rows]
-
-    several = any(has(table, "tau_within") for table in tables.values())
-    wanted = {f"Pooled {name}": scale.report}
-    if scale.back:
-        wanted[f"Pooled {scale.words}"] = scale.name
-    wanted |= {
-        f"{name[:1].upper()}{name[1:]} in a new study (prediction)": f"{scale.report}_new",
-        "tau": "tau",
-        "tau_within": "tau_within",
-        "I-squared between studies" if several else "I-squared": "i2",
-        "I-squared within studies": "i2_within",
-        "R-squared": "r2",
-        "Intraclass correlation": "icc",
-    }
-    lines = {
-        words: written(quantity)
-        for words, quantity in wanted.items()
-        if any(has(table, quantity) for table in tables.values())
-    }
-    if scale.contrast:
-        for sign, column in (("<", "p_lt_null"), (">", "p_gt_null")):
-            lines[f"P({name} {sign} {scale.null:g})"] = [
-                probability(pooled_row(table, scale.report)[column]) for table in tables.values()
-            ]
-    if len(tables) > MOST_BESIDE:  # a row a model, or the table is wider than the page
-        if scale.back:
-            lines.pop(f"Pooled {scale.words}", None)
-        frame = pd.DataFrame({"Model": list(tables)} | lines)
-        frame = frame.rename(
-            columns=lambda x: "In a new study (prediction)" if x.endswith("(prediction)") else x
-        )
-    else:
-        frame = pd.DataFrame(list(lines.values()), columns=list(tables))
-        frame.insert(0, "Quantity", list(lines))
-    caption = (
-        f"Pooled results{' of all models' if len(tables) > 1 else ''}: posterior median ({percent} posterior "
-        "interval)."
-    )
-    if any(NOTHING in line for line in lines.values()):
-        caption += f" {NOTHING}: not part of the model."
-    alone = [model for model in results if model not in tables]
-    if alone:
-        caption += f" Left out, since nothing is pooled: {', '.join(alone)}."
-    return ReportTable(
-        frame,
-        caption,
-        numeric=list(frame.columns[1:]),
-        model=next(iter(tables)) if len(tables) == 1 else EVERY_MODEL,
-    )
+def of_model(result: ModelResult, *tables: str) -> str:
+    """The model that a table belongs to, and the files that its numbers stand in."""
+    files = listed([f"{result.name}/estimates/{table}.csv" for table in tables])
+    return f"Model {result.name} ({files})."
 
 
 def coefficients_table(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
@@ -99,7 +44,7 @@ def coefficients_table(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
     table = result.estimates["coefficients"]
     beta = table[table["quantity"] == "beta"]
     frame = pd.DataFrame({"Term": beta["term"].astype(str).to_numpy()})
-    frame[f"Change of the {scale.words if scale.back else effect_name(spec)}"] = [
+    frame[f"Change of the {on_scale(spec)}"] = [
         with_interval(interval_of(row), _by_spread(row)) for _, row in beta.iterrows()
     ]
     if scale.ratio:
@@ -107,14 +52,20 @@ def coefficients_table(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
         frame[f"Factor of the {effect_name(spec)}"] = [
             with_interval(interval_of(row), _by_spread(row, least=2)) for _, row in rows.iterrows()
         ]
-    for sign, column in (("<", "p_lt_null"), (">", "p_gt_null")):
-        frame[f"P(change {sign} 0)"] = [probability(p) for p in beta[column]]
+    for sign, column in _sides(beta).items():
+        frame[f"P(change {sign} 0)"] = column
     caption = (
         f"Meta-regression {spec.models[result.name].formula}: by one unit more of the term (of a category: "
         "against the one that has no term of its own), other terms unchanged. Posterior median "
-        f"({percent} posterior interval). Model {result.name}."
+        f"({percent} posterior interval). {of_model(result, 'coefficients')}"
     )
     return ReportTable(frame, caption, numeric=list(frame.columns[1:]), model=result.name)
+
+
+def _sides(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """The probabilities of the two sides of no effect, a column each, by the sign."""
+    pairs = [two_sides(row["p_lt_null"], row["p_gt_null"]) for _, row in rows.iterrows()]
+    return {sign: [pair[i] for pair in pairs] for i, sign in enumerate("<>")}
 
 
 def subgroup_table(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
@@ -124,29 +75,44 @@ def subgroup_table(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
     rows = {q: table[table["quantity"] == q] for q in (scale.report, f"{scale.report}_new", "tau")}
     effect = rows[scale.report]
     write = writer(scale, effect["sd"])
-    unit = "Studies" if spec.effect_id is None else "Effects"
     frame = pd.DataFrame(
         {
             "Subgroup": effect["subgroup"].astype(str).to_numpy(),
-            unit: [f"{n:.0f}" for n in effect["n_studies"]],
-            f"Pooled {scale.short}": [with_interval(interval_of(row), write) for _, row in effect.iterrows()],
+            **_counted(spec, effect),
+            f"Pooled {short_name(spec)}": _intervals(effect, write),
         }
     )
     new = rows[f"{scale.report}_new"]
     if len(new):
-        frame["In a new study (prediction)"] = [
-            with_interval(interval_of(row), write) for _, row in new.iterrows()
-        ]
+        frame["In a new study (prediction)"] = _intervals(new, write)
     if len(rows["tau"]):
         frame["tau"] = [with_interval(interval_of(row), _by_spread(row)) for _, row in rows["tau"].iterrows()]
     if scale.contrast:
-        for sign, column in (("<", "p_lt_null"), (">", "p_gt_null")):
-            frame[f"P({scale.short} {sign} {scale.null:g})"] = [probability(p) for p in effect[column]]
+        for sign, column in _sides(effect).items():
+            frame[f"P({short_name(spec)} {sign} {scale.null:g})"] = column
     caption = (
         f"Pooled {effect_name(spec)} by {spec.models[result.name].subgroups}: posterior median ({percent} "
-        f"posterior interval). Model {result.name}."
+        f"posterior interval). {_scale_note(spec, result.name) if len(rows['tau']) else ''}"
+        f"{of_model(result, 'subgroups')}"
     )
     return ReportTable(frame, caption, numeric=list(frame.columns[1:]), model=result.name)
+
+
+def _counted(spec: MetaAnalysis, rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Studies, and effects where studies have several, a column each."""
+    columns = {"Studies": "n_studies"} | ({"Effects": "n_effects"} if spec.effect_id is not None else {})
+    return {heading: [f"{n:.0f}" for n in rows[column]] for heading, column in columns.items()}
+
+
+def _scale_note(spec: MetaAnalysis, model: str) -> str:
+    """That tau of Student-t effects is a scale, and how the standard deviation follows; else ""."""
+    if spec.models[model].effects != "student_t":
+        return ""
+    factor = sd_factor(spec, model)
+    rest = "there is no standard deviation"
+    if pd.notna(factor):
+        rest = f"the standard deviation is {factor:.3g} times tau"
+    return f"tau is the scale of a Student-t distribution with {df_words(t_df(spec, model))}; {rest}. "
 
 
 def difference_table(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
@@ -155,24 +121,27 @@ def difference_table(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
     table = result.estimates["subgroup_differences"]
     rows = table[table["quantity"] == ("ratio" if scale.ratio else "difference")]
     if scale.ratio:
-        heading, write = f"Ratio of the {scale.short}s", ratio
+        plural = f"{effect_name(spec)}s" if spec.measure == "GEN" else f"{scale.short}s"
+        heading, write = f"Ratio of the {plural}", ratio
     else:
         places = decimals(float(rows["sd"].min()))
-        heading = f"Difference of the {scale.words if scale.back else effect_name(spec)}"
+        heading = f"Difference of the {on_scale(spec)}"
         write = lambda x: number(x, places)  # noqa: E731
+    sides = _sides(rows)
     frame = pd.DataFrame(
         {
             "Subgroup": rows["subgroup"].astype(str).to_numpy(),
             "Against": rows["reference"].astype(str).to_numpy(),
-            heading: [with_interval(interval_of(row), write) for _, row in rows.iterrows()],
-            "P(lower)": [probability(p) for p in rows["p_lt_null"]],
-            "P(higher)": [probability(p) for p in rows["p_gt_null"]],
+            heading: _intervals(rows, write),
+            "P(lower)": sides["<"],
+            "P(higher)": sides[">"],
         }
     )
     caption = (
         f"Differences between the subgroups of {spec.models[result.name].subgroups}: posterior median "
         f"({level(spec.interval)} posterior interval), and the posterior probability that the "
-        f"{effect_name(spec)} of the first is lower and higher than that of the second. Model {result.name}."
+        f"{effect_name(spec)} of the first is lower and higher than that of the second. "
+        f"{of_model(result, 'subgroup_differences')}"
     )
     return ReportTable(frame, caption, numeric=list(frame.columns[2:]), model=result.name)
 
@@ -180,20 +149,20 @@ def difference_table(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
 def threshold_table(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> list[ReportTable]:
     """Probabilities that the pooled effect, and that of a new study, lie beyond each threshold; or none."""
     kinds = {"pooled": "pooled", "new": "in a new study"}
-    rows = [
-        {
-            "Model": name,
-            "Effect": kinds[row["effect"]],
-            "Threshold": f"{float(row['threshold']):g}",
-            "P(below)": probability(row["p_below"]),
-            "P(above)": probability(row["p_above"]),
-        }
-        for name, result in results.items()
-        if "thresholds" in result.estimates
-        for _, row in result.estimates["thresholds"].iterrows()
-    ]
-    caption = f"Posterior probability that the {effect_name(spec)} lies below and above each threshold"
-    return _by_model(rows, results, caption, ["Threshold", "P(below)", "P(above)"])
+    rows = []
+    for name, result in results.items():
+        for kind, frame in result.estimates.get("thresholds", NO_THRESHOLDS).groupby("effect", sort=False):
+            row = {"Model": name, "Effect": kinds[str(kind)]}
+            for _, at in frame.iterrows():
+                sides = two_sides(at["p_below"], at["p_above"])
+                for sign, odds in zip("<>", sides, strict=True):
+                    row[f"P({sign}\xa0{float(at['threshold']):g})"] = odds
+            rows.append(row)
+    caption = (
+        f"Posterior probability that the {effect_name(spec)} lies below (<) and above (>) each threshold"
+    )
+    numeric = [heading for heading in rows[0] if heading.startswith("P(")] if rows else []
+    return _by_model(rows, results, caption, numeric, "thresholds")
 
 
 def absolute_table(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> list[ReportTable]:
@@ -224,19 +193,27 @@ def absolute_table(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> li
         "infinity to the other): posterior median "
         f"({level(spec.interval)} posterior interval)"
     )
-    return _by_model(rows, results, caption, [f"{second}: events", f"{first}: events", "Difference"])
+    numeric = [f"{second}: events", f"{first}: events", "Difference"]
+    return _by_model(rows, results, caption, numeric, "absolute")
 
 
 def _by_model(
-    rows: list[dict[str, str]], results: Mapping[str, ModelResult], caption: str, numeric: list[str]
+    rows: list[dict[str, str]],
+    results: Mapping[str, ModelResult],
+    caption: str,
+    numeric: list[str],
+    table: str,
 ) -> list[ReportTable]:
     """A table of rows by model, without the column of models where there is one only."""
     if not rows:
         return []
     frame = pd.DataFrame(rows)
     if len(results) == 1:
-        return [ReportTable(frame.drop(columns="Model"), f"{caption}.", numeric, next(iter(results)))]
-    return [ReportTable(frame, f"{caption}, by model.", numeric, EVERY_MODEL)]
+        (result,) = results.values()
+        words = f"{caption}. {of_model(result, table)}"
+        return [ReportTable(frame.drop(columns="Model"), words, numeric, result.name)]
+    words = f"{caption}, by model (estimates/{table}.csv in the folder of each)."
+    return [ReportTable(frame, words, numeric, EVERY_MODEL)]
 
 
 def study_table(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
@@ -249,29 +226,31 @@ def study_table(spec: MetaAnalysis, result: ModelResult) -> ReportTable:
     raw = zip(table["raw"], table["raw_lower"], table["raw_upper"], strict=True)
     frame = pd.DataFrame({"Study": table["study"].astype(str).to_numpy()})
     if "effect_id" in table:
-        frame["Effect"] = table["effect_id"].astype(str).to_numpy()
+        frame[effect_heading(spec)] = table["effect_id"].astype(str).to_numpy()
     keys = frame.shape[1]
-    frame[f"Own {scale.short}"] = [with_interval(value, write) for value in raw]
-    given = f"{scale.short} given all studies" if pooled else f"{scale.short} with its prior"
-    frame[given] = [with_interval(interval_of(row), write) for _, row in table.iterrows()]
+    short = short_name(spec)
+    frame[f"Own {short}"] = [with_interval(value, write) for value in raw]
+    given = capital(f"{short} given all studies" if pooled else f"{short} with its prior")
+    frame[given] = _intervals(table, write)
     if "weight" in table and table["weight"].notna().all():
         frame["Weight"] = [f"{x:.1f}%" for x in table["weight"]]
     unit = "effect" if "effect_id" in table else "study"
     together = "given all studies" if pooled else "with the prior of its effect, unrelated to the others"
     caption = (
         f"Each {unit} alone ({percent} confidence interval) and {together} (posterior median, "
-        f"{percent} posterior interval). Model {result.name}."
+        f"{percent} posterior interval)."
     )
     if "shrinkage" in table and table["shrinkage"].notna().all():
         frame["Shrinkage B"] = [f"{x:.2f}" for x in table["shrinkage"]]
         chosen = spec.models[result.name]
         towards = "expected" if chosen.formula or chosen.subgroups else "pooled"
         caption += f" B is the share of the {towards} effect in the study's estimate (posterior mean)."
+    caption += f" {of_model(result, 'studies')}"
     return ReportTable(frame, caption, numeric=list(frame.columns[keys:]), model=result.name)
 
 
-def _percent(value: float) -> str:
-    return f"{value:.0f}%"
+def _intervals(rows: pd.DataFrame, write: Callable[[float], str]) -> list[str]:
+    return [with_interval(interval_of(row), write) for _, row in rows.iterrows()]
 
 
 def _by_spread(row: pd.Series, least: int = 0):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
@@ -16,24 +16,31 @@ from poolmap.families.meta.finding_tables import (
     absolute_table,
     coefficients_table,
     difference_table,
-    pooled_table,
     study_table,
     subgroup_table,
     threshold_table,
 )
+from poolmap.families.meta.model_kinds import kinds, prior_of, t_df
 from poolmap.families.meta.numbers import (
+    Interval,
+    count,
     decimals,
+    df_words,
     effect_name,
     has,
     interval_of,
     level,
     listed,
     number,
+    on_scale,
     pooled_row,
     probability,
+    two_sides,
     with_interval,
     writer,
 )
+from poolmap.families.meta.pooled_table import as_sd, pooled_table
+from poolmap.families.meta.usable import used_by
 
 SAID_PAIRS = 3  # differences between subgroups told in a sentence
 
@@ -43,7 +50,8 @@ def findings(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResul
     primary = next(iter(results.values()))
     blocks: list[Block] = _subgroups(spec, primary)
     blocks += [_headline(spec, data, primary), _heterogeneity(spec, primary)]
-    blocks += _thresholds(spec, primary) + _other_models(spec, results)
+    blocks += _few_studies(spec, data, primary) + _thresholds(spec, primary)
+    blocks += [_source(spec, primary), *_other_models(spec, results)]
     blocks.append(pooled_table(spec, results))
     for result in results.values():
         if "coefficients" in result.estimates:
@@ -70,8 +78,9 @@ def _headline(spec: MetaAnalysis, data: Dataset, primary: ModelResult) -> str:
     if "subgroups" in primary.estimates:
         at = ", averaged over the subgroups (which makes sense only where these are of one kind),"
     write, interval = writer(scale, [effect["sd"]]), f"{level(spec.interval)} interval"
+    studies = studies_and_effects(spec, used_by(spec, primary.name, data))
     text = (
-        f"The pooled {effect_name(spec)} over {studies_and_effects(spec, data)}{at} is "
+        f"The pooled {effect_name(spec)} over {studies}{at} is "
         f"{with_interval(interval_of(effect), write, interval)}."
     )
     return f"{text} {_sides(spec, effect)}" if scale.contrast else text
@@ -80,7 +89,7 @@ def _headline(spec: MetaAnalysis, data: Dataset, primary: ModelResult) -> str:
 def _sides(spec: MetaAnalysis, effect: pd.Series) -> str:
     """The posterior probability of either direction, in the words of the config where it has any."""
     null = f"{scale_of(spec).null:g}"
-    below, above = (probability(effect[column]) for column in ("p_lt_null", "p_gt_null"))
+    below, above = two_sides(effect["p_lt_null"], effect["p_gt_null"])
     if spec.favours:
         left, right = spec.favours
         return (
@@ -94,24 +103,26 @@ def _heterogeneity(spec: MetaAnalysis, primary: ModelResult) -> str:
     """tau, I-squared and the prediction interval, as far as the model has them."""
     scale, name, percent = scale_of(spec), effect_name(spec), level(spec.interval)
     pooled, interval = primary.estimates["pooled"], f"{percent} interval"
-    on = f" on the {scale.words}" if scale.back else ""
+    on = f" on the {on_scale(spec)}" if scale.back else ""
     text = []
 
-    def spread(quantity: str) -> str:
-        row = pooled_row(pooled, quantity)
-        places = decimals(float(row["sd"]))
-        return with_interval(interval_of(row), lambda x: number(x, places), interval)
+    together = [q for q in ("tau", "tau_within") if has(pooled, q)] or ["icc"] * has(pooled, "icc")
+    places = min((decimals(float(pooled_row(pooled, q)["sd"])) for q in together), default=2)
+
+    def spread(values: Interval) -> str:
+        return with_interval(values, lambda x: number(x, places), interval)
 
     def share(quantity: str) -> str:
         return with_interval(interval_of(pooled_row(pooled, quantity)), lambda x: f"{x:.0f}%", interval)
 
     if has(pooled, "tau"):
-        student = spec.models[primary.name].effects == "student_t"
-        what = "the scale" if student else "a standard deviation"
-        said = f"The {name} differs between studies with {what} tau of {spread('tau')}"
+        tau = interval_of(pooled_row(pooled, "tau"))
+        sd, law = _between(spec, primary.name, tau, spread)
+        said = f"The {name} differs between studies with {sd}"
         if has(pooled, "tau_within"):
-            said += f", and within studies with a standard deviation tau_within of {spread('tau_within')}"
-        said += on
+            within = interval_of(pooled_row(pooled, "tau_within"))
+            said += f", and within studies with a standard deviation tau_within of {spread(within)}"
+        said += on + law
         if has(pooled, "i2_within"):
             said += f"; I-squared is {share('i2')} between studies and {share('i2_within')} within them"
         elif has(pooled, "i2"):
@@ -122,11 +133,9 @@ def _heterogeneity(spec: MetaAnalysis, primary: ModelResult) -> str:
     elif has(primary.estimates.get("subgroups"), "tau"):
         text.append("Each subgroup has its own tau, the standard deviation between its studies.")
     elif has(pooled, "icc"):
-        text.append(
-            f"Risks vary between arms with the intraclass correlation {spread('icc')}."
-            if spec.compares_arms
-            else f"Risks vary between studies with the intraclass correlation {spread('icc')}."
-        )
+        where = "arms" if spec.compares_arms else "studies"
+        icc = spread(interval_of(pooled_row(pooled, "icc")))
+        text.append(f"Risks vary between {where} with the intraclass correlation {icc}.")
     else:
         text.append(
             f"The model takes the {name} to be the same in all studies"
@@ -140,7 +149,7 @@ def _heterogeneity(spec: MetaAnalysis, primary: ModelResult) -> str:
         write = writer(scale, [pooled_row(pooled, scale.report)["sd"]])
         odds = ""
         if scale.contrast:
-            below, above = (probability(new[column]) for column in ("p_lt_null", "p_gt_null"))
+            below, above = two_sides(new["p_lt_null"], new["p_gt_null"])
             odds = f", with probability {below} below {scale.null:g} and {above} above it"
         text.append(
             f"In a new study like these the {name} is predicted to lie between {write(new['lower'])} and "
@@ -177,38 +186,74 @@ def _subgroups(spec: MetaAnalysis, primary: ModelResult) -> list[Block]:
     return [text]
 
 
+def _between(
+    spec: MetaAnalysis, model: str, tau: Interval, write: Callable[[Interval], str]
+) -> tuple[str, str]:
+    """The standard deviation between studies; and of Student-t effects, of which tau is the scale, how so."""
+    if spec.models[model].effects != "student_t":
+        return f"a standard deviation tau of {write(tau)}", ""
+    df = df_words(t_df(spec, model))
+    if t_df(spec, model) <= 2:
+        law = f", the scale of a Student-t distribution with {df}, which has no standard deviation"
+        return f"a tau of {write(tau)}", law
+    law = f", by a Student-t distribution with {df} and scale tau {write(tau)}"
+    return f"a standard deviation of {write(as_sd(spec, model, tau))}", law
+
+
+def _few_studies(spec: MetaAnalysis, data: Dataset, primary: ModelResult) -> list[Block]:
+    """That tau rests on its prior where studies are few; nothing where they are not or there is no tau."""
+    chosen = spec.models[primary.name]
+    if not data.facts.get("few_studies") or not chosen.heterogeneous:
+        return []
+    prior = prior_of("tau", spec.priors(primary.name)["tau"])
+    return [
+        f"With {count(data.facts['n_studies'], 'study')} only, tau is known more from its prior ({prior}) "
+        "than from the data, and the intervals of the pooled effect and of a new study depend on that prior: "
+        "do not report them without it (see Data)."
+    ]
+
+
+def _source(spec: MetaAnalysis, primary: ModelResult) -> str:
+    """Which model and which files the numbers above come from."""
+    which = "primary model" if len(spec.models) > 1 else "model"
+    return (
+        f"These are results of the {which}, {primary.name} ({kinds(spec)[primary.name]}), from {spec.data}; "
+        f"unrounded they stand in {primary.name}/estimates/pooled.csv."
+    )
+
+
 def _thresholds(spec: MetaAnalysis, primary: ModelResult) -> list[Block]:
-    """The probability that a new study's effect, else the pooled one, lies beyond each threshold."""
+    """The probabilities that the pooled effect, and that of a new study, lie beyond each threshold."""
     table = primary.estimates.get("thresholds")
     if table is None:
         return []
     name = effect_name(spec)
-    kind = "new" if (table["effect"] == "new").any() else "pooled"
-    rows = table[table["effect"] == kind]
-    what = f"{name} in a new study" if kind == "new" else f"pooled {name}"
-    said = listed(
-        [
-            f"below {float(row['threshold']):g} is {probability(row['p_below'])} (above it "
-            f"{probability(row['p_above'])})"
-            for _, row in rows.iterrows()
+    words = {"pooled": f"the pooled {name} lies", "new": f"the {name} in a new study lies"}
+    said = []
+    for kind, what in words.items():
+        sides = [
+            (float(row["threshold"]), *two_sides(row["p_below"], row["p_above"]))
+            for _, row in table[table["effect"] == kind].iterrows()
         ]
-    )
-    return [f"The posterior probability that the {what} is {said}."]
+        if sides:
+            odds = [f"below {at:g} is {below} (above it {above})" for at, below, above in sides]
+            said.append(f"{what} {listed(odds)}")
+    return [f"The posterior probability that {'; that '.join(said)}."]
 
 
 def _other_models(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> list[Block]:
     """The pooled effect by the other models, and which of them do not pool."""
     scale, name = scale_of(spec), effect_name(spec)
-    primary, *others = results.values()
+    others = list(results.values())[1:]
     if not others:
         return []
     pooling = [result for result in others if "pooled" in result.estimates]
-    text = f"The primary model is {primary.name}."
+    text = ""
     if pooling:
         rows = {result.name: pooled_row(result.estimates["pooled"], scale.report) for result in pooling}
         write = writer(scale, [row["sd"] for row in rows.values()])
         said = "; ".join(f"{model} {with_interval(interval_of(row), write)}" for model, row in rows.items())
-        text += f" The pooled {name} by the other models: {said}."
+        text += f"The pooled {name} by the other models: {said}."
     alone = [result.name for result in others if "pooled" not in result.estimates]
     if alone:
         text += (
@@ -216,4 +261,4 @@ def _other_models(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> lis
             f"{'pools' if len(alone) == 1 else 'pool'} nothing: each study stands on its own, and there is "
             "no pooled effect."
         )
-    return [text]
+    return [text.strip()]

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
-from poolmap.config.meta import MetaAnalysis
+from poolmap.config.meta import MEASURES, MetaAnalysis
 from poolmap.contracts import Dataset, ModelResult, NamedFigure
-from poolmap.families.meta.arms import arm_cells, cells_in_words
+from poolmap.families.meta.arms import arm_cells
 from poolmap.families.meta.effects import scale_of
-from poolmap.families.meta.numbers import (
-    Interval,
-    decimals,
-    effect_name,
-    interval_of,
-    level,
-    number,
-    pooled_row,
-    with_interval,
-    writer,
-)
+from poolmap.families.meta.forest_words import alternative, caption, foot_note, pooled_label, tau_note
+from poolmap.families.meta.numbers import effect_name, interval_of, level, pooled_row, with_interval, writer
+from poolmap.families.meta.usable import used_by
 from poolmap.figures.forest import ForestRow, Subgroup, Summary, forest
+from poolmap.figures.ticks import minus
+
+BOUNDS = {"expit": (0.0, 1.0), "sin2": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+"""Ends that the natural scale cannot pass, by the inverse that leads to it."""
 
 
 def forest_figure(
@@ -36,55 +33,36 @@ def forest_figure(
         result: of a model that pools.
         name: of the figure's files.
     """
-    scale = scale_of(spec)
+    scale, data = scale_of(spec), used_by(spec, result.name, data)
     pooled, studies = result.estimates["pooled"], data.tables["studies"]
     table = result.estimates["studies"]
     table = table[table["quantity"] == scale.report].reset_index(drop=True)
     effect = pooled_row(pooled, scale.report)
-    write_one = writer(scale, [effect["sd"], *table["sd"]])
+    write_one = writer(scale, [effect["sd"], table["sd"].median()])
     headings, _ = arm_cells(spec, studies)
     rows = _rows(spec, data, result, table)
-    summaries = [Summary(_pooled_label(spec, result), interval_of(effect), "diamond")]
+    summaries = [_pooled(spec, data, pooled_label(spec, result.name), effect, rows, range(len(rows)))]
     new = pooled[pooled["quantity"] == f"{scale.report}_new"]
     if len(new):
         summaries.append(Summary("New study (prediction)", interval_of(new.iloc[0]), "line"))
-    percent = level(spec.interval)
     figure = forest(
-        _blocks(spec, data, result, rows) or rows,
+        _blocks(spec, data, result, rows),
         summaries,
-        headings=headings,
+        headings=[heading[:1].upper() + heading[1:] for heading in headings],
         effect=scale.short,
-        interval_heading=f"{percent} interval",
+        interval_heading=f"{level(spec.interval)} interval",
         axis_label=effect_name(spec) + (" (log axis)" if scale.ratio else ""),
         write=lambda value: with_interval(value, write_one),
         log=bool(scale.ratio),
         null=scale.null if scale.contrast else None,
         favours=spec.favours,
-        note=_heterogeneity(spec, pooled),
+        note=foot_note(spec, result),
         bias_domains=list(spec.risk_of_bias),
+        bounds=BOUNDS.get(scale.inverse),
     )
-    words = with_interval(interval_of(effect), write_one, f"{percent} interval")
-    alt = f"Forest plot of {len(rows)} {_units(spec)}. Pooled {effect_name(spec)} {words}"
-    if len(new):
-        predicted = with_interval(interval_of(new.iloc[0]), write_one, f"{percent} interval")
-        alt += f"; prediction for a new study {predicted}"
-    if "subgroups" in result.estimates:
-        found = _by_subgroup(result, scale.report)
-        told = "; ".join(f"{g} {with_interval(interval_of(r), write_one)}" for g, r in found.items())
-        alt += f". By {spec.models[result.name].subgroups}: {told}"
-    caption = _caption(spec, data, result, predicts=bool(len(new)), shrinks=rows[0].shrunken is not None)
     title = "Forest plot" if name == "forest" else f"Forest plot, model {result.name}"
-    return NamedFigure(name, figure, title, caption, f"{alt}.", result.name)
-
-
-def _units(spec: MetaAnalysis) -> str:
-    return "effects" if spec.effect_id else "studies"
-
-
-def _pooled_label(spec: MetaAnalysis, result: ModelResult) -> str:
-    scale = scale_of(spec)
-    whose = "Common" if spec.models[result.name].effects == "common" else "Pooled"
-    return f"{whose} {'effect' if scale.contrast else scale.report_words}"
+    words = alternative(spec, result, write_one)
+    return NamedFigure(name, figure, title, caption(spec, data, result), words, result.name)
 
 
 def _rows(spec: MetaAnalysis, data: Dataset, result: ModelResult, table: pd.DataFrame) -> list[ForestRow]:
@@ -97,8 +75,8 @@ def _rows(spec: MetaAnalysis, data: Dataset, result: ModelResult, table: pd.Data
     for i, found in table.iterrows():
         rows.append(
             ForestRow(
-                label=str(found["effect_id"] if spec.effect_id else found["study"]),
-                cells=[column[i] for column in columns],
+                label=f"{found['study']}, {found['effect_id']}" if spec.effect_id else str(found["study"]),
+                cells=[minus(column[i]) for column in columns],
                 raw=(float(found["raw"]), float(found["raw_lower"]), float(found["raw_upper"])),
                 shrunken=interval_of(found) if own else None,
                 weight=float(found["weight"]) if "weight" in table else None,
@@ -109,100 +87,68 @@ def _rows(spec: MetaAnalysis, data: Dataset, result: ModelResult, table: pd.Data
 
 
 def _blocks(spec: MetaAnalysis, data: Dataset, result: ModelResult, rows: list[ForestRow]) -> list[Subgroup]:
-    """Rows by subgroup of the model or by study with several effects; none where neither applies."""
+    """Rows by subgroup of the model, else by study where studies have several effects."""
     if "subgroups" in result.estimates:
         return _subgroup_blocks(spec, data, result, rows)
+    studies = data.tables["studies"]
     if not spec.effect_id:
-        return []
-    blocks: dict[str, list[ForestRow]] = {}
-    for study, row in zip(data.tables["studies"]["study"], rows, strict=True):
-        blocks.setdefault(study, []).append(row)
-    return [Subgroup(study, members) for study, members in blocks.items()]
-
-
-def _by_subgroup(result: ModelResult, quantity: str) -> Mapping[str, pd.Series]:
-    table = result.estimates["subgroups"]
-    return {row["subgroup"]: row for _, row in table[table["quantity"] == quantity].iterrows()}
+        return [Subgroup("", rows)]
+    blocks = []
+    for study, inside in studies.groupby("study", sort=False).indices.items():
+        if len(inside) == 1:
+            blocks.append(Subgroup("", [rows[inside[0]]]))
+            continue
+        names = studies["effect_id"].iloc[inside]
+        members = [replace(rows[i], label=str(name)) for i, name in zip(inside, names, strict=True)]
+        blocks.append(Subgroup(str(study), members))
+    return blocks
 
 
 def _subgroup_blocks(
     spec: MetaAnalysis, data: Dataset, result: ModelResult, rows: list[ForestRow]
 ) -> list[Subgroup]:
-    scale = scale_of(spec)
+    scale, table = scale_of(spec), result.estimates["subgroups"]
     effects, predicted, taus = (
-        _by_subgroup(result, quantity) for quantity in (scale.report, f"{scale.report}_new", "tau")
+        {row["subgroup"]: row for _, row in table[table["quantity"] == quantity].iterrows()}
+        for quantity in (scale.report, f"{scale.report}_new", "tau")
     )
-    column = data.tables["moderators"][spec.models[result.name].subgroups]
-    member = column.map(lambda x: f"{x:g}" if isinstance(x, float) else str(x)).tolist()
+    column = data.tables["categories"][spec.models[result.name].subgroups]
+    member = column.tolist()
+    if column.name == spec.effect_id:  # the heading names the effect
+        rows = [
+            replace(row, label=str(study))
+            for row, study in zip(rows, data.tables["studies"]["study"], strict=True)
+        ]
     blocks = []
     for subgroup, effect in effects.items():
-        inside = [row for row, of in zip(rows, member, strict=True) if of == subgroup]
-        summaries = [Summary("Pooled", interval_of(effect), "diamond")]
+        inside = [i for i, of in enumerate(member) if of == subgroup]
+        summaries = [_pooled(spec, data, "Pooled", effect, rows, inside)]
         if subgroup in predicted:
             summaries.append(Summary("New study", interval_of(predicted[subgroup]), "line"))
-        note = _tau_words(spec, taus[subgroup]) if subgroup in taus else ""
-        blocks.append(Subgroup(f"{column.name}: {subgroup}", inside, summaries, note))
+        note = tau_note(spec, taus[subgroup]) if subgroup in taus else ""
+        blocks.append(Subgroup(f"{column.name}: {subgroup}", [rows[i] for i in inside], summaries, note))
     return blocks
 
 
-def _tau_words(spec: MetaAnalysis, tau: pd.Series) -> str:
-    write = _with_places(float(tau["sd"]))
-    return f"τ {with_interval(interval_of(tau), write)} ({level(spec.interval)} interval)"
+def _pooled(
+    spec: MetaAnalysis, data: Dataset, label: str, effect: pd.Series, rows: list[ForestRow], of: Sequence[int]
+) -> Summary:
+    """A pooled effect with the totals of the studies that it is of."""
+    weights = [rows[i].weight for i in of]
+    weight = None if None in weights else sum(weights)
+    cells = _totals(spec, data.tables["studies"].iloc[list(of)])
+    return Summary(label, interval_of(effect), "diamond", cells, weight)
 
 
-def _with_places(spread: float) -> Callable[[float], str]:
-    places = decimals(spread)
-    return lambda x: number(x, places)
+def _totals(spec: MetaAnalysis, studies: pd.DataFrame) -> list[str]:
+    """Events, people and person-time of all studies, in the columns of `arm_cells`.
 
-
-def _heterogeneity(spec: MetaAnalysis, pooled: pd.DataFrame) -> str:
-    """The line at the foot: tau, tau within studies, I-squared, intraclass correlation; "" for none."""
-    symbols = {"tau": "τ", "tau_within": "τ within studies", "icc": "intraclass correlation"}
-    present = set(pooled["quantity"])
-    parts = []
-    for quantity, symbol in symbols.items():
-        if quantity in present:
-            row = pooled_row(pooled, quantity)
-            parts.append(f"{symbol} {with_interval(interval_of(row), _with_places(float(row['sd'])))}")
-    if "i2" in present:
-        value: Interval = interval_of(pooled_row(pooled, "i2"))
-        between = " between studies" if "i2_within" in present else ""
-        parts.append(f"I²{between} {with_interval(value, lambda x: f'{x:.0f}%')}")
-    if not parts:
-        return ""
-    return f"Heterogeneity ({level(spec.interval)} intervals): {'; '.join(parts)}"
-
-
-def _caption(spec: MetaAnalysis, data: Dataset, result: ModelResult, *, predicts: bool, shrinks: bool) -> str:
-    scale, name, percent = scale_of(spec), effect_name(spec), level(spec.interval)
-    unit = "effect" if spec.effect_id else "study"
-    square = "filled square" + (
-        ", area by weight" if "weight" in result.estimates["studies"] else ", all of one size"
-    )
-    text = f"Each {unit}'s own {name} with its {percent} confidence interval ({square}"
-    if shrinks:
-        text += (
-            f"; upper text) and its {name} given all studies (open circle, dashed {percent} posterior "
-            "interval; lower text in italics)"
-        )
-    else:
-        text += ")"
-    diamonds = "The black diamond" if "subgroups" in result.estimates else "The diamond"
-    text += f". {diamonds} is the pooled {name}"
-    if "subgroups" in result.estimates:
-        text += " at the studies' average, the grey ones those of the subgroups"
-    elif spec.models[result.name].formula:
-        text += " at the studies' average of the moderators"
-    if predicts:
-        text += f", the capped line the {percent} prediction interval for a new study"
-    text += "; the dotted line marks the pooled effect"
-    text += ", the solid one no effect. " if scale.contrast else ". "
-    text += (
-        "Estimates of the model are posterior medians; an interval that leaves the axis ends in an arrow. "
-        f"Model {result.name}."
-    )
-    if data.facts.get("corrected"):
-        which = "All studies" if spec.zero_cells.to == "all" else "Studies with a zero cell"
-        added = f"{data.facts['correction']:g} added to {cells_in_words(spec)}"
-        text += f" {which}: {added} for the study's own estimate."
-    return text
+    None where studies have several effects, whose people would count twice.
+    """
+    if spec.effect_id or spec.measure not in MEASURES:
+        return []
+    names = MEASURES[spec.measure]
+    sums = pd.DataFrame({name: [studies[name].sum()] for name in names})
+    if any(name.startswith("mean") for name in names):
+        return [f"{sums[name].iloc[0]:,}" for name in names if name.startswith("n")]
+    return [column[0] for column in arm_cells(spec, sums)[1]]

@@ -18,41 +18,40 @@ from poolmap.families.meta.study_columns import (
     effect_order,
     judgements,
     leave_out_by_choice,
-    moderator_facts,
     moderators,
     numbers_or_text,
     per_study,
 )
 from poolmap.families.meta.study_values import estimates, pairs, raw_data, side_by_side
+from poolmap.families.meta.usable import COLUMN, no_contrast, reason, some_model_could, table_facts
 from poolmap.tables import Table, exclusions, read_table
 
-NEEDS_EVENTS = ("OR", "RR", "PETO", "IRR")
-"""Measures on which a study without events in both arms says nothing."""
 RESERVED = (
     *("study", "effect_id", *COUNT_COLUMNS, *MEASURES["IRR"]),
-    *("yi", "vi", "se", "correlation", "cumulative"),
+    *("yi", "vi", "se", COLUMN, "correlation", "cumulative"),
 )
 """Names in the table of studies that the file's other columns cannot have."""
-FEW_STUDIES = 4
-"""Up to so many, the between-study standard deviation rests on its prior."""
 
 
 def ingest(spec: MetaAnalysis) -> Dataset:
     """Read and check the study table.
 
     A study left out by choice (`exclude`) is not looked at any further. A study with a missing value, of its
-    data or of a moderator, is left out. So is, for ratios of events, one without events (OR, RR, PETO
-    also: with events only) in both arms: with a baseline of its own for each study it says nothing about
-    a ratio (Cochrane Handbook 10.4.4.1). All are listed in `exclusions`. Raw counts are kept as they are;
-    only `yi` and `vi` of a study with a zero cell come from counts to which `spec.zero_cells` is added.
+    data or of a moderator, is left out. A study that says nothing of a ratio by itself, without events (OR,
+    RR, PETO also: with events only) in both arms, is left out where no model could use it; else it stays,
+    marked in `no_contrast`, for the models that can (`usable`). All are listed in `exclusions`. Raw counts
+    are kept as they are; only `yi` and `vi` of a study with a zero cell come from counts to which
+    `spec.zero_cells` is added.
 
     Returns:
         table `studies`, a row a study (with `effect_id`: an effect; those of a study stand together):
         `study`, `effect_id`, the raw data under their names in `poolmap.config.meta.MEASURES` (none for
-        GEN; counts as integers), `yi` (estimate, on the scale of analysis), `vi`, `se`, `correlation`
-        (`columns.correlation`), `cumulative` (numbers, or text), with `layout: long` `arm_1` (what the
-        compared arm is called), and the file's other columns as text;
+        GEN; counts as integers), `yi` (estimate, on the scale of analysis), `vi`, `se`, `no_contrast` (where
+        a study has none: `usable.no_contrast`), `correlation` (`columns.correlation`), `cumulative`
+        (numbers, or text), with `layout: long` `arm_1` (what the compared arm is called), and the file's
+        other columns as text;
         table `moderators`, where there are some: a column each, in the same order, numbers or text;
+        table `categories`: the same columns as text, spelt as in the file, the names of subgroups;
         table `risk_of_bias`, likewise: a column a domain, with low, some concerns, high, unclear or "".
 
     Raises:
@@ -86,7 +85,7 @@ def ingest(spec: MetaAnalysis) -> Dataset:
     rows = values.index.to_frame(index=False, name="row").set_index(values.index)
     if long:
         rows = pairs(table, study, wanted["arm"], str(spec.reference))
-    covariates, without = moderators(spec, table, rows, study)
+    covariates, categories, without = moderators(spec, table, rows, study)
     judged = judgements(spec.risk_of_bias, table, rows, study)
     by = study[rows.index] if effect is not None else None
     order = (
@@ -107,19 +106,21 @@ def ingest(spec: MetaAnalysis) -> Dataset:
     events = [name for name in values if name.startswith("events")]
     if events and len(known) and known[events].to_numpy().sum() == 0:
         raise InputError([_no_events(spec, table, len(known), wanted)])
-    uninformative = _uninformative(known) if spec.measure in NEEDS_EVENTS else {}
-    known = known.drop(index=list(uninformative))
+    kinds = no_contrast(spec, known)
+    told = {line: reason(spec, kind) for line, kind in kinds.items() if kind}
+    if not some_model_could(spec):
+        known = known.drop(index=list(told))
     yi, vi, corrected = _effects(spec, known)
     undefined = ~(np.isfinite(yi) & np.isfinite(vi) & (vi > 0))
-    left_out |= missing | uninformative
+    left_out |= missing | told
     left_out |= {
         line: "a zero cell leaves its estimate or variance undefined, and nothing is added (add.to: none)"
         for line in known.index[undefined]
     }
     known, yi, vi, corrected = (part[~undefined] for part in (known, yi, vi, corrected))
-    keep = known.index.tolist()
-    if study[keep].nunique() < 2:
-        raise InputError([_too_few(spec, table, study[keep].nunique(), left_out, label)])
+    keep, by_itself = known.index.tolist(), known.index.difference(list(told))
+    if study[by_itself].nunique() < 2:
+        raise InputError([_too_few(spec, table, study[by_itself].nunique(), left_out, label)])
     _check_kept(spec, table, study[keep], order, rho)
 
     studies = known.reset_index(drop=True)
@@ -127,11 +128,6 @@ def ingest(spec: MetaAnalysis) -> Dataset:
         if _is_count(name):
             studies[name] = studies[name].astype("int64")
     names = [name for name in studies if name not in ("yi", "vi")]
-    facts["totals"] = {
-        name: studies[name].sum().item()
-        for name in names
-        if name.split("_")[0] in ("events", "total", "time", "n")
-    }
     studies = studies[names].assign(yi=yi, vi=vi, se=np.sqrt(vi))
     studies.insert(0, "study", study[keep].to_numpy())
     if effect is not None:
@@ -140,12 +136,12 @@ def ingest(spec: MetaAnalysis) -> Dataset:
         studies["correlation"] = rho[keep].to_numpy()
     if order is not None:
         studies["cumulative"] = numbers_or_text(order[keep]).to_numpy()
-    facts |= {"n_studies": studies["study"].nunique(), "n_effects": len(keep), "n_excluded": len(left_out)}
-    facts["few_studies"] = facts["n_studies"] <= FEW_STUDIES
-    facts["no_information"] = [label[line] for line in sorted(uninformative)]
+    if told and some_model_could(spec):
+        studies[COLUMN] = kinds[keep].to_numpy()
+    facts |= table_facts(spec, studies, covariates.loc[keep]) | {"n_excluded": len(left_out)}
+    facts["no_information"] = [label[line] for line in sorted(told)]
     facts["corrected"] = label[keep][corrected].tolist()
     facts["correction"] = spec.zero_cells.value if spec.has_cells else 0.0
-    facts["moderators"] = moderator_facts(covariates.loc[keep])
     facts["extras"] = []
     if long:
         arms = table.frame.loc[keep, wanted["arm"]]
@@ -156,7 +152,8 @@ def ingest(spec: MetaAnalysis) -> Dataset:
     extras = _extras(table, [column for column in used if column], rows.loc[keep], studies.columns)
     facts["extras"] += list(extras)
     tables = {"studies": studies.assign(**extras)}
-    for name, frame in {"moderators": covariates, "risk_of_bias": judged}.items():
+    beside = {"moderators": covariates, "categories": categories, "risk_of_bias": judged}
+    for name, frame in beside.items():
         if len(frame.columns):
             tables[name] = frame.loc[keep].reset_index(drop=True)
     excluded = exclusions([(spec.data, line, label[line], left_out[line]) for line in sorted(left_out)])
@@ -217,17 +214,6 @@ def _missing_in_pair(rows: pd.DataFrame, reasons: dict[int, str], arms: pd.Serie
         if said:
             found[line] = "; ".join(said)
     return found
-
-
-def _uninformative(counts: pd.DataFrame) -> dict[int, str]:
-    none = (counts["events_1"] == 0) & (counts["events_2"] == 0)
-    reasons = {line: "no events in either arm: no information on a ratio" for line in counts.index[none]}
-    if "total_1" not in counts:
-        return reasons
-    every = (counts["events_1"] == counts["total_1"]) & (counts["events_2"] == counts["total_2"])
-    return reasons | {
-        line: "events only in both arms: no information on a ratio" for line in counts.index[every]
-    }
 
 
 def _no_events(spec: MetaAnalysis, table: Table, studies: int, wanted: dict[str, str]) -> Problem:

@@ -14,6 +14,7 @@ from poolmap.families.meta.design import design
 from poolmap.families.meta.exact import is_common_normal, is_exact
 from poolmap.families.meta.log_likelihood import integrated, log_likelihood
 from poolmap.families.meta.model import program_data
+from poolmap.families.meta.usable import used_by
 
 if TYPE_CHECKING:
     import xarray
@@ -29,6 +30,7 @@ def left_out(spec: MetaAnalysis, model: str, data: Dataset) -> Callable[[int], L
         None where there is nothing to refit: the leave-one-out density is known exactly, the likelihood of
         the study cannot be told from the parameters that all studies share, or too few studies are left.
     """
+    data = used_by(spec, model, data)
     studies = data.tables["studies"]
     member, names = pd.factorize(studies["study"])
     known = spec.models[model].effects == "independent" or is_common_normal(spec, model)

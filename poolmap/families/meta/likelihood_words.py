@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Block, Dataset, Equation
-from poolmap.families.meta.effects import scale_of
-from poolmap.families.meta.numbers import effect_name
+from poolmap.families.meta.numbers import on_scale
 
 BASELINES = (
     "The baselines are independent between studies, so that arms are compared within studies only. "
@@ -32,12 +31,6 @@ def likelihood_blocks(spec: MetaAnalysis, model: str, data: Dataset) -> list[Blo
             "The estimate y i of study i is normal with mean theta i and standard error s i.",
         ),
     ]
-
-
-def on_scale(spec: MetaAnalysis) -> str:
-    """The effect on the scale of analysis, in words."""
-    scale = scale_of(spec)
-    return scale.words if scale.back else effect_name(spec)
 
 
 def _two_arms(spec: MetaAnalysis, model: str) -> list[Block]:

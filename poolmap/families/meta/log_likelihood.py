@@ -16,6 +16,7 @@ from poolmap.config.base import Prior
 from poolmap.config.meta import MetaAnalysis
 from poolmap.config.meta_model import DEFAULT_DF
 from poolmap.families.meta.design import Design
+from poolmap.families.meta.random_baselines import log_precisions, random_baselines
 from poolmap.families.meta.study_likelihood import marginal, marginal_log_lik, study_likelihoods
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 LOG_2PI = np.log(2 * np.pi)
 NODES = 40
-SIDE = 11  # nodes a dimension of random baselines and effects
-NEWTON = 8
 
 
 def log_likelihood(
@@ -55,7 +54,7 @@ def log_likelihood(
     if not integrated(spec, model):
         return _given_own(spec, studies, draws)
     if chosen.baseline == "random":
-        return _random_baselines(spec, studies, draws, location, tau, df)
+        return random_baselines(spec.measure, *_counts(studies), draws, location, tau, df)
     likelihoods = likelihoods_of(spec, model, studies)
     return marginal_log_lik(
         likelihoods, location, tau if layout.G else None, chosen.effects, chosen.df or DEFAULT_DF
@@ -65,15 +64,12 @@ def log_likelihood(
 def integrated(spec: MetaAnalysis, model: str) -> bool:
     """Whether the study's own effect and baseline are integrated out.
 
-    They are not for the risk ratio with random baselines, where the bound of the baselines moves with each
-    draw, and for uniform priors of the baselines.
+    They are not for uniform priors of fixed baselines.
     """
     chosen = spec.models[model]
     if chosen.likelihood not in ("binomial", "poisson") or not spec.compares_arms:
         return True
-    if chosen.baseline == "random":
-        return spec.measure != "RR"
-    return spec.priors(model)["baseline"].family != "uniform"
+    return chosen.baseline == "random" or spec.priors(model)["baseline"].family != "uniform"
 
 
 def likelihoods_of(spec: MetaAnalysis, model: str, studies: pd.DataFrame):
@@ -103,22 +99,9 @@ def _student_t_mixture(deviation: np.ndarray, vi: np.ndarray, tau2: np.ndarray, 
     log q, where the integrand falls off exponentially on both sides, is exact to far below Monte Carlo error.
     """
     found = np.full(deviation.shape, -np.inf)
-    for log_q, weight in zip(*_log_precisions(df, 1e-14, 0.25), strict=True):
+    for log_q, weight in zip(*log_precisions(df, 1e-14, 0.25), strict=True):
         np.logaddexp(found, weight + _normal(deviation, vi, tau2 * np.exp(-log_q)), out=found)
     return found
-
-
-def _log_precisions(df: float, tail: float, step: float) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes in log q and log weights of the precisions q ~ gamma(df / 2, df / 2) that a Student-t mixes.
-
-    Args:
-        tail: probability left out on either side.
-        step: largest step; of many degrees of freedom, where q is nearly 1, a fraction of its spread.
-    """
-    q = stats.gamma(df / 2, scale=2 / df)
-    step = min(step, step * 2 * float(special.polygamma(1, df / 2)) ** 0.5)
-    nodes = np.arange(np.log(q.ppf(tail)), np.log(q.isf(tail)) + step, step)
-    return nodes, q.logpdf(np.exp(nodes)) + nodes + np.log(step)
 
 
 def alone_log_likelihood(spec: MetaAnalysis, model: str, studies: pd.DataFrame) -> np.ndarray:
@@ -166,82 +149,3 @@ def _given_own(spec: MetaAnalysis, studies: pd.DataFrame, draws: xarray.Dataset)
             risk = np.minimum(np.exp(linear), 1.0) if spec.measure == "RR" else special.expit(linear)
             total = total + stats.binom.logpmf(events, size, risk)
     return total
-
-
-def _random_baselines(
-    spec: MetaAnalysis,
-    studies: pd.DataFrame,
-    draws: xarray.Dataset,
-    location: np.ndarray,
-    tau: np.ndarray,
-    df: float | None,
-) -> np.ndarray:
-    """Two arms whose baseline ~ normal(m, s) and effect are integrated out, by Gauss-Hermite around the mode.
-
-    With the baseline and the effect z-scored the prior is a standard bivariate normal; of Student-t effects
-    it is so given the precision that mixes the normals, over which the trapezoid rule runs.
-    """
-    m, s = draws["baseline_mean"].values, draws["baseline_sd"].values
-    if df is None:
-        return _bivariate(spec, studies, m, s, location, tau)
-    found = np.full(location.shape, -np.inf)
-    for log_q, weight in zip(*_log_precisions(df, 1e-7, 0.5), strict=True):
-        one = _bivariate(spec, studies, m, s, location, tau * np.exp(-log_q / 2))
-        np.logaddexp(found, weight + one, out=found)
-    return found
-
-
-def _bivariate(spec, studies: pd.DataFrame, m, s, location: np.ndarray, tau: np.ndarray) -> np.ndarray:
-    (y1, y2), (n1, n2) = _counts(studies)
-    tau = np.broadcast_to(tau, location.shape)
-    poisson = spec.measure == "IRR"
-
-    def arm(y, n, eta):
-        """Log probability, its slope and curvature by eta."""
-        if poisson:
-            rate = n * np.exp(eta)
-            return y * (np.log(n) + eta) - rate - special.gammaln(y + 1), y - rate, rate
-        risk = special.expit(eta)
-        ways = special.gammaln(n + 1) - special.gammaln(y + 1) - special.gammaln(n - y + 1)
-        value = ways + y * special.log_expit(eta) + (n - y) * special.log_expit(-eta)
-        return value, y - n * risk, n * risk * (1 - risk)
-
-    def log_joint(a, b):  # a, b standard normal: baseline m + s a, effect location + tau b
-        base = m + s * a
-        one, two = arm(y1, n1, base + location + tau * b), arm(y2, n2, base)
-        value = one[0] + two[0] - 0.5 * (a**2 + b**2) - LOG_2PI
-        gradient = (s * (one[1] + two[1]) - a, tau * one[1] - b)
-        hessian = (s**2 * (one[2] + two[2]) + 1, s * tau * one[2], tau**2 * one[2] + 1)
-        return value, gradient, hessian
-
-    # start at the arms' own log odds or log rates, drawn half way to the prior where the arms say little
-    shift = (0.5, 0.0) if poisson else (0.5, 0.5)
-    eta1, eta2 = (
-        np.log((y + shift[0]) / ((n - y + shift[1]) if not poisson else n)) for y, n in ((y1, n1), (y2, n2))
-    )
-    a = np.broadcast_to(np.clip((eta2 - m) / s, -4, 4), location.shape).copy()
-    b = np.clip((eta1 - (m + s * a) - location) / np.maximum(tau, 1e-8), -4, 4)
-    value, (ga, gb), (haa, hab, hbb) = log_joint(a, b)
-    for _ in range(NEWTON):
-        det = haa * hbb - hab**2
-        da, db = (hbb * ga - hab * gb) / det, (haa * gb - hab * ga) / det
-        size = np.ones_like(a)
-        for _ in range(4):  # halve the step where it does not climb
-            tried = log_joint(a + size * da, b + size * db)[0]
-            worse = tried < value - 1e-12
-            if not worse.any():
-                break
-            size = np.where(worse, size / 2, size)
-        a, b = a + size * da, b + size * db
-        value, (ga, gb), (haa, hab, hbb) = log_joint(a, b)
-    det = haa * hbb - hab**2
-    l11 = np.sqrt(hbb / det)  # Cholesky factor of the inverse Hessian
-    l21 = -hab / det / l11
-    l22 = np.sqrt(np.maximum(haa / det - l21**2, 1e-300))
-    nodes, weights = np.polynomial.hermite_e.hermegauss(SIDE)
-    total = np.full(location.shape, -np.inf)
-    for x, wx in zip(nodes, weights, strict=True):
-        for y, wy in zip(nodes, weights, strict=True):
-            term = log_joint(a + l11 * x, b + l21 * x + l22 * y)[0] + 0.5 * (x**2 + y**2)
-            np.logaddexp(total, term + np.log(wx * wy), out=total)
-    return total + np.log(l11 * l22)

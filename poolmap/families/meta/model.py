@@ -11,6 +11,7 @@ from poolmap.config.meta import MEASURES, MetaAnalysis
 from poolmap.config.meta_model import DEFAULT_DF
 from poolmap.contracts import Dataset, StanData
 from poolmap.families.meta.design import Design, design
+from poolmap.families.meta.usable import used_by
 
 EFFECTS = {"common": 0, "normal": 1, "student_t": 2, "independent": 3}
 LINK = {"OR": 1, "RR": 2}
@@ -28,11 +29,12 @@ PRIORS = {
 
 
 def stan_data(spec: MetaAnalysis, model: str, data: Dataset) -> StanData:
-    """Data of the model's program (`spec.program`): studies, design, priors.
+    """Data of the model's program (`spec.program`): the studies that the model uses, design, priors.
 
     Raises:
         InputError: as `design.design`.
     """
+    data = used_by(spec, model, data)
     return program_data(spec, model, design(spec, model, data), data.tables["studies"])
 
 

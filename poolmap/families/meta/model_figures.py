@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from poolmap.config.meta import MetaAnalysis
+from poolmap.config.meta_model import DEFAULT_DF
 from poolmap.contracts import EVERY_MODEL, Dataset, ModelResult, NamedFigure
 from poolmap.families.meta.effects import scale_of
-from poolmap.families.meta.numbers import effect_name, interval_of, level, pooled_row, with_interval, writer
+from poolmap.families.meta.figure_words import (
+    analysed,
+    analysed_axis,
+    labels,
+    point_words,
+    reported_axis,
+    unit_of,
+)
+from poolmap.families.meta.numbers import (
+    count,
+    effect_name,
+    interval_of,
+    level,
+    listed,
+    pooled_row,
+    with_interval,
+    writer,
+)
+from poolmap.families.meta.usable import used_by, used_by_any, with_contrast
 from poolmap.figures.bubble import bubble
-from poolmap.figures.forest import ratio_ticks
-from poolmap.figures.pooling import Pooling, pooling
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from poolmap.figures.models import draw_models
+from poolmap.figures.pooling import MOST_STUDIES, Pooling, pooling
+from poolmap.figures.predictive import plural
 
 POOLING_WORDS = {"none": "no pooling", "partial": "partial", "complete": "complete"}
 MOST_OF_A_KIND = {"none": 2, "partial": 4, "complete": 2}
@@ -45,6 +60,7 @@ def models_figure(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> Nam
         list(found),
         [[interval_of(rows[q]) if q in rows else None for q in shown] for rows in found.values()],
         panels=[panels[q] for q in shown],
+        notes=[model_note(spec, model) for model in found],
         log=bool(scale.ratio),
         contrast=scale.contrast,
         spread_last=shown[-1] == "tau",
@@ -53,49 +69,96 @@ def models_figure(spec: MetaAnalysis, results: Mapping[str, ModelResult]) -> Nam
         f"{model} {with_interval(interval_of(rows[scale.report]), write, f'{percent} interval')}"
         for model, rows in found.items()
     )
+    apart = [model for model in results if model not in found]
+    without = ""
+    if apart:
+        without = f" Model{'s' * (len(apart) > 1)} {listed(apart)} pool{'s' * (len(apart) == 1)} nothing."
+    explained = [m for m in found if spec.models[m].formula or spec.models[m].subgroups]
+    average = ""
+    if explained:
+        average = (
+            f" Of {listed(explained)} the pooled effect is that of average studies, tau what the moderators "
+            "or subgroups leave."
+        )
     stamped = [model for model, result in results.items() if not result.passed]
+    warned = f" Do not use: {', '.join(stamped)} failed its checks." if stamped else ""
     caption = (
         f"Posterior median and {percent} interval by model: pooled {name}, {name} in a new study, and the "
         f"between-study standard deviation tau (of the {scale.words}); an empty place stands for what a "
-        "model has not." + (f" Do not use: {', '.join(stamped)} failed its checks." if stamped else "")
+        f"model has not.{average}{without}{warned}"
     )
     alt = f"Pooled {name} by model: {spoken}."
     return NamedFigure("models", figure, "Models side by side", caption, alt, EVERY_MODEL)
 
 
+def model_note(spec: MetaAnalysis, model: str) -> str:
+    """What sets a model apart from a plain random-effects one, in a few words."""
+    chosen = spec.models[model]
+    told = []
+    if len({one.likelihood for one in spec.models.values()}) > 1:
+        told.append(f"{chosen.likelihood.replace('_', '-')} likelihood")
+    if chosen.effects != "normal":
+        varied = {
+            "student_t": f"Student-t effects, {chosen.df or DEFAULT_DF:g} df",
+            "common": "common effect",
+        }
+        told.append(varied[chosen.effects])
+    if chosen.formula:
+        told.append(f"formula: {chosen.formula}")
+    if chosen.subgroups:
+        told.append(f"subgroups: {chosen.subgroups}")
+    return "; ".join(told)
+
+
 def pooling_figure(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResult]) -> NamedFigure:
-    """No, partial and complete pooling: models of unrelated, varying and common effects in one figure."""
-    scale, studies = scale_of(spec), data.tables["studies"]
+    """No, partial and complete pooling: models of unrelated, varying and common effects in one figure.
+
+    Of the studies that all models use.
+    """
+    scale, studies = scale_of(spec), with_contrast(spec, data).tables["studies"]
     name, percent = effect_name(spec), level(spec.interval)
     kinds = {"independent": "none", "common": "complete"}
+    unit = unit_of(spec)
     shown: dict[str, Pooling] = {}
+    left: list[str] = []
     for model, result in results.items():
         chosen = spec.models[model]
         if chosen.formula or chosen.subgroups:
             continue
         kind = kinds.get(chosen.effects, "partial")
         table = result.estimates["studies"]
-        rows = table.loc[table["quantity"] == scale.report, ["median", "lower", "upper"]].to_numpy()
+        table = table[(table["quantity"] == scale.report) & table["study"].isin(studies["study"])]
+        rows = table[["median", "lower", "upper"]].to_numpy()
         pooled = result.estimates.get("pooled")
         value = None if pooled is None else interval_of(pooled_row(pooled, scale.report))
-        if sum(one.kind == kind for one in shown.values()) < MOST_OF_A_KIND[kind]:
+        if sum(one.kind == kind for one in shown.values()) == MOST_OF_A_KIND[kind]:
+            left.append(model)
+        else:
             words = f"{POOLING_WORDS[kind]} ({model})"
             shown[words] = Pooling(kind, None if kind == "complete" else rows, value)
-    labels = studies["study"]
-    if "effect_id" in studies:
-        labels = labels + ", " + studies["effect_id"]
+    order = list(POOLING_WORDS)
+    shown = dict(sorted(shown.items(), key=lambda item: order.index(item[1].kind)))
     figure = pooling(
-        labels.tolist(),
+        labels(studies),
         shown,
         log=bool(scale.ratio),
         null=scale.null if scale.contrast else None,
-        label=name + (" (log axis)" if scale.ratio else ""),
+        label=reported_axis(spec),
     )
+    few = ""
+    if len(studies) > MOST_STUDIES:
+        few = (
+            f" Of {count(len(studies), unit)} those {MOST_STUDIES} are drawn that partial pooling moves most."
+        )
+    if len(studies) < len(used_by_any(spec, data).tables["studies"]):
+        few += " Studies that only some models use are not drawn."
+    if left:
+        few += f" Not drawn, for want of room: {listed(left)}."
     caption = (
-        f"Each study's {name} with its {percent} posterior interval under models that pool differently: "
+        f"Each {unit}'s {name} with its {percent} posterior interval under models that pool differently: "
         "not at all (unrelated effects), partially (effects around a common mean: drawn to it, the more the "
-        "less a study says), completely (one effect for all: the line with its band). At the foot, the "
-        "pooled effect of each model that has one."
+        f"less a {unit} says), completely (one effect for all: the line with its band). At the foot, the "
+        f"pooled effect of each model that has one.{few}"
     )
     write = writer(scale, [1.0] if scale.ratio else [float(studies["se"].min())])
     told = "; ".join(
@@ -103,7 +166,7 @@ def pooling_figure(spec: MetaAnalysis, data: Dataset, results: Mapping[str, Mode
         for words, one in shown.items()
         if one.pooled
     )
-    alt = f"No, partial and complete pooling of {len(studies)} {name}s. Pooled: {told}."
+    alt = f"No, partial and complete pooling of {count(len(studies), unit)} ({name}). Pooled: {told}."
     return NamedFigure("pooling", figure, "No, partial and complete pooling", caption, alt, EVERY_MODEL)
 
 
@@ -117,17 +180,16 @@ def bubble_figures(spec: MetaAnalysis, data: Dataset, result: ModelResult, prefi
     lines = result.estimates.get("regression_lines")
     if lines is None:
         return []
+    data = used_by(spec, result.name, data)
     scale, studies = scale_of(spec), data.tables["studies"]
     table = result.estimates["studies"]
-    name, percent = effect_name(spec), level(spec.interval)
-    weights = np.ones(len(studies))
+    name, percent = analysed(spec), level(spec.interval)
+    weights, by = 1 / studies["vi"].to_numpy(), "precision (1 / variance)"
     if "weight" in table:
-        weights = table.loc[table["quantity"] == scale.report, "weight"].to_numpy()
+        weights, by = table.loc[table["quantity"] == scale.report, "weight"].to_numpy(), "weight"
     coefficients = result.estimates["coefficients"]
     quantity = "exp_beta" if scale.ratio else "beta"
-    labels = (
-        studies["study"] if "effect_id" not in studies else studies["study"] + ", " + studies["effect_id"]
-    )
+    unit = unit_of(spec)
     made = []
     for position, (term, rows) in enumerate(lines.groupby("term", sort=False)):
         figure = bubble(
@@ -140,11 +202,11 @@ def bubble_figures(spec: MetaAnalysis, data: Dataset, result: ModelResult, prefi
             upper=rows["upper"].to_numpy(),
             ratio=bool(scale.ratio),
             moderator_label=str(term),
-            axis_label=(name if scale.ratio or not scale.back else scale.words)
-            + (" (log axis)" if scale.ratio else ""),
+            axis_label=analysed_axis(spec),
+            point_label=f"{unit}, area by {by}",
             band_label=f"{percent} interval of the mean",
             null=0.0 if scale.contrast else None,
-            names=labels.tolist(),
+            names=labels(studies),
         )
         chosen = (coefficients["quantity"] == quantity) & (coefficients["term"] == term)
         slope = coefficients[chosen].iloc[0]
@@ -155,13 +217,13 @@ def bubble_figures(spec: MetaAnalysis, data: Dataset, result: ModelResult, prefi
             else ""
         )
         caption = (
-            f"Each circle is a study: its own {name} against {term}, area by weight. The line is the {name} "
-            f"that the regression expects (posterior median), the band its {percent} interval; studies "
-            f"scatter around it by tau and by chance.{others} {told} A regression on studies compares "
-            "studies, not people: what holds between studies need not hold within them. "
-            f"Model {result.name}."
+            f"{point_words(spec, 'circle')}: its own {name} against {term}, area by {by}. The line is "
+            f"the {name} that the regression expects (posterior median), the band its {percent} interval; "
+            f"{plural(unit)} scatter around it by tau and by chance.{others} {told} A regression on studies "
+            "compares studies, not people: what holds between studies need not hold within them. "
+            f"At most twelve circles far from the line are named, where there is room. Model {result.name}."
         )
-        alt = f"Bubble plot of {len(studies)} studies against {term}. {told}"
+        alt = f"Bubble plot of {count(len(studies), unit)} against {term}. {told}"
         file = f"{prefix}_{position + 1}"
         made.append(NamedFigure(file, figure, f"Bubble plot: {term}", caption, alt, result.name))
     return made
@@ -175,65 +237,3 @@ def _per_unit(slope: pd.Series, term: str, name: str, percent: str, *, ratio: bo
     if ratio:
         return f"Per unit of {term} the {name} is multiplied by {value}."
     return f"Per unit of {term} the {name} changes by {value}."
-
-
-def draw_models(
-    models: list[str],
-    values: list[list[tuple[float, float, float] | None]],
-    *,
-    panels: list[str],
-    log: bool,
-    contrast: bool = True,
-    spread_last: bool = True,
-) -> Figure:
-    """Dots and whiskers of several quantities (panels) by model (rows).
-
-    Args:
-        models: names, the primary one first (drawn on top).
-        values: for each model, for each panel: estimate, lower and upper end; None for nothing.
-        panels: what each panel shows.
-        log: log axis for effects (no effect is 1), else linear (no effect is 0).
-        contrast: whether there is such a value of no effect, to be marked with a line.
-        spread_last: whether the last panel is a standard deviation.
-    """
-    import matplotlib
-    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-
-    from poolmap.figures.style import BLUE, INK, MUTED, RC, new_figure
-
-    marks = ["o", "s", "D", "^", "v", "P", "X", "*"]
-    with matplotlib.rc_context(RC):
-        figure = new_figure(7.5, 0.75 + 0.32 * len(models))
-        grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        for j, axes in enumerate(grid):
-            last = spread_last and j == len(panels) - 1
-            for i, row in enumerate(values):
-                if row[j] is None:
-                    continue
-                estimate, lower, upper = row[j]
-                color = INK if i == 0 else BLUE
-                axes.plot(
-                    [lower, upper], [i, i], color=color, linewidth=1.5, linestyle="-" if i == 0 else "--"
-                )
-                axes.plot(
-                    [estimate], [i], marker=marks[i % len(marks)], color=color, markersize=6,
-                    markerfacecolor=color if i == 0 else "white", linestyle="none",
-                )  # fmt: skip
-            axes.set_xlabel(panels[j], parse_math=False)
-            axes.set_ylim(len(models) - 0.5, -0.5)
-            axes.tick_params(axis="y", length=0)
-            if last:
-                axes.set_xlim(left=0)
-                axes.xaxis.set_major_locator(MaxNLocator(4))
-                continue
-            if contrast:
-                axes.axvline(1.0 if log else 0.0, color=MUTED, linewidth=0.8, linestyle=":", zorder=0)
-            if log:
-                axes.set_xscale("log")
-                low, high = axes.get_xlim()
-                axes.xaxis.set_major_locator(FixedLocator(ratio_ticks(low, high, 5)))
-                axes.xaxis.set_minor_locator(NullLocator())
-                axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        grid[0].set_yticks(np.arange(len(models)), models)
-        grid[0].tick_params(axis="y", labelcolor=INK)
-    return figure

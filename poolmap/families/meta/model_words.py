@@ -7,48 +7,33 @@ from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Block, Dataset, Equation
 from poolmap.families.meta.design import Design, design
 from poolmap.families.meta.likelihood_words import likelihood_blocks
-from poolmap.families.meta.numbers import listed
+from poolmap.families.meta.model_kinds import t_df
+from poolmap.families.meta.numbers import df_words, listed
 from poolmap.families.meta.prior_words import prior_sentence
-from poolmap.families.meta.reported_words import degrees_of_freedom, further, reported
+from poolmap.families.meta.reported_words import classical, further, reported
+from poolmap.families.meta.usable import used_by
 
 
 def methods(spec: MetaAnalysis, model: str, data: Dataset) -> list[Block]:
     """The model in words and equations, with the priors in force."""
+    data = used_by(spec, model, data)
     layout = design(spec, model, data)
     blocks: list[Block] = [_opening(spec, model), *likelihood_blocks(spec, model, data)]
     blocks += _effects(spec, model, layout)
     blocks += _expected(spec, model, layout)
     blocks += _drawn_back(spec, model, layout)
     blocks.append(prior_sentence(spec, model))
-    blocks += [text for text in (reported(spec, model, layout), further(spec, model, layout)) if text]
-    blocks.append(
-        f"The model was fitted by Hamiltonian Monte Carlo in Stan (Carpenter et al. 2017, J Stat Softw 76:1) "
-        f"with poolmap {poolmap.__version__}."
-    )
-    return blocks
-
-
-def heterogeneity(spec: MetaAnalysis, model: str) -> str:
-    """How the studies' effects are distributed, in a few words."""
-    chosen = spec.models[model]
-    if chosen.likelihood == "beta_binomial":
-        return "beta-binomial"
-    if chosen.effects == "student_t":
-        return f"random effects (Student-t, {degrees_of_freedom(spec, model):g} degrees of freedom)"
-    if chosen.within(spec.effect_id is not None):
-        return "random effects between and within studies (three levels)"
-    words = {"normal": "random effects", "common": "common effect", "independent": "unrelated effects"}
-    return words[chosen.effects]
-
-
-def likelihood(spec: MetaAnalysis, model: str) -> str:
-    """The likelihood, in a few words."""
-    return {
-        "normal": "normal likelihood of the estimates",
-        "binomial": "exact binomial likelihood of the counts",
-        "poisson": "exact Poisson likelihood of the counts",
-        "beta_binomial": "beta-binomial likelihood of the counts",
-    }[spec.models[model].likelihood]
+    words = [reported(spec, model, layout), further(spec, model, layout)]
+    primary = next(iter(spec.models))
+    if model == primary:
+        words += [
+            classical(spec, model),
+            "The model was fitted by Hamiltonian Monte Carlo in Stan (Carpenter et al. 2017, J Stat Softw "
+            f"76:1) with poolmap {poolmap.__version__}.",
+        ]
+    else:
+        words.append(f"All else as with model {primary}: sampling, and what is computed from the draws.")
+    return blocks + [text for text in words if text]
 
 
 def _opening(spec: MetaAnalysis, model: str) -> str:
@@ -79,8 +64,8 @@ def _opening(spec: MetaAnalysis, model: str) -> str:
     if chosen.effects == "student_t":
         return (
             f"A random-effects{regression}{tail}; the effects follow a Student-t distribution with "
-            f"{degrees_of_freedom(spec, model):g} degrees of freedom, so that outlying studies draw the "
-            "pooled effect less than with a normal distribution (Lee & Thompson 2008, Stat Med 27:418)."
+            f"{df_words(t_df(spec, model))}, so that outlying studies draw the pooled effect "
+            "less than with a normal distribution (Lee & Thompson 2008, Stat Med 27:418)."
         )
     if spec.effect_id is not None:
         if chosen.within(True):
@@ -113,13 +98,13 @@ def _effects(spec: MetaAnalysis, model: str, layout: Design) -> list[Block]:
     if chosen.effects == "common":
         return [Equation(rf"\theta_i = {at}", f"The effect theta i of study i is {spoken}.")]
     if chosen.effects == "student_t":
-        df = f"{degrees_of_freedom(spec, model):g}"
+        df = f"{t_df(spec, model):g}"
         return [
             f"The effects vary between studies around the {'expected' if several else 'pooled'} effect; tau "
             "is the scale of the Student-t distribution, "
             + (
                 f"whose standard deviation is tau times the square root of {df} / ({df} - 2)."
-                if degrees_of_freedom(spec, model) > 2
+                if t_df(spec, model) > 2
                 else "which with so few degrees of freedom has no standard deviation."
             ),
             Equation(

@@ -11,6 +11,8 @@ from poolmap.config.meta import MetaAnalysis
 from poolmap.families.meta.effects import Scale, scale_of
 
 Interval = tuple[float, float, float]
+NOTHING = "–"
+"""A cell of a table for which there is no number."""
 
 
 def decimals(spread: float) -> int:
@@ -76,6 +78,29 @@ def effect_name(spec: MetaAnalysis) -> str:
     return spec.effect or scale_of(spec).report_words
 
 
+def short_name(spec: MetaAnalysis) -> str:
+    """The effect in the heading of a table: `OR`; of measure GEN what the config calls it."""
+    return effect_name(spec) if spec.measure == "GEN" else scale_of(spec).short
+
+
+def on_scale(spec: MetaAnalysis) -> str:
+    """The effect on the scale of analysis, in words."""
+    scale = scale_of(spec)
+    if spec.measure == "GEN" and spec.effect:
+        return f"log {spec.effect}" if scale.ratio else spec.effect
+    return scale.words if scale.back else effect_name(spec)
+
+
+def effect_heading(spec: MetaAnalysis) -> str:
+    """Heading of the column that tells the effects of a study apart: what the file calls it."""
+    return "Which effect" if str(spec.effect_id).lower() == "effect" else capital(str(spec.effect_id))
+
+
+def capital(text: str) -> str:
+    """With a capital at its beginning."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def pooled_row(table: pd.DataFrame, quantity: str) -> pd.Series:
     """The row of a quantity in the table `pooled`."""
     return table.loc[table["quantity"] == quantity].iloc[0]
@@ -94,16 +119,39 @@ def has(table: pd.DataFrame | None, quantity: str) -> bool:
 def probability(p: float) -> str:
     """A probability from draws, never written as a certainty."""
     if p < 0.001:
-        return "below 0.001"
+        return "<0.001"
     if p > 0.999:
-        return "above 0.999"
+        return ">0.999"
     return f"{p:.3f}" if p < 0.01 or p > 0.99 else f"{p:.2f}"
+
+
+def two_sides(below: float, above: float) -> tuple[str, str]:
+    """The probabilities of the two sides of a value, which add to 1 as they are printed.
+
+    The smaller one is rounded, and the larger one is 1 less what is printed for the smaller. Where some
+    mass lies on the value itself, they do not add to 1, and each is rounded for itself.
+    """
+    if abs(below + above - 1) > 1e-9:
+        return probability(below), probability(above)
+    small = min(below, above)
+    if small < 0.001:
+        words = "<0.001", ">0.999"
+    else:
+        places = 3 if small < 0.01 else 2
+        least = round(small, places)
+        words = f"{least:.{places}f}", f"{1 - least:.{places}f}"
+    return words if below <= above else words[::-1]
 
 
 def count(number_of: int, word: str) -> str:
     """`1 study`, `3 studies`, `2,000 rows`."""
     several = f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
     return f"{number_of:,} {word if number_of == 1 else several}"
+
+
+def df_words(df: float) -> str:
+    """`1 degree of freedom`, `12 degrees of freedom`, `2.5 degrees of freedom`."""
+    return f"{df:g} degree{'' if df == 1 else 's'} of freedom"
 
 
 def listed(words: Sequence[str]) -> str:

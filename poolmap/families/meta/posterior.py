@@ -11,6 +11,7 @@ from poolmap.config.meta import MetaAnalysis
 from poolmap.config.meta_model import DEFAULT_DF
 from poolmap.contracts import Dataset
 from poolmap.families.meta.design import Design, design
+from poolmap.families.meta.usable import used_by
 
 if TYPE_CHECKING:
     import xarray
@@ -46,12 +47,16 @@ class Effects:
         return self.beta @ self.design.X.T
 
     def mean_of(self, subgroup: int) -> np.ndarray:
-        """The pooled effect (..,) of one subgroup."""
-        return self.beta[:, :, subgroup]
+        """The pooled effect (..,) of one subgroup, at the studies' average of the moderators."""
+        slopes = self.design.average[self.design.M :]
+        return self.beta[:, :, subgroup] + self.beta[:, :, self.design.M :] @ slopes
 
     def new_in(self, subgroup: int, rng: np.random.Generator) -> np.ndarray:
-        """The effect (..,) of a new study of one subgroup."""
-        return new_effects(self.mean_of(subgroup), self.tau_of(subgroup), self.df, rng)
+        """A new effect (..,) of a new study of one subgroup, at the studies' average of the moderators."""
+        spread = self.tau_of(subgroup)
+        if self.tau_within is not None:
+            spread = np.hypot(spread, self.tau_within)
+        return new_effects(self.mean_of(subgroup), spread, self.df, rng)
 
     def tau_of(self, subgroup: int) -> np.ndarray:
         """The between-study standard deviation (..,) in one subgroup."""
@@ -70,7 +75,7 @@ def study_effects(
         draws: the parameters of `model.stan_data`.
         rng: draws the effects that are not among them.
     """
-    chosen = spec.models[model]
+    chosen, data = spec.models[model], used_by(spec, model, data)
     layout = design(spec, model, data)
     found = {name: values.values for name, values in draws.data_vars.items()}
     beta, tau = found.get("beta"), found.get("tau")

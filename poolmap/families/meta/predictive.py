@@ -21,6 +21,7 @@ from poolmap.families.meta.exact import (
 )
 from poolmap.families.meta.log_likelihood import alone_log_likelihood, log_likelihood
 from poolmap.families.meta.posterior import new_effects
+from poolmap.families.meta.usable import used_by
 
 if TYPE_CHECKING:
     import xarray
@@ -38,7 +39,7 @@ def predictive(
     keep the study's own baseline (mixed replicates; Marshall & Spiegelhalter 2007, Bayesian Analysis 2:409).
     Of unrelated effects, which say nothing of a new study, the replicates are of the study itself.
     """
-    program = spec.program(model)
+    program, data = spec.program(model), used_by(spec, model, data)
     layout = design(spec, model, data)
     studies = data.tables["studies"]
     if program == "meta/multilevel":

@@ -10,7 +10,8 @@ from scipy import stats
 from poolmap.config.meta import MetaAnalysis
 from poolmap.config.priors import Prior
 from poolmap.families.meta.effects import Scale, scale_of
-from poolmap.families.meta.numbers import ratio
+from poolmap.families.meta.model_kinds import written
+from poolmap.families.meta.numbers import on_scale, ratio
 
 WRITTEN = {
     "normal": "a normal is written with its mean and standard deviation",
@@ -35,30 +36,30 @@ def prior_sentence(spec: MetaAnalysis, model: str) -> str:
     intraclass correlation: the median and the 95% point.
     """
     scale, chosen, priors = scale_of(spec), spec.models[model], spec.priors(model)
-    on = f" on the {scale.words}" if scale.back else ""
+    on = f" on the {on_scale(spec)}" if scale.back else ""
     mean = "mu"
     if chosen.effects == "independent":
         mean = "the effect of each study"
     elif chosen.subgroups:
         mean = "each subgroup's mu"
-    parts = [f"{mean} ~ {priors['mu']}{on} ({_of_effect(priors['mu'], scale)})"]
+    parts = [f"{mean} ~ {written(priors['mu'])}{on} ({_of_effect(priors['mu'], scale)})"]
     parts += [
-        f"{name} ~ {priors[name].words(name)} ({_below(priors[name])})"
+        f"{name} ~ {written(priors[name], name)} ({_below(priors[name])})"
         for name in ("tau", "tau_within")
         if name in priors
     ]
     if "beta" in priors:
-        parts.append(f"each beta ~ {priors['beta']} ({_of_slope(priors['beta'], scale)})")
+        parts.append(f"each beta ~ {written(priors['beta'])} ({_of_slope(priors['beta'], scale)})")
     if "baseline" in priors:
         name = "each baseline"
         if chosen.baseline == "random":
             name = "m"
         elif chosen.likelihood == "beta_binomial":
             name = "alpha"
-        parts.append(f"{name} ~ {priors['baseline']} ({_between(priors['baseline'])})")
+        parts.append(f"{name} ~ {written(priors['baseline'])} ({_between(priors['baseline'])})")
     for name, symbol in (("baseline_sd", "sigma"), ("icc", "rho")):
         if name in priors:
-            parts.append(f"{symbol} ~ {priors[name].words(symbol)} ({_below(priors[name])})")
+            parts.append(f"{symbol} ~ {written(priors[name], symbol)} ({_below(priors[name])})")
     return f"Priors: {'; '.join(parts)}. {_notation(priors.values())}"
 
 

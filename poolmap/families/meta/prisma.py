@@ -1,26 +1,26 @@
 """Items 13 to 15 and 19 to 22 of PRISMA 2020, filled in for one run.
 
-Source: Page et al. 2021, BMJ 372:n71; the items' wording is shortened.
+Source: Page et al. 2021, BMJ 372:n71; the items' wording is shortened. Here the items on methods; those on
+results are in `prisma_results.py`.
 """
 
 from __future__ import annotations
 
+import poolmap
 from poolmap.families.meta.describe import BY_CHOICE, precision, studies_and_effects
 from poolmap.families.meta.effects import scale_of
-from poolmap.families.meta.numbers import (
-    count,
-    effect_name,
-    has,
-    interval_of,
-    level,
-    listed,
-    pooled_row,
-    with_interval,
-    writer,
-)
+from poolmap.families.meta.model_kinds import kinds
+from poolmap.families.meta.numbers import count, has, listed, on_scale
+from poolmap.families.meta.prisma_results import result_items
 from poolmap.families.meta.run_facts import NOT_DONE, TO_ADD, Item, RunFacts, models_named, places, sentence
+from poolmap.families.meta.small_study import ENOUGH_STUDIES
+from poolmap.families.meta.usable import COLUMN
 
 CERTAINTY = f"{NOT_DONE}state {{}} of the evidence for each outcome (such as by GRADE)."
+ALL_FIGURES = (
+    "forest", "funnel", "baujat", "galbraith", "labbe", "leave_one_out", "cumulative", "bubble", "pooling",
+    "shrinkage", "influence", "models",
+)  # fmt: skip
 
 
 def prisma_items(run: RunFacts) -> list[Item]:
@@ -38,12 +38,7 @@ def prisma_items(run: RunFacts) -> list[Item]:
             "How certainty of the evidence was assessed",
             CERTAINTY.format("how you judged the certainty"),
         ),
-        Item("19", "Results of each study", *_studies(run)),
-        Item("20a", "Characteristics and risk of bias of the contributing studies", *_characteristics(run)),
-        Item("20b", "Results of each synthesis", *_results(run)),
-        Item("20c", "Results on causes of heterogeneity", *_explained(run)),
-        Item("20d", "Results of sensitivity analyses", *_sensitivity_results(run)),
-        Item("21", "Bias from missing results, for each synthesis", *_missing_results_found(run)),
+        *result_items(run),
         Item("22", "Certainty of the evidence, for each outcome", CERTAINTY.format("the certainty")),
     ]
 
@@ -51,13 +46,18 @@ def prisma_items(run: RunFacts) -> list[Item]:
 def _eligible(run: RunFacts) -> tuple[str, str]:
     facts, reasons = run.data.facts, run.data.exclusions["reason"].astype(str)
     chosen = int(reasons.str.contains(BY_CHOICE, regex=False).sum())
-    other = len(reasons) - chosen
+    studies = run.data.tables["studies"]
+    partly = int((studies[COLUMN] != "").sum()) if COLUMN in studies else 0
+    other = len(reasons) - chosen - partly
     entered, rows = studies_and_effects(run.spec, run.data), count(facts["n_rows"], "row")
-    text = f"{entered} entered, from {rows} in the file."
+    text = f"{entered} entered, from {rows} of {run.spec.data}"
+    text += ", the same in all models." if len(run.results) > 1 else "."
     if chosen:
         text += f" {count(chosen, 'row')} left out by choice."
     if other:
         text += f" {count(other, 'row')} left out because of missing data or no information."
+    if partly:
+        text += f" {count(partly, 'study')} entered some of the models only, as told under Data."
     text += f" {TO_ADD}how you decided which studies were eligible for this synthesis."
     return text, "Data: text, table Rows left out" if len(reasons) else "Data"
 
@@ -68,27 +68,36 @@ def _prepared(run: RunFacts) -> tuple[str, str]:
         text = [f"Each estimate came with {precision(spec)}."]
     else:
         text = [f"The {scale.words} and its variance were computed from the raw data of each study."]
-    text.append("Nothing was imputed: rows without the data needed were left out and are listed.")
+    text.append(
+        "Nothing was imputed: rows without the data needed were left out and are listed."
+        if len(run.data.exclusions)
+        else "No row lacked data that were needed, and nothing was imputed."
+    )
     if facts["corrected"]:
-        text.append(f"{facts['correction']:g} was added where there were zero cells, as told under Data.")
+        text.append(
+            f"{facts['correction']:g} was added where there were zero cells, in "
+            f"{count(len(facts['corrected']), 'study')}, as told under Data."
+        )
     exact = [model for model, chosen in spec.models.items() if chosen.likelihood != "normal"]
     if exact:
         text.append(f"{sentence(models_named(exact))[:-1]} used the counts as they are.")
     if scale.back:
-        text.append(f"Results were carried back to the {scale.back_words}.")
+        text.append(f"The analysis is on the {on_scale(spec)}; results were carried back.")
     return " ".join(text), "Data"
 
 
 def _displayed(run: RunFacts) -> tuple[str, str]:
-    names = ("forest", "funnel", "baujat", "galbraith", "labbe", "leave_one_out", "cumulative", "bubble",
-             "pooling", "shrinkage", "influence", "models")  # fmt: skip
-    return "Tables of the studies and of pooled results; the figures listed.", places(
-        "Data and Results: tables", run.shown(*names)
+    shown = run.shown(*ALL_FIGURES)
+    text = (
+        "Tables: the studies with their own estimates; pooled results of each model; each study given all "
+        "studies."
     )
+    return text + (" Figures: as listed." if shown else ""), places("Data and Results: tables", shown)
 
 
 def _synthesis(run: RunFacts) -> tuple[str, str]:
-    text = f"Bayesian models fitted in Stan. {run.models_in_words()}."
+    version = poolmap.__version__
+    text = f"Bayesian, by Hamiltonian Monte Carlo in Stan through poolmap {version}. {run.models_in_words()}."
     measures = []
     tables = [result.estimates.get("pooled") for result in run.results.values()]
     own = [result.estimates.get("subgroups") for result in run.results.values()]
@@ -106,7 +115,7 @@ def _synthesis(run: RunFacts) -> tuple[str, str]:
     if measures:
         text += f" Heterogeneity: {listed(measures)}."
     if run.companion("classical") or run.companion("classical_multilevel"):
-        text += " Classical estimators stand beside."
+        text += " Classical estimators stand beside, with Cochran's Q."
     return f"{text} {TO_ADD}why you chose them.", "Methods; software under Reproducibility"
 
 
@@ -124,32 +133,26 @@ def _explored(run: RunFacts) -> tuple[str, str]:
 
 
 def _sensitivity(run: RunFacts) -> tuple[str, str]:
-    found = []
-    if len(run.results) > 1:
-        found.append(f"{count(len(run.results) - 1, 'further model')} beside the primary one")
+    found, words, others = [], kinds(run.spec), run.other_models()
+    if others:
+        told = "; ".join(f"{name}: {words[name]}" for name in others)
+        found.append(f"The primary model against {told}.")
     if run.companion("leave_one_out"):
-        found.append("leave-one-out, with the exact posterior")
+        found.append("The primary model without each study in turn, by quadrature of its exact posterior.")
     if run.companion("leave_one_out_reml"):
-        found.append("leave-one-out by REML")
+        found.append("The classical random-effects model (REML) without each study in turn.")
     if run.companion("influence"):
-        found.append("case-deletion statistics")
+        found.append("Case-deletion statistics of each study (REML).")
     if not found:
-        return "None in this run: one model was fitted, and no study was left out in turn.", ""
-    return sentence(listed(found)), places("Methods" * (len(run.results) > 1), _refits(run))
-
-
-def _refits(run: RunFacts) -> str:
-    """Where the refits without each study stand."""
-    where = []
-    if run.companion("leave_one_out") or run.companion("leave_one_out_reml"):
-        where.append(run.shown("leave_one_out") or "table leave_one_out_reml in the results folder")
-    if run.companion("influence"):
-        where.append(run.shown("influence") or "table influence in the results folder")
-    return places(*where)
+        alone = (
+            "one model was fitted" if len(run.results) == 1 else "no further model has the same moderators"
+        )
+        return f"None in this run: {alone}, and no study was left out in turn.", ""
+    return " ".join(found), places("Methods" * bool(others), run.refits())
 
 
 def _missing_results(run: RunFacts) -> tuple[str, str]:
-    found = ["a funnel plot"] if run.drawn("funnel") else []
+    found = [f"a {figure.title[:1].lower()}{figure.title[1:]}" for figure in run.drawn("funnel")[:1]]
     if run.companion("small_study_tests"):
         names = {"egger": "Egger's test", "peters": "Peters' test"}
         table = run.primary.companions["small_study_tests"]
@@ -157,82 +160,9 @@ def _missing_results(run: RunFacts) -> tuple[str, str]:
     rest = f"{NOT_DONE}state how you judged the risk of bias from missing results (such as ROB-ME)."
     if not found:
         return f"Neither funnel plot nor test in this run. {rest}", ""
-    return f"Small-study effects: {listed(found)}. {rest}", "Results"
-
-
-def _studies(run: RunFacts) -> tuple[str, str]:
-    raw = " with its raw data" if run.spec.measure != "GEN" else ""
-    text = (
-        f"Each study{raw}, its own estimate and {level(run.spec.interval)} interval, and its estimate given "
+    few = ""
+    if run.companion("small_study_tests") and run.data.facts["n_studies"] < ENOUGH_STUDIES:
+        few = f" With fewer than {ENOUGH_STUDIES} studies the tests have little power."
+    return f"Small-study effects: {listed(found)}.{few} {rest}", places(
+        run.shown("funnel"), "Results: text on small studies" * run.companion("small_study_tests")
     )
-    return f"{text}all studies.", places("Data and Results: tables", run.shown("forest"))
-
-
-def _characteristics(run: RunFacts) -> tuple[str, str]:
-    text = "The studies with all columns of the file."
-    if "risk_of_bias" in run.data.tables:
-        domains = listed([str(name) for name in run.data.tables["risk_of_bias"]])
-        text += f" Risk of bias as judged by you: {domains}."
-    else:
-        text += f" {NOT_DONE}state the risk of bias of the studies (no judgements are in the config)."
-    return text, places("Data: text, table The studies as reported", run.shown("forest"))
-
-
-def _results(run: RunFacts) -> tuple[str, str]:
-    scale, pooled = scale_of(run.spec), run.primary.estimates["pooled"]
-    effect = pooled_row(pooled, scale.report)
-    write = writer(scale, [effect["sd"]])
-    interval = f"{level(run.spec.interval)} interval"
-    text = f"Pooled {effect_name(run.spec)} {with_interval(interval_of(effect), write, interval)}"
-    if has(pooled, f"{scale.report}_new"):
-        new = pooled_row(pooled, f"{scale.report}_new")
-        text += f"; prediction interval {write(new['lower'])} to {write(new['upper'])}"
-    if has(pooled, "i2"):
-        share = with_interval(interval_of(pooled_row(pooled, "i2")), lambda x: f"{x:.0f}%")
-        text += f"; I-squared {share}"
-    text += f". Model {run.primary.name}."
-    if run.spec.favours:
-        left, right = run.spec.favours
-        text += f" Below {scale.null:g}: {left}; above: {right}."
-    if not run.primary.passed:
-        text = f"DO NOT USE: the fit failed its checks. {text}"
-    return text, places("Results: text, table Pooled results", run.shown("forest"))
-
-
-def _explained(run: RunFacts) -> tuple[str, str]:
-    found = []
-    if models := run.has_table("coefficients"):
-        found.append(f"coefficients ({models_named(models)})")
-    if models := run.has_table("subgroups"):
-        found.append(
-            "pooled effects of subgroups and their differences, with posterior probabilities "
-            f"({models_named(models)})"
-        )
-    if not found:
-        return "None was explored in this run.", ""
-    return sentence(listed(found)), places("Results: tables", run.shown("bubble"))
-
-
-def _sensitivity_results(run: RunFacts) -> tuple[str, str]:
-    where, text = [], []
-    if len(run.results) > 1:
-        text.append("The pooled effect by each model.")
-        where += ["Results: table Pooled results", run.shown("models", "pooling") or run.comparison]
-    if run.companion("leave_one_out") or run.companion("leave_one_out_reml"):
-        text.append("The pooled effect without each study in turn.")
-    if run.companion("influence"):
-        text.append("Case-deletion statistics of each study.")
-    if not text:
-        return "None in this run.", ""
-    return " ".join(text), places(*where, _refits(run))
-
-
-def _missing_results_found(run: RunFacts) -> tuple[str, str]:
-    rest = f"{NOT_DONE}state your judgement of bias from missing results."
-    shown = run.shown("funnel")
-    tests = run.companion("small_study_tests")
-    if not shown and not tests:
-        return f"Neither funnel plot nor test in this run. {rest}", ""
-    found = listed(["the funnel plot"] * bool(shown) + ["the tests of its asymmetry"] * tests)
-    text = f"{found[:1].upper()}{found[1:]} (small-study effects have more causes than missing results)."
-    return f"{text} {rest}", places(shown, "Results: text on small studies" * tests)

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from poolmap.config.meta import MetaAnalysis
-from poolmap.config.meta_model import DEFAULT_DF
 from poolmap.families.meta.design import Design
 from poolmap.families.meta.effects import scale_of
-from poolmap.families.meta.numbers import level
-
-
-def degrees_of_freedom(spec: MetaAnalysis, model: str) -> float:
-    """Those of Student-t effects."""
-    return spec.models[model].df or DEFAULT_DF
+from poolmap.families.meta.model_kinds import t_df
+from poolmap.families.meta.numbers import df_words, level
 
 
 def reported(spec: MetaAnalysis, model: str, layout: Design) -> str:
@@ -27,7 +22,7 @@ def reported(spec: MetaAnalysis, model: str, layout: Design) -> str:
         around = "tau^2 + tau_within^2" if chosen.within(spec.effect_id is not None) else "the variance tau^2"
         if chosen.effects == "student_t":
             around = "the variance of the Student-t distribution"
-        if chosen.effects != "student_t" or degrees_of_freedom(spec, model) > 2:
+        if chosen.effects != "student_t" or t_df(spec, model) > 2:
             text.append(
                 "R-squared is the share of the variance between studies that the regression explains: the "
                 f"variance of the expected effects over itself plus {around}."
@@ -58,8 +53,8 @@ def _prediction(spec: MetaAnalysis, model: str, layout: Design) -> str:
         law = f"computed from risks of {what} that are drawn from their beta distributions"
     elif chosen.effects == "student_t":
         law = (
-            f"drawn from a Student-t distribution with {degrees_of_freedom(spec, model):g} degrees of "
-            "freedom, location mu and scale tau"
+            f"drawn from a Student-t distribution with {df_words(t_df(spec, model))}, location mu and "
+            "scale tau"
         )
     elif chosen.within(spec.effect_id is not None):
         law = "drawn from a normal with mean mu and variance tau^2 + tau_within^2"
@@ -89,7 +84,7 @@ def _i_squared(spec: MetaAnalysis, model: str, layout: Design) -> str:
             f"studies, tau^2, and within them, tau_within^2, in per cent, {typical}."
         )
     if chosen.effects == "student_t":
-        if degrees_of_freedom(spec, model) <= 2:
+        if t_df(spec, model) <= 2:
             return ""
         return (
             "I-squared is v / (v + s^2), in per cent, with v the variance of the Student-t distribution, and "
@@ -102,7 +97,10 @@ def _i_squared(spec: MetaAnalysis, model: str, layout: Design) -> str:
 
 
 def further(spec: MetaAnalysis, model: str, layout: Design) -> str:
-    """Differences, thresholds and absolute risks: computed from the same draws."""
+    """Differences, thresholds and absolute risks: computed from the same draws.
+
+    Of other models than the primary one only the differences: the rest is alike and told with that.
+    """
     if spec.models[model].effects == "independent":
         return ""
     text = []
@@ -111,6 +109,8 @@ def further(spec: MetaAnalysis, model: str, layout: Design) -> str:
             "Subgroups are compared by the posterior of their difference, draw by draw, not by whether one "
             "interval holds no effect and the other does."
         )
+    if model != next(iter(spec.models)):
+        return " ".join(text)
     if spec.thresholds:
         text.append(
             "The probability that an effect lies below or above a threshold is the share of posterior draws "
@@ -124,3 +124,25 @@ def further(spec: MetaAnalysis, model: str, layout: Design) -> str:
             "infinity (Altman 1998, BMJ 317:1309)."
         )
     return " ".join(text)
+
+
+def classical(spec: MetaAnalysis, model: str) -> str:
+    """Which classical methods stand beside the Bayesian results."""
+    if spec.effect_id is not None:
+        return (
+            "Classical results beside the Bayesian ones are those of the multilevel model by restricted "
+            "maximum likelihood and maximum likelihood, with Wald intervals."
+        )
+    chosen, also = spec.models[model], []
+    if chosen.formula:
+        also.append("a meta-regression by restricted maximum likelihood with Wald and Knapp-Hartung tests")
+    if chosen.subgroups:
+        also.append("a subgroup analysis with the chi-squared test between subgroups")
+    if spec.measure in ("OR", "RR", "RD", "PETO"):
+        also.append("the Mantel-Haenszel and Peto methods")
+    return (
+        "Classical results beside the Bayesian ones are, from the estimates and their standard errors, the "
+        "common effect by inverse variance and random effects with tau by DerSimonian-Laird, Paule-Mandel, "
+        "restricted maximum likelihood and maximum likelihood, with Wald and Hartung-Knapp-Sidik-Jonkman "
+        "intervals" + (f"; {'; '.join(also)}" if also else "") + "."
+    )

@@ -145,8 +145,8 @@ def numbers_or_text(text: pd.Series) -> pd.Series:
 
 def moderators(
     spec: MetaAnalysis, table: Table, rows: pd.DataFrame, study: pd.Series
-) -> tuple[pd.DataFrame, dict[int, list[str]]]:
-    """The moderators by the index of `rows`, numbers or text, and the names of those missing, by line."""
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, list[str]]]:
+    """The moderators by the index of `rows`, numbers or text; the same as text; those missing, by line."""
     found = {
         column: per_study(table, column, rows, study, key="moderators")
         for column in dict.fromkeys(spec.moderators)
@@ -156,7 +156,18 @@ def moderators(
         for line in text.index[text == ""]:
             missing.setdefault(line, []).append(column)
     frame = pd.DataFrame({column: numbers_or_text(text) for column, text in found.items()}, index=rows.index)
-    return frame, missing
+    written = pd.DataFrame(
+        {column: _as_written(text, frame[column]) for column, text in found.items()}, index=rows.index
+    )
+    return frame, written, missing
+
+
+def _as_written(text: pd.Series, values: pd.Series) -> pd.Series:
+    """The text of each value; of a number that is written in several ways (10, 10.0) the first of them."""
+    if not pd.api.types.is_numeric_dtype(values):
+        return text
+    first = text.groupby(values, sort=False).first()
+    return values.map(first).fillna("").astype(object)
 
 
 def moderator_facts(frame: pd.DataFrame) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     rows = _census_rows(spec, formula, census, variables)
     people, excluded, facts = _respondents(spec, formula, survey, variables, rows)
     _raise(survey, census)
-    _check_levels(survey, people, rows, [v for v in variables if v in people])
+    _check_levels(survey, people, rows, [v for v in variables if v in people], spec.census)
     sources = _settle_predictors(spec, formula, survey, people, rows)
     _raise(survey, census)
     missing = people[list(formula.predictors)].isna()
@@ -243,7 +243,9 @@ def _listed_answers(answers: pd.Series) -> str:
     return shown + (" ..." if len(counts) > 10 else "")
 
 
-def _check_levels(survey: Table, people: pd.DataFrame, census: pd.DataFrame, variables: list[str]) -> None:
+def _check_levels(
+    survey: Table, people: pd.DataFrame, census: pd.DataFrame, variables: list[str], census_file: str
+) -> None:
     """Note each level of the survey that the census lacks."""
     for variable in variables:
         known = list(dict.fromkeys(census[variable]))
@@ -251,7 +253,7 @@ def _check_levels(survey: Table, people: pd.DataFrame, census: pd.DataFrame, var
         for level, count in counts[~counts.index.isin(known)].items():
             rows = "1 row" if count == 1 else f"{count} rows"
             survey.problem(
-                f"'{level}' ({rows}) is not a '{variable}' of the census",
+                f"'{level}' ({rows}) is not a '{variable}' of the census, {census_file}",
                 f"{nearest(str(level), known)} Spell it alike in both files, or recode the survey to the "
                 "census's levels",
                 column=variable,
