@@ -175,8 +175,8 @@ def test_a_file_names_its_method_in_the_graph(tmp_path):
 
 # TopoJSON
 
-# Three squares in a row, a fourth that touches the second and the third in a corner, and one apart that belongs
-# to the fourth. Arcs 0 and 1 lie between the squares.
+# Three squares in a row, a fourth that touches the second and the third in a corner, and one apart that
+# belongs to the fourth. Arcs 0 and 1 lie between the squares.
 TOPOLOGY = {
     "type": "Topology",
     "transform": {"scale": [0.5, 0.5], "translate": [10, 50]},
