@@ -10,6 +10,7 @@ import numpy as np
 
 from poolmap.figures.choropleth import outline
 from poolmap.figures.style import BLUE, GOLD, GREEN, INK, MUTED, ORANGE, RC, new_figure
+from poolmap.graph.plane import in_plane
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -36,8 +37,8 @@ def draw_graph(frame: gpd.GeoDataFrame, graph: Graph) -> Figure:
     are few.
 
     Args:
-        frame: columns `area` (text) and `geometry`; a map in longitude and latitude is drawn with the
-            proportions of its middle latitude.
+        frame: columns `area` (text) and `geometry`; a map in longitude and latitude is drawn in an equal-area
+            plane, in one piece where it crosses the date line.
         graph: its areas are among those of the frame.
 
     Raises:
@@ -47,15 +48,12 @@ def draw_graph(frame: gpd.GeoDataFrame, graph: Graph) -> Figure:
     import shapely
     from matplotlib.collections import LineCollection, PathCollection
 
-    polygons = np.asarray(frame.geometry.values)
+    polygons = np.asarray(in_plane(frame)[0].values)
     row = {area: i for i, area in enumerate(frame["area"])}
     inside = shapely.point_on_surface(polygons[[row[area] for area in graph.areas]])
     points = shapely.get_coordinates(inside).reshape(-1, 2)
     west, south, east, north = shapely.total_bounds(polygons)
-    stretch = 1.0
-    if frame.crs is not None and frame.crs.is_geographic:
-        stretch = 1 / max(math.cos(math.radians((south + north) / 2)), 0.1)
-    tall = _WIDTH * stretch * (north - south) / (east - west)
+    tall = _WIDTH * (north - south) / (east - west)
     many = graph.n > _MANY
 
     with matplotlib.rc_context(RC):
@@ -63,7 +61,7 @@ def draw_graph(frame: gpd.GeoDataFrame, graph: Graph) -> Figure:
         figure = new_figure(wide, float(np.clip(tall, 2.0, _TALLEST)))
         axes = figure.add_subplot()
         axes.set_axis_off()
-        axes.set_aspect(stretch)
+        axes.set_aspect("equal")
         axes.add_collection(
             PathCollection(
                 [outline(polygon) for polygon in polygons],
@@ -73,7 +71,7 @@ def draw_graph(frame: gpd.GeoDataFrame, graph: Graph) -> Figure:
                 rasterized=many,
             )
         )
-        size = float(np.clip(40 / math.sqrt(graph.n), 0.6, 4.0))
+        size = _marker_size(points, graph, 72 * wide / (east - west))
         handles = []
         for members, label, (colour, marker, line) in _groups(graph):
             here = members[graph.edges[:, 0]]
@@ -101,6 +99,19 @@ def draw_graph(frame: gpd.GeoDataFrame, graph: Graph) -> Figure:
                 handlelength=3.2,
             )
     return figure
+
+
+def _marker_size(points: np.ndarray, graph: Graph, scale: float) -> float:
+    """A fifth of the typical line, in points, within reason.
+
+    Args:
+        points: (n, 2) where the areas are marked.
+        graph: the lines between them.
+        scale: points of the page per unit of the map.
+    """
+    lengths = np.hypot(*(points[graph.edges[:, 0]] - points[graph.edges[:, 1]]).T)
+    typical = float(np.median(lengths)) * scale if len(lengths) else math.inf
+    return float(np.clip(min(typical / 5, 40 / math.sqrt(graph.n)), 0.4, 4.0))
 
 
 def _groups(graph: Graph) -> list[tuple[np.ndarray, str, tuple[Any, str, Any]]]:

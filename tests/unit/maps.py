@@ -12,7 +12,7 @@ from poolmap.graph.geometry import Geometry, read_geometry
 
 NORTH_CAROLINA = "resources/nc_sids/counties.gpkg"
 CALIFORNIA = "resources/california_schools/counties.gpkg"
-US_COUNTIES = Path(__file__).parent / "geographies" / "us_counties.topojson.gz"
+GEOGRAPHIES = Path(__file__).parent / "geographies"
 
 
 def example(name, column, crs=None):
@@ -22,12 +22,17 @@ def example(name, column, crs=None):
     return read_geometry(libpysal.examples.get_path(name), column, crs=crs)
 
 
+def unpacked(name, folder):
+    """A file of `geographies/`, unpacked into a folder."""
+    path = folder / name
+    if not path.exists():
+        path.write_bytes(gzip.decompress((GEOGRAPHIES / f"{name}.gz").read_bytes()))
+    return path
+
+
 def us_counties(folder):
     """The counties of the United States as TopoJSON, unpacked into a folder."""
-    path = folder / "us_counties.json"
-    if not path.exists():
-        path.write_bytes(gzip.decompress(US_COUNTIES.read_bytes()))
-    return path
+    return unpacked("us_counties.topojson", folder)
 
 
 def squares(*corners, ids=None, crs="EPSG:3857", size=1.0):

@@ -1,4 +1,5 @@
 import geopandas as gpd
+import numpy as np
 import pytest
 import shapely
 from maps import NORTH_CAROLINA, graph_of, squares
@@ -49,10 +50,17 @@ def test_figure_tells_components_apart_without_colour():
 
 
 def test_figure_follows_the_order_of_the_graph_not_of_the_frame():
-    geometry = squares((0, 0), (1, 0), (4, 4))
+    geometry = squares((0, 0), (1, 0), (4, 4), crs="EPSG:3035")
     graph = graph_of(geometry).subset(["b", "a"])
     (_, (edges,)) = drawn(draw_graph(geometry.frame, graph))
     assert edges.get_segments()[0].tolist() == [[1.5, 0.5], [0.5, 0.5]]
+
+
+def test_figure_of_a_map_across_the_date_line_is_in_one_piece():
+    geometry = squares((178, 60), (179, 60), (-180, 60), (-179, 60), crs="EPSG:4326")
+    (_, (edges,)) = drawn(draw_graph(geometry.frame, graph_of(geometry, tolerance=10)))
+    kilometres = [np.ptp(segment[:, 0]) / 1000 for segment in np.array(edges.get_segments())]
+    assert len(kilometres) == 3 and all(50 < length < 60 for length in kilometres)
 
 
 def test_figure_keeps_holes_and_parts():
