@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 _RATIO_LIMITS = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 _SHADES = 64  # colours of a continuous scale; areas of one colour are drawn as one shape
-METHODS = ("quantiles", "fisher_jenks", "equal_interval", "std_mean", "head_tail_breaks")
+METHODS = ("quantiles", "jenks_caspall", "equal_interval")
 """Rules for class breaks, as mapclassify calls them."""
 
 
@@ -150,7 +150,7 @@ def class_breaks(values: NDArray[np.float64], method: str, count: int) -> list[f
     Args:
         values: (n,) finite ones are used.
         method: one of `METHODS`.
-        count: of classes; rules that choose it themselves (`std_mean`, `head_tail_breaks`) pass it by.
+        count: of classes; fewer where there are fewer values.
 
     Raises:
         ValueError: an unknown method.
@@ -165,7 +165,6 @@ def class_breaks(values: NDArray[np.float64], method: str, count: int) -> list[f
     if count < 2:
         return []
     rule = getattr(mapclassify, "".join(part.title() for part in method.split("_")))
-    free = method in ("std_mean", "head_tail_breaks")
-    found = rule(known) if free else rule(known, k=count)
+    found = rule(known, k=count)
     inner = np.unique(found.bins)
     return [float(end) for end in inner if known.min() < end < known.max()]

@@ -128,9 +128,9 @@ def test_sequential_scales():
 
 def test_class_breaks_by_rule():
     values = np.array([1.0, 1.1, 1.2, 5.0, 5.1, 9.0, 9.1, np.nan])
-    assert class_breaks(values, "fisher_jenks", 3) == [1.2, 5.1]
+    assert class_breaks(values, "jenks_caspall", 3) == [1.2, 5.1]
     assert class_breaks(values, "quantiles", 2) == [5.0]
-    assert class_breaks(np.ones(4), "fisher_jenks", 3) == []
+    assert class_breaks(np.ones(4), "jenks_caspall", 3) == []
     with pytest.raises(ValueError, match="unknown rule"):
         class_breaks(values, "guess", 3)
 
