@@ -67,7 +67,8 @@ def draw_maps(
         panels: at least one.
         outline_label: what a heavy outline means, for the legend.
         missing_label: what hatching means, for the legend.
-        hatched: further (n,) areas hatched over their colour, by what it means; two at most.
+        hatched: (n,) areas hatched over their colour, or in place of the hatching of missing values, by what
+            it means; two at most.
         credit: where the data come from, in small print.
     """
     import matplotlib
@@ -103,7 +104,8 @@ def draw_maps(
         handles = []
         if outline_label and any(p.outlined is not None and p.outlined.any() for p in panels):
             handles.append(Patch(facecolor="white", edgecolor=INK, linewidth=1.5, label=outline_label))
-        if missing_label and any(np.isnan(p.values).any() for p in panels):
+        unmarked = ~np.any(list(hatched.values()), axis=0) if hatched else np.True_
+        if missing_label and any((np.isnan(p.values) & unmarked).any() for p in panels):
             handles.append(_hatch_patch(missing_label, 0))
         handles += [_hatch_patch(label, i) for i, label in enumerate(hatched, 1) if hatched[label].any()]
         if handles:
@@ -158,7 +160,9 @@ def _draw(
     kind[~missing] = of.ravel()
     for number, colour in enumerate(kinds):
         shape(kind == number, facecolor=colour, edgecolor=_BORDER, linewidth=width)
-    shape(missing, facecolor="white", edgecolor=_BORDER, linewidth=width, hatch=_HATCHES[0])
+    marked = np.any(list(hatched.values()), axis=0) if hatched else np.zeros(len(values), dtype=bool)
+    shape(missing & marked, facecolor="white", edgecolor=_BORDER, linewidth=width)
+    shape(missing & ~marked, facecolor="white", edgecolor=_BORDER, linewidth=width, hatch=_HATCHES[0])
     for i, mask in enumerate(hatched.values(), 1):
         shape(mask, facecolor="none", edgecolor=INK, linewidth=0, hatch=_HATCHES[i])
     if panel.outlined is not None:

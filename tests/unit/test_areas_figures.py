@@ -81,9 +81,9 @@ def analysis():
     return _spec(), data, {"bym2": _result(data, "bym2"), "iid": _result(data, "iid", 0.5)}
 
 
-def test_the_four_figures(analysis):
+def test_the_figures(analysis):
     named = {figure.name: figure for figure in figures(*analysis)}
-    assert list(named) == ["maps", "ranked", "models", "graph"]
+    assert list(named) == ["maps", "map_certainty", "ranked", "models", "graph"]
     assert "from 0.60 in area A to 1.80 in area D; in 1 areas" in named["maps"].alt
     assert named["maps"].model == "bym2" and named["graph"].model == ""
     assert "area A" in named["models"].alt or "area D" in named["models"].alt
