@@ -175,6 +175,12 @@ class AreasAnalysis(Analysis):
     """What the cases are called in the report."""
     estimate_name: str = Field("", json_schema_extra=first_read_by("report"))
     """What the direct estimates are called in the report, with their unit; by default their column's name."""
+    false_discovery_rate: float = Field(0.05, gt=0, lt=1, json_schema_extra=first_read_by("estimate"))
+    """Expected share of areas wrongly called hot spots that is accepted."""
+    aggregate: tuple[Column, ...] = ()
+    """Columns of the table that name larger regions, for each of which estimates are worked out too."""
+    contrasts: tuple[tuple[str, str], ...] = Field((), json_schema_extra=first_read_by("estimate"))
+    """Pairs of areas, by id, whose values are compared: `[["37001", "37063"]]`."""
     map: MapSpec = Field(MapSpec(), json_schema_extra=first_read_by("report"))
     """How the estimates are drawn on the map."""
     models: dict[Name, AreaModel] = Field(
@@ -184,6 +190,10 @@ class AreasAnalysis(Analysis):
 
     @model_validator(mode="after")
     def _consistent(self) -> AreasAnalysis:
+        if self.aggregate and self.outcome.estimate is not None:
+            raise PydanticCustomError(
+                "aggregate", "direct estimates have no weights by which to add them up", {"at": "aggregate"}
+            )
         for name in self.models:
             self._fits_outcome(name)
         first = next(iter(self.models))
@@ -280,6 +290,8 @@ class AreasAnalysis(Analysis):
             column = getattr(self.outcome, name)
             if column is not None:
                 yield ("outcome", name), "data", column
+        for column in self.aggregate:
+            yield ("aggregate",), "data", column
         for stratum in self.outcome.strata:
             yield ("outcome", "strata"), "data", stratum
 

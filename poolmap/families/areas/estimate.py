@@ -11,9 +11,10 @@ from scipy import special
 
 from poolmap.contracts import Dataset, Predictive, Quantity
 from poolmap.families.areas.effect_words import RHO, SIGMA
+from poolmap.families.areas.further import compared, further_columns, regions
 from poolmap.families.areas.likelihood_words import ALPHA, BETA, OWN, RATIO
 from poolmap.families.areas.model import IN_STAN, covariate_matrix, observed, observed_areas
-from poolmap.families.areas.scales import exceedance_column, raw_interval, scale_of, thresholds
+from poolmap.families.areas.scales import raw_interval, scale_of
 
 if TYPE_CHECKING:
     import xarray
@@ -25,6 +26,7 @@ _RAW = ("cases", "at_least", "at_most", "population", "expected", "sir", "propor
 _DESCRIPTION = {
     "rr": "relative risk: the area's rate over the rate expected from the reference rates",
     "log_rr": "its natural logarithm",
+    "excess": "cases beyond those expected from the reference rates: expected (rr - 1)",
     "rate": "cases that the model expects, per 100,000 of the population",
     "prevalence": "share of persons who are cases",
     "mean": "mean of what the direct estimates measure",
@@ -45,9 +47,11 @@ def estimate(
 
     Returns:
         `areas`, keyed by area and name, with eta = alpha + x' beta + re: of counts `rr` = exp(eta), the
-        relative risk against the reference rates, `log_rr` = eta, and `rate` where the population is known
-        and not 0; of cases among persons `prevalence` = inverse logit of eta; of direct estimates `mean` =
-        eta. Beside the first of them what was observed with its interval, and the exceedance probabilities.
+        relative risk against the reference rates, `log_rr` = eta, `rate` where the population is known
+        and not 0, and `excess`, the cases beyond those expected; of cases among persons `prevalence` =
+        inverse logit of eta; of direct estimates `mean` = eta. Beside the first of them what was observed
+        with its interval, and the columns of `further_columns`. `regions` and `contrasts` where the config
+        asks for them.
         `parameters`, keyed by term: `alpha`, `beta` and `rate_ratio` or `odds_ratio` = exp(beta) of each
         covariate, `sigma`, `rho` (bym2, leroux, car), and what the likelihood has of its own: `dispersion`,
         `icc`, `zero_inflation`.
@@ -59,9 +63,8 @@ def estimate(
     lower, upper = raw_interval(scale, areas, spec.interval)
     extra = areas[[name for name in _RAW if name in areas]]
     extra = extra.assign(**{f"{scale.raw}_lower": lower, f"{scale.raw}_upper": upper})
-    for threshold in thresholds(spec, data):
-        above = (value > threshold).mean(axis=(0, 1))
-        extra[exceedance_column(scale.quantity, threshold)] = above
+    own = {name: float(draws[name].mean()) for name in ("dispersion", "zero") if name in draws}
+    extra = extra.join(further_columns(spec, model, data, eta, value, **own))
     keys = areas[["area", "name"]]
     of_areas = [(scale.quantity, value, keys, extra)]
     if scale.quantity == "rr":
@@ -73,7 +76,11 @@ def estimate(
             if "zero" in draws:
                 cases = cases * (1 - _one(draws, "zero"))
             of_areas.append(("rate", cases, keys.iloc[at], None))
+        at = np.flatnonzero(areas["expected"] > 0)
+        excess = (value[:, :, at] - 1) * areas["expected"].to_numpy(dtype=np.float64)[at]
+        of_areas.append(("excess", excess, keys.iloc[at], None))
     quantities = [Quantity("areas", name, _DESCRIPTION[name], *rest) for name, *rest in of_areas]
+    quantities += [*regions(spec, data, value), *compared(spec, data, value)]
 
     def parameter(quantity: str, description: str, values: NDArray[np.float64], terms: list[str]) -> None:
         keys = pd.DataFrame({"term": terms})

@@ -32,7 +32,8 @@ def ingest(spec: AreasAnalysis) -> Dataset:
             expected and sir = cases / expected or, for prevalences, proportion = cases / population (NaN
             where unknown or where nobody is at risk);
             of direct estimates: estimate and se (NaN where unknown);
-        `covariates`: area and the centred columns of the design matrix, if any.
+        `covariates`: area and the centred columns of the design matrix, if any;
+        `regions`: area and the columns of `aggregate`, only where the config has some.
         An area without a count or an estimate stays in the map and is listed in `exclusions`: it is estimated
         from the other areas. So is one with nobody at risk, which is named in `facts["without_population"]`.
 
@@ -47,6 +48,7 @@ def ingest(spec: AreasAnalysis) -> Dataset:
     columns |= {f"outcome.{key}": getattr(outcome, key) for key in _COLUMNS}
     named = [(key, column) for key, column in columns.items() if column is not None]
     named += [("outcome.strata", column) for column in outcome.strata]
+    named += [("aggregate", column) for column in spec.aggregate]
     named += [("covariates", column) for column in formula_columns(spec.covariates)]
     found = [table.has(column, key=key) for key, column in named]
     problems: list[Problem] = []
@@ -87,8 +89,12 @@ def ingest(spec: AreasAnalysis) -> Dataset:
     }
     (counts if counted else direct_estimates).check_enough(table, areas)
     table.finish()
+    tables = {"areas": areas, "covariates": covariates}
+    if spec.aggregate:
+        member = table.frame.loc[by_area["line"], list(spec.aggregate)].set_axis(by_area.index)
+        tables["regions"] = member.loc[order].reset_index(names="area")
     return Dataset(
-        {"areas": areas, "covariates": covariates},
+        tables,
         left_out,
         facts,
         geometry.frame[["area", "geometry"]].reset_index(drop=True),
@@ -158,10 +164,15 @@ def _by_area(table: Table, spec: AreasAnalysis, rows: pd.DataFrame, needed: str)
     by_area = groups.agg(name=("name", "first"), line=("line", "first"))
     missing = lines[lines[needed].isna()].groupby("area", sort=False)["line"].first()
     by_area["missing_line"] = missing.reindex(by_area.index)
-    for column in ([spec.name] if spec.name else []) + formula_columns(spec.covariates):
+    own = [*([spec.name] if spec.name else []), *spec.aggregate, *formula_columns(spec.covariates)]
+    for column in own:
         differs = table.frame[column].groupby(rows["area"], sort=False).nunique()
         for area in differs.index[differs > 1][:5]:
             table.problem(
                 f"area '{area}' has different values in its rows", "give it the same in all", column=column
             )
+    for column in spec.aggregate:
+        empty = table.is_missing(column)[by_area["line"]]
+        for line in empty.index[empty][:5]:
+            table.problem("the region is empty", "give every area its region", line=line, column=column)
     return by_area
