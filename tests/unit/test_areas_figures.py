@@ -1,5 +1,7 @@
 """Maps and report text: what they hold, not how they look."""
 
+from dataclasses import replace
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -65,7 +67,14 @@ def _result(data, name, shift=1.0):
     rr["sir_lower"], rr["sir_upper"] = rr["sir"] / 2, rr["sir"] * 2
     rr["lower"], rr["upper"] = rr["mean"] / 1.5, rr["mean"] * 1.5
     rr["p_rr_gt_1"] = [0.02, 0.3, 0.5, 0.99 if shift == 1 else 0.9, 0.85, 0.05]
+    rr["hot_spot"] = rr["p_rr_gt_1"] > 0.9
+    rr["rank"] = rr["mean"].rank(ascending=False)
+    rr["rank_lower"], rr["rank_upper"] = rr["rank"] - 1, rr["rank"] + 1
+    rr["p_highest_fifth"], rr["p_lowest_fifth"] = rr["p_rr_gt_1"], 1 - rr["p_rr_gt_1"]
+    rr["from_own"], rr["from_neighbours"], rr["from_others"] = np.linspace(0.2, 0.7, N), 0.2, 0.1
     rr.insert(0, "quantity", "rr")
+    excess = rr.assign(quantity="excess", mean=(rr["mean"] - 1) * rr["expected"], lower=-1.0, upper=9.0)
+    rr = pd.concat([rr, excess], ignore_index=True)
     rows = [("alpha", "intercept", -0.1, -0.2, 0.0), ("sigma", "area effects", 0.4, 0.2, 0.6)]
     if name == "bym2":
         rows.append(("rho", "area effects", 0.5, 0.1, 0.9))
@@ -125,7 +134,45 @@ def test_findings_name_the_raised_area_the_extremes_and_what_another_model_chang
     tables = [b for b in blocks if isinstance(b, ReportTable)]
     assert tables[0].frame["area"].tolist() == [f"area {k}" for k in "DECBFA"]
     assert tables[0].frame["SIR"].tolist()[2] == ""
-    assert tables[1].frame["model"].tolist() == ["bym2"] * 3 + ["iid"] * 2
+    of_models = next(t.frame for t in tables if "model" in t.frame)
+    assert of_models["model"].tolist() == ["bym2"] * 3 + ["iid"] * 2
+
+
+def test_hot_spots_excess_ranks_and_borrowing_are_told(analysis):
+    blocks = findings(*analysis)
+    text = " ".join(b for b in blocks if isinstance(b, str))
+    assert "Hot spots (relative risk above 1; false discovery rate 5%" in text
+    assert "1 area, with an expected share of wrong ones of 1.0%: area D." in text
+    # area D: 4 expected, relative risk 1.8
+    assert "largest in area D: 3.2 (95% interval -1.0 to 9.0). The hot spots have 3 cases more" in text
+    assert "45% in the median area; 20% comes from its neighbours" in text
+    assert "Most rests on its own in area F (70%), least in area A (20%)" in text
+    frame = next(b.frame for b in blocks if isinstance(b, ReportTable) and "rank" in b.frame)
+    assert frame["area"].tolist()[0] == "area D"
+    assert frame["rank"].tolist()[0] == "1.0"
+    assert frame["rank, 95% interval"].tolist()[0] == "0 to 2"
+    assert frame["hot spot"].tolist() == ["yes"] + [""] * (N - 1)
+
+
+def test_regions_and_contrasts_are_told():
+    data = _data()
+    spec = _spec().model_copy(update={"aggregate": ("state",), "contrasts": (("d", "a"),)})
+    result = _result(data, "bym2")
+    regions = {"quantity": "rr", "grouping": "state", "region": ["X", "Y"], "n_areas": [2, 4]}
+    regions |= {"cases": [2.0, 16.0], "expected": [3.0, 18.0], "mean": [0.8, 1.1], "lower": 0.5, "upper": 1.5}
+    tables = result.estimates | {
+        "regions": pd.DataFrame(regions).assign(p_rr_gt_1=[0.1, 0.7]),
+        "contrasts": pd.DataFrame(
+            {"first_name": ["area D"], "second_name": ["area A"], "mean": 3.0, "lower": 1.4, "upper": 5.5}
+        ).assign(p_first_higher=0.995),
+    }
+    blocks = findings(spec, data, {"bym2": replace(result, estimates=tables)})
+    frames = [b.frame for b in blocks if isinstance(b, ReportTable)]
+    (of_regions,) = (frame for frame in frames if "region" in frame)
+    assert of_regions["RR"].tolist() == ["0.80", "1.10"]
+    assert of_regions["P(RR > 1)"].tolist() == ["0.100", "0.700"]
+    (pairs,) = (frame for frame in frames if "ratio" in frame)
+    assert pairs.iloc[0].tolist() == ["area D", "area A", "3.00", "1.40 to 5.50", "0.995"]
 
 
 def test_description_and_methods_say_what_was_done(analysis):

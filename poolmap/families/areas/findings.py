@@ -10,6 +10,7 @@ import pandas as pd
 
 from poolmap.contracts import EVERY_MODEL, Block, Dataset, ModelResult, ReportTable
 from poolmap.families.areas.effect_words import RHO, SIGMA
+from poolmap.families.areas.further_words import further_blocks
 from poolmap.families.areas.likelihood_words import ALPHA, OWN, RATIO
 from poolmap.families.areas.scales import Form, Scale, exceedance_column, form, scale_of, thresholds
 from poolmap.families.areas.words import listed, probability
@@ -45,6 +46,7 @@ def findings(spec: AreasAnalysis, data: Dataset, results: Mapping[str, ModelResu
     blocks += _parameter_sentences(spec, scale, primary)
     blocks += _model_sentences(scale, bounds[0], number, results)
     blocks.append(_areas_table(spec, scale, table, number, bounds, primary.name))
+    blocks += further_blocks(spec, scale, table, number, bounds[0], primary)
     blocks.append(_parameters_table(spec, scale, results))
     return blocks
 
