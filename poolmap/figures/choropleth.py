@@ -87,7 +87,7 @@ def draw_maps(
 
     with matplotlib.rc_context(RC):
         figure = new_figure(_WIDTH, rows * ((1 + _BELOW) * tall + 0.85) + 0.3)
-        figure.set_layout_engine("compressed")  # for axes of one aspect
+        figure.set_layout_engine("compressed", h_pad=0.08)  # for axes of one aspect
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.ravel():
             axes.set_axis_off()
