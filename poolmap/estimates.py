@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from poolmap.contracts import Companion, ModelResult, Predictive, Quantity
-from poolmap.files import read_json, write_json
+from poolmap.files import read_json, write_json, write_text
 from poolmap.inference.checks import failures
 from poolmap.inference.predictive import leave_one_out, predictive_statistics, summarise_predictive
 from poolmap.inference.summary import dictionary
+from poolmap.qgis import style
 
 if TYPE_CHECKING:
     import geopandas
 
 DO_NOT_USE = "DO_NOT_USE.txt"
+RATIOS = ("rr",)
+"""Quantities that QGIS shows on a scale about 1."""
 _OWN_FILES = ("predictive", "predictive_statistics")
 
 
@@ -43,7 +46,8 @@ def write_estimates(
             must not be used.
         interval: level of the intervals.
         refits: leave-one-out densities by refitting (`inference.left_out`).
-        polygons: with a column `area`; each table with the key `area` is also written as a GeoPackage.
+        polygons: with a column `area`; each table with the key `area` is also written as a GeoPackage,
+            with a style for QGIS of its first quantity.
     """
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)
@@ -102,7 +106,7 @@ def _text_columns(frame: pd.DataFrame) -> list[str]:
 
 
 def _write_geopackage(polygons: geopandas.GeoDataFrame, table: pd.DataFrame, path: Path, layer: str) -> None:
-    """The table's quantities side by side, one row an area, joined to the polygons."""
+    """The table's quantities side by side, one row an area, joined to the polygons; with a style for QGIS."""
     import pyogrio
 
     keys = [c for c in table.columns[1 : table.columns.get_loc("mean")] if c != "area"]
@@ -115,3 +119,6 @@ def _write_geopackage(polygons: geopandas.GeoDataFrame, table: pd.DataFrame, pat
     # GeoPackage stamps its tables with the date; a fixed one keeps reruns identical byte for byte
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00Z"})
     joined.to_file(path, layer=layer, driver="GPKG", engine="pyogrio")
+    first = table["quantity"].iloc[0]
+    shown = style(f"{first}_mean", joined[f"{first}_mean"], ratio=first in RATIOS)
+    write_text(path.with_suffix(".qml"), shown)

@@ -303,9 +303,8 @@ def _files(folder: Path, results: Mapping[str, ModelResult]) -> list[dict[str, s
         elif path.parent.name == "estimates" and path.stem in beside.get(path.parents[1].name, {}):
             words = re.split("[:;] ", beside[path.parents[1].name][path.stem])[0]
         elif path.parent.name == "estimates":
-            words = f"estimates: {path.stem.replace('_', ' ')}" + (
-                ", with polygons" if path.suffix == ".gpkg" else ""
-            )
+            beyond = {".gpkg": ", with polygons", ".qml": ", style for QGIS, which takes it up by itself"}
+            words = f"estimates: {path.stem.replace('_', ' ')}{beyond.get(path.suffix, '')}"
         elif path.parent.name == "data":
             words = f"checked input: {path.stem}"
         else:

@@ -11,6 +11,7 @@ from shapely.geometry import box
 
 from poolmap.config.areas import AreasAnalysis
 from poolmap.contracts import Dataset, Equation, ModelResult, ReportTable
+from poolmap.families.areas.checklists import checklists
 from poolmap.families.areas.figures import figures
 from poolmap.families.areas.methods import describe, findings, methods
 from poolmap.graph.graph import Graph
@@ -173,6 +174,26 @@ def test_regions_and_contrasts_are_told():
     assert of_regions["P(RR > 1)"].tolist() == ["0.100", "0.700"]
     (pairs,) = (frame for frame in frames if "ratio" in frame)
     assert pairs.iloc[0].tolist() == ["area D", "area A", "3.00", "1.40 to 5.50", "0.995"]
+
+
+def test_gather_has_its_18_items(analysis):
+    spec, data, results = analysis
+    results = {
+        name: replace(r, checks=r.checks | {"n_chains": 4, "n_draws": 1000}) for name, r in results.items()
+    }
+    drawn = figures(spec, data, results)
+    _, table = checklists(spec, data, results, drawn)
+    rows = table.frame.set_index("Item")
+    assert rows.index.tolist() == [str(number) for number in range(1, 19)]
+    assert "6 areas" in rows.at["1", "In this run"]
+    assert "counts.csv and map.gpkg" in rows.at["5", "In this run"]
+    assert "Models bym2 and iid" in rows.at["11", "In this run"]
+    assert "4,000 draws" in rows.at["13", "In this run"]
+    assert "DO NOT USE" not in rows.at["12", "In this run"]
+    assert all(figure.title in rows.at["16", "Where"] for figure in drawn if figure.model == "bym2")
+    failed = results | {"iid": replace(results["iid"], checks=results["iid"].checks | {"passed": False})}
+    rows = checklists(spec, data, failed, drawn)[1].frame.set_index("Item")
+    assert "DO NOT USE model iid" in rows.at["12", "In this run"]
 
 
 def test_description_and_methods_say_what_was_done(analysis):

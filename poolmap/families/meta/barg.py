@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from poolmap.checklist import NOT_DONE, TO_ADD, Item
 from poolmap.families.meta.describe import studies_and_effects
 from poolmap.families.meta.effects import scale_of
 from poolmap.families.meta.model_kinds import SYMBOLS, differing_priors, prior_of
@@ -22,7 +23,7 @@ from poolmap.families.meta.numbers import (
     with_interval,
     writer,
 )
-from poolmap.families.meta.run_facts import NOT_DONE, TO_ADD, Item, RunFacts, models_named, places, sentence
+from poolmap.families.meta.run_facts import RunFacts, models_named, places, sentence
 
 
 def barg_items(run: RunFacts) -> list[Item]:

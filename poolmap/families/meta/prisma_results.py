@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from poolmap.checklist import NOT_DONE, TO_ADD, Item
 from poolmap.families.meta.effects import scale_of
 from poolmap.families.meta.numbers import (
     decimals,
@@ -18,7 +19,7 @@ from poolmap.families.meta.numbers import (
     writer,
 )
 from poolmap.families.meta.pooled_table import as_sd
-from poolmap.families.meta.run_facts import NOT_DONE, TO_ADD, Item, RunFacts, places
+from poolmap.families.meta.run_facts import RunFacts, places
 
 MOST_TOLD = 6  # coefficients or subgroups of a model whose numbers are given
 TESTS = {"egger": "Egger's test", "peters": "Peters' test"}

@@ -10,21 +10,6 @@ from poolmap.contracts import Dataset, ModelResult, NamedFigure
 from poolmap.families.meta.model_kinds import kinds
 from poolmap.families.meta.numbers import listed
 
-NOT_DONE = "Not done by poolmap: "
-"""Begins what the guideline asks for and this program does not do."""
-TO_ADD = "For you to add: "
-"""Begins what only the authors know."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One item of a checklist: its number, what it asks for, what was done, and where it stands."""
-
-    number: str
-    asks: str
-    done: str
-    where: str = ""
-
 
 @dataclass(frozen=True)
 class RunFacts:
