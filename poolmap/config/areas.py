@@ -241,7 +241,9 @@ class AreasAnalysis(Analysis):
     @property
     def value_name(self) -> str:
         """What is observed, in the words of the report."""
-        return self.estimate_name or self.outcome.estimate or self.cases_name
+        if self.outcome.estimate is None:
+            return self.cases_name
+        return self.estimate_name or self.outcome.estimate
 
     def view(self, step: str, model: str | None = None) -> dict[str, Any]:
         """As of every analysis; `ingest` also learns whether the cases are a share of the population."""

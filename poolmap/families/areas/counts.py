@@ -199,10 +199,6 @@ def check_enough(table: Table, areas: pd.DataFrame) -> None:
     usable = (low.notna() & (at_risk > 0)).sum()
     if low.sum() == 0:
         table.problem("there are no cases at all", "without a case there is no risk to map")
-    elif areas["cases"].isna().all():
-        table.problem(
-            "every count is suppressed", "give the counts of larger areas, or of a longer time, that are not"
-        )
     elif usable < 2:
         table.problem(
             f"{usable} area(s) have a case count and a population",

@@ -63,19 +63,22 @@ def _estimates(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list
 
 def _counts(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list[Block]:
     known = areas[areas["cases"].notna()]
-    text = (
-        f"{facts['areas']} areas with {facts['cases']:,.0f} {spec.cases_name}. The number in an area runs "
-        f"from {known['cases'].min():,.0f} to {known['cases'].max():,.0f} (median "
-        f"{known['cases'].median():,.0f}); "
-    )
+    text = f"{facts['areas']} areas with {facts['cases']:,.0f} {spec.cases_name}. "
+    if len(known):
+        text += (
+            f"The number in an area runs from {known['cases'].min():,.0f} to {known['cases'].max():,.0f} "
+            f"(median {known['cases'].median():,.0f}). "
+        )
     if spec.scale == "prevalence":
         people = areas["population"]
         text += (
-            f"the number of persons examined from {people.min():,.0f} to {people.max():,.0f}. Of all persons "
-            f"together {facts['overall']:.3g} are cases."
+            f"The number of persons examined runs from {people.min():,.0f} to {people.max():,.0f}. Of all "
+            f"persons together {facts['overall']:.3g} are cases."
         )
     else:
-        text += f"the expected number from {areas['expected'].min():.1f} to {areas['expected'].max():.1f}."
+        text += (
+            f"The expected number runs from {areas['expected'].min():.1f} to {areas['expected'].max():.1f}."
+        )
     blocks: list[Block] = [text]
     if facts.get("suppressed"):
         blocks += _suppressed(areas, facts)
