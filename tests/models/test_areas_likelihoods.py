@@ -91,9 +91,8 @@ def _probability(likelihood, y, eta, own, at):
         return stats.binom.pmf(y, persons, share)
     if likelihood == "beta_binomial":
         a, b = (1 / own - 1) * share, (1 / own - 1) * (1 - share)
-        return special.comb(PERSONS, y) * np.exp(
-            special.betaln(y + a, PERSONS - y + b) - special.betaln(a, b)
-        )
+        log_ratio = special.betaln(y + a, persons - y + b) - special.betaln(a, b)
+        return special.comb(persons, y) * np.exp(log_ratio)
     if likelihood == "negative_binomial":
         return stats.nbinom.pmf(y, 1 / own, 1 / (1 + own * mean))
     poisson = stats.poisson.pmf(y, mean)
@@ -210,7 +209,11 @@ TRUE = {
 def test_simulated_truth(program, likelihood):
     """40 areas with structured effects and a covariate: the 90% intervals hold the truth as often as they say
     (effects are correlated: the bounds are those of half as many areas), the parameters are in their 99.8%
-    intervals, and what is reported mixes."""
+    intervals, and what is reported mixes.
+
+    Overdispersion is simulated beside effects that are structured only: from unstructured ones it is hardly
+    told apart. It mixes more slowly, as the weights of the whitening are those of its mode."""
+    prior = "icar" if likelihood in ("negative_binomial", "beta_binomial") else "bym2"
     rng = np.random.default_rng(list(TRUE).index(likelihood) + 11)
     graph = _lattice(5, 8)
     n = graph.n
@@ -218,7 +221,8 @@ def test_simulated_truth(program, likelihood):
     laplacian[graph.edges[:, 0], graph.edges[:, 1]] = laplacian[graph.edges[:, 1], graph.edges[:, 0]] = -1
     structured = np.linalg.pinv(laplacian)
     structured /= np.exp(np.log(np.diag(structured)).mean())
-    effects = rng.multivariate_normal(np.zeros(n), 0.5**2 * (0.7 * structured + 0.3 * np.eye(n)))
+    rho = 1.0 if prior == "icar" else 0.7
+    effects = rng.multivariate_normal(np.zeros(n), 0.5**2 * (rho * structured + (1 - rho) * np.eye(n)))
     x = rng.normal(size=n)
     x -= x.mean()
     eta = 0.4 * x + effects
@@ -252,9 +256,9 @@ def test_simulated_truth(program, likelihood):
         columns["sir"] = columns["cases"] / columns["expected"]
     if "population" in columns and "expected" not in columns:
         columns["proportion"] = columns["cases"] / columns["population"]
-    spec = _spec(likelihood, outcome)
+    spec = _spec(likelihood, outcome, prior=prior)
     data = _data(columns, {"x": x}, graph, overall=0.3)
-    posterior = _fit(program, spec, data)
+    posterior = _fit(program, spec, data, draws=1000 if prior == "icar" else 500)
     found = {q.quantity: q for q in estimate(spec, "m", data, posterior, None)}
     truth = {"rr": np.exp(eta), "prevalence": special.expit(eta), "mean": eta}[spec.scale]
     low, high = np.quantile(found[spec.scale].draws, [0.05, 0.95], axis=(0, 1))
