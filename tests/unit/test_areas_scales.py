@@ -169,6 +169,23 @@ def test_the_rate_is_that_of_the_population_and_takes_structural_zeros_in():
         assert np.exp(found["log_rr"].draws) == pytest.approx(found["rr"].draws)
 
 
+def test_directly_standardised_rates_stand_beside_the_ratios():
+    spec, data = _spec("poisson"), _data("poisson")
+    areas = data.tables["areas"]
+    areas["direct_rate"] = [0.0, 0.07, np.nan, 0.13, 0.12, 0.06]
+    areas["direct_variance"] = areas["direct_rate"] / areas["population"]
+    areas["direct_largest"] = 1 / areas["population"]
+    result = _result(spec, data, _draws("poisson"))
+    table = result.estimates["areas"].query("quantity == 'rr'").set_index("area")
+    assert table["direct_rate"]["b"] == pytest.approx(7000)
+    low, high = table.loc["b", ["direct_rate_lower", "direct_rate_upper"]]
+    assert 0 < low < 7000 < high and table["direct_rate_lower"]["a"] == 0
+    shown = next(b for b in findings(spec, data, {"m": result}) if isinstance(b, ReportTable))
+    assert shown.frame.set_index("area").at["area B", "direct rate"] == "7,000"
+    assert shown.frame.set_index("area").at["area C", "direct rate"] == ""
+    assert "Fay and Feuer" in shown.caption
+
+
 @pytest.mark.parametrize("likelihood", [name for name in KEPT if name != "normal"])
 def test_a_suppressed_count_is_in_the_likelihood_but_not_among_the_replicates(likelihood):
     spec, draws = _spec(likelihood), _draws(likelihood)
