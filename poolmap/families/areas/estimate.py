@@ -15,13 +15,13 @@ from poolmap.families.areas.further import compared, further_columns, regions
 from poolmap.families.areas.likelihood_words import ALPHA, BETA, OWN, RATIO
 from poolmap.families.areas.model import IN_STAN, covariate_matrix, observed, observed_areas
 from poolmap.families.areas.scales import raw_interval, scale_of
+from poolmap.families.areas.standard import PER, gamma_interval
 
 if TYPE_CHECKING:
     import xarray
 
     from poolmap.config.areas import AreasAnalysis
 
-PER = 100_000
 _RAW = ("cases", "at_least", "at_most", "population", "expected", "sir", "proportion", "estimate", "se")
 _DESCRIPTION = {
     "rr": "relative risk: the area's rate over the rate expected from the reference rates",
@@ -50,7 +50,8 @@ def estimate(
         relative risk against the reference rates, `log_rr` = eta, `rate` where the population is known
         and not 0, and `excess`, the cases beyond those expected; of cases among persons `prevalence` =
         inverse logit of eta; of direct estimates `mean` = eta. Beside the first of them what was observed
-        with its interval, and the columns of `further_columns`. `regions` and `contrasts` where the config
+        with its interval, the directly standardised rate (cases per 100,000) where there is a standard
+        population, and the columns of `further_columns`. `regions` and `contrasts` where the config
         asks for them.
         `parameters`, keyed by term: `alpha`, `beta` and `rate_ratio` or `odds_ratio` = exp(beta) of each
         covariate, `sigma`, `rho` (bym2, leroux, car), and what the likelihood has of its own: `dispersion`,
@@ -63,6 +64,14 @@ def estimate(
     lower, upper = raw_interval(scale, areas, spec.interval)
     extra = areas[[name for name in _RAW if name in areas]]
     extra = extra.assign(**{f"{scale.raw}_lower": lower, f"{scale.raw}_upper": upper})
+    if "direct_rate" in areas:
+        moments = (areas[f"direct_{name}"] for name in ("rate", "variance", "largest"))
+        low, high = gamma_interval(*moments, spec.interval)
+        extra = extra.assign(
+            direct_rate=PER * areas["direct_rate"],
+            direct_rate_lower=PER * low,
+            direct_rate_upper=PER * high,
+        )
     own = {name: float(draws[name].mean()) for name in ("dispersion", "zero") if name in draws}
     extra = extra.join(further_columns(spec, model, data, eta, value, **own))
     keys = areas[["area", "name"]]

@@ -135,7 +135,7 @@ def _colours(
     label = f"share of {spec.cases_name}" if percent else spec.value_name
     breaks = _breaks(spec, mean)
     colours = sequential_scale(label, mean, percent=percent, breaks=breaks)
-    below, above = np.nanmin(raw) < mean.min(), np.nanmax(raw) > mean.max()
+    below, above = (raw < mean.min()).any(), (raw > mean.max()).any()
     ends = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
     if not breaks:
         colours = replace(colours, extend=ends[int(below), int(above)])
