@@ -263,7 +263,7 @@ class _FieldSolver:
     """Solves with the precision P of the field; `solve` keeps the sums to zero of an intrinsic field."""
 
     def __init__(self, precision: sparse.csc_array, component: NDArray[np.int64], intrinsic: bool) -> None:
-        factor = factorise(precision)
+        self.factor = factor = factorise(precision)
         self.raw = factor.solve
         self.half_log_det = 0.5 * float(np.log(factor.U.diagonal()).sum())
         self._intrinsic = intrinsic
