@@ -3,34 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from poolmap.config.base import Analysis, Column, Name, PathText, Section, first_read_by
 from poolmap.config.graph import GraphSpec
-from poolmap.config.priors import HalfPrior, ShareOrPCPrior, UnboundedPrior
+from poolmap.config.priors import HalfPrior, ShareOrPCPrior, UnboundedPrior, UnitPrior
+
+Likelihood = Literal[
+    "poisson", "negative_binomial", "zero_inflated_poisson", "binomial", "beta_binomial", "normal"
+]
+SCALES: dict[str, tuple[str, ...]] = {
+    "rr": ("poisson", "negative_binomial", "zero_inflated_poisson"),
+    "prevalence": ("binomial", "beta_binomial"),
+    "mean": ("normal",),
+}
+"""What is estimated of each area, and by which likelihoods; the models of an analysis share it."""
+OWN_PRIORS = {
+    "dispersion_prior": "negative_binomial",
+    "icc_prior": "beta_binomial",
+    "zero_inflation_prior": "zero_inflated_poisson",
+}
+
+
+class Suppressed(Section):
+    """What stands in place of small counts."""
+
+    mark: Column
+    """The text in the column of cases."""
+    range: tuple[int, int]
+    """The smallest and the largest count that it may stand for."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Suppressed:
+        low, high = self.range
+        if not 0 <= low <= high:
+            raise PydanticCustomError(
+                "range", "write the smallest and the largest count, 0 or more: [1, 4]", {"at": "range"}
+            )
+        return self
 
 
 class AreaOutcome(Section):
-    """What was counted, and among whom."""
+    """What was counted, and among whom; or direct estimates with their standard errors."""
 
-    cases: Column
-    """Column with the number of cases."""
+    cases: Column | None = None
+    """Column with the number of cases. A count written as "<5" is taken to lie between 0 and 4."""
     population: Column | None = None
-    """Column with the population (or person-time) at risk; expected counts come from it by indirect
-    standardisation to the rates of all areas together."""
+    """Column with the population (or person-time) at risk: expected counts come from it by indirect
+    standardisation. For a prevalence: the persons examined, of whom `cases` are cases."""
     strata: tuple[Column, ...] = ()
     """Columns (age, sex ...) by which the rates are standardised; the table then has one row an area and
     stratum."""
     expected: Column | None = None
     """Column with expected counts worked out elsewhere, in place of `population`."""
-    likelihood: Literal["poisson"] = "poisson"
-    """Distribution of the counts."""
+    suppressed: Suppressed | None = None
+    """What stands in place of suppressed small counts: `{mark: "*", range: [1, 4]}`."""
+    estimate: Column | None = None
+    """Column with direct estimates (survey means, say), in place of `cases`."""
+    se: Column | None = None
+    """Column with their standard errors, taken as known."""
 
     @model_validator(mode="after")
     def _consistent(self) -> AreaOutcome:
+        if (self.cases is None) == (self.estimate is None):
+            raise PydanticCustomError(
+                "outcome", "give either 'cases' (counts) or 'estimate' and 'se' (direct estimates)"
+            )
+        if (self.estimate is None) != (self.se is None):
+            raise PydanticCustomError("outcome", "'estimate' and 'se' go together")
+        if self.estimate is not None:
+            counted = ("population", "expected", "strata", "suppressed")
+            given = [name for name in counted if getattr(self, name)]
+            if given:
+                raise PydanticCustomError(
+                    "outcome",
+                    "'{key}' goes with 'cases', not with 'estimate'",
+                    {"key": given[0], "at": given[0]},
+                )
+            return self
         if (self.population is None) == (self.expected is None):
             raise PydanticCustomError(
                 "expected", "give either 'population' or 'expected', not both and not neither"
@@ -45,18 +98,32 @@ class AreaOutcome(Section):
 class AreaModel(Section):
     """One model of a disease map."""
 
+    likelihood: Likelihood | None = None
+    """Distribution of what was observed. Counts: `poisson` (the default), `negative_binomial` (variance
+    beyond the mean), `zero_inflated_poisson` (more zeros). Cases among persons, for a prevalence: `binomial`,
+    `beta_binomial` (variance beyond the binomial). Direct estimates: `normal` with known standard errors
+    (Fay-Herriot), the default for them."""
     prior: Literal["bym2", "icar", "leroux", "car", "iid"] = "bym2"
     """Prior of the area effects: `bym2` (spatially structured and unstructured), `icar` (structured only),
     `leroux` and `car` (proper conditional autoregressive) or `iid` (unstructured)."""
-    alpha_prior: UnboundedPrior = UnboundedPrior("normal", (0, 5))
-    """Prior of the intercept (log relative risk of an average area)."""
-    beta_prior: UnboundedPrior = UnboundedPrior("normal", (0, 5))
-    """Prior of each covariate's coefficient."""
-    sigma_prior: HalfPrior = HalfPrior("half_normal", (1,))
-    """Prior of the standard deviation of the area effects on the log scale."""
+    alpha_prior: UnboundedPrior | None = None
+    """Prior of the intercept: the log relative risk or the logit of the prevalence of an average area, by
+    default normal(0, 5); or its mean, by default wide on the scale of the direct estimates."""
+    beta_prior: UnboundedPrior | None = None
+    """Prior of each covariate's coefficient: by default as that of the intercept, about 0."""
+    sigma_prior: HalfPrior | None = None
+    """Prior of the standard deviation of the area effects on the scale of the linear predictor: by default
+    half-normal(1); with direct estimates half-normal(their standard deviation)."""
     rho_prior: ShareOrPCPrior = ShareOrPCPrior("beta", (0.5, 0.5))
     """Prior of the share of that variance that is spatially structured (bym2), or of the strength of the
     dependence between neighbours (leroux, car)."""
+    dispersion_prior: HalfPrior | None = None
+    """Prior of the overdispersion of `negative_binomial`, whose variance is m + dispersion m^2: by default
+    half-normal(1)."""
+    icc_prior: UnitPrior | None = None
+    """Prior of the intraclass correlation of `beta_binomial`: by default beta(1, 9)."""
+    zero_inflation_prior: UnitPrior | None = None
+    """Prior of the probability of a structural zero of `zero_inflated_poisson`: by default beta(1, 1)."""
 
     @model_validator(mode="after")
     def _consistent(self) -> AreaModel:
@@ -64,15 +131,22 @@ class AreaModel(Section):
             raise PydanticCustomError(
                 "rho_prior", "a pc prior of rho goes with bym2 only: its rho is a share of variance"
             )
+        for key, likelihood in OWN_PRIORS.items():
+            if getattr(self, key) is not None and self.likelihood != likelihood:
+                raise PydanticCustomError(
+                    "own_prior",
+                    "'{key}' goes with likelihood: {likelihood} only",
+                    {"key": key, "likelihood": likelihood, "at": key},
+                )
         return self
 
 
 class AreasAnalysis(Analysis):
-    """A map of disease risk from counts by area."""
+    """A map of disease risk, prevalence or means from counts or direct estimates by area."""
 
     family: Literal["areas"]
     data: PathText
-    """The table of counts: one row an area (or area and stratum)."""
+    """The table of counts or direct estimates: one row an area (or area and stratum)."""
     geometry: PathText
     """The polygons of the areas, in any format that GDAL reads."""
     area: Column
@@ -91,10 +165,15 @@ class AreasAnalysis(Analysis):
     """Area-level covariates as a one-sided formula, e.g. "~ scale(deprivation)"."""
     graph: GraphSpec = GraphSpec()
     """Which areas are neighbours."""
-    exceedance: tuple[float, ...] = Field((1.0,), min_length=1, json_schema_extra=first_read_by("estimate"))
-    """Relative risks whose posterior probability of being exceeded is reported; the first one is mapped."""
+    exceedance: tuple[float, ...] | None = Field(
+        None, min_length=1, json_schema_extra=first_read_by("estimate")
+    )
+    """Relative risks (prevalences, means) whose posterior probability of being exceeded is reported; the
+    first one is mapped. By default a relative risk of 1, or the prevalence or mean of all areas together."""
     cases_name: str = Field("cases", json_schema_extra=first_read_by("report"))
     """What the cases are called in the report."""
+    estimate_name: str = Field("", json_schema_extra=first_read_by("report"))
+    """What the direct estimates are called in the report, with their unit; by default their column's name."""
     models: dict[Name, AreaModel] = Field(
         default_factory=lambda: {"bym2": AreaModel()}, min_length=1, json_schema_extra=first_read_by("fit")
     )
@@ -102,9 +181,74 @@ class AreasAnalysis(Analysis):
 
     @model_validator(mode="after")
     def _consistent(self) -> AreasAnalysis:
-        if any(threshold <= 0 for threshold in self.exceedance):
-            raise PydanticCustomError("exceedance", "a relative risk is above 0", {"at": "exceedance"})
+        for name in self.models:
+            self._fits_outcome(name)
+        first = next(iter(self.models))
+        for name in self.models:
+            if self.likelihood(name) not in SCALES[self.scale]:
+                raise PydanticCustomError(
+                    "scale",
+                    "{other} cannot be compared with {own} of the model {first}: put it into an analysis of "
+                    "its own",
+                    {
+                        "other": self.likelihood(name),
+                        "own": self.likelihood(first),
+                        "first": first,
+                        "at": f"models.{name}.likelihood",
+                    },
+                )
+        for threshold in self.exceedance or ():
+            if self.scale == "rr" and threshold <= 0:
+                raise PydanticCustomError("exceedance", "a relative risk is above 0", {"at": "exceedance"})
+            if self.scale == "prevalence" and not 0 < threshold < 1:
+                raise PydanticCustomError(
+                    "exceedance", "a prevalence lies between 0 and 1: write 0.2 for 20%", {"at": "exceedance"}
+                )
         return self
+
+    def _fits_outcome(self, name: str) -> None:
+        """Refuse a likelihood that needs another outcome."""
+        likelihood, outcome = self.likelihood(name), self.outcome
+        what = ""
+        if outcome.estimate is not None and likelihood != "normal":
+            what = "describes counts, but 'outcome' names direct estimates: write normal, or give 'cases'"
+        elif outcome.estimate is None and likelihood == "normal":
+            what = (
+                "describes direct estimates: give 'outcome' an 'estimate' and a 'se' column, or write poisson"
+            )
+        elif likelihood in SCALES["prevalence"] and outcome.expected is not None:
+            what = "needs the persons examined: give 'outcome' a 'population' in place of 'expected'"
+        elif likelihood in SCALES["prevalence"] and outcome.strata:
+            what = "gives a prevalence, which is not standardised: take 'strata' out, or write poisson"
+        if what:
+            raise PydanticCustomError(
+                "likelihood",
+                "{likelihood} {what}",
+                {"likelihood": likelihood, "what": what, "at": f"models.{name}.likelihood"},
+            )
+
+    def likelihood(self, model: str) -> str:
+        """The likelihood of a model, the default filled in."""
+        default = "poisson" if self.outcome.estimate is None else "normal"
+        return self.models[model].likelihood or default
+
+    @property
+    def scale(self) -> str:
+        """What is estimated of each area, a key of `SCALES`."""
+        first = self.likelihood(next(iter(self.models)))
+        return next(scale for scale, likelihoods in SCALES.items() if first in likelihoods)
+
+    @property
+    def value_name(self) -> str:
+        """What is observed, in the words of the report."""
+        return self.estimate_name or self.outcome.estimate or self.cases_name
+
+    def view(self, step: str, model: str | None = None) -> dict[str, Any]:
+        """As of every analysis; `ingest` also learns whether the cases are a share of the population."""
+        content = super().view(step, model)
+        if step == "ingest" and self.scale == "prevalence":
+            content["models"] = {"prevalence": {"likelihood": "binomial"}}
+        return content
 
     @property
     def has_graph(self) -> bool:
@@ -129,7 +273,7 @@ class AreasAnalysis(Analysis):
         yield ("area",), "data", self.area
         if self.name is not None:
             yield ("name",), "data", self.name
-        for name in ("cases", "population", "expected"):
+        for name in ("cases", "population", "expected", "estimate", "se"):
             column = getattr(self.outcome, name)
             if column is not None:
                 yield ("outcome", name), "data", column

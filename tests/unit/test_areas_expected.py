@@ -25,7 +25,7 @@ def test_indirect_standardisation_by_hand():
     Day 1987, chapter 2)."""
     rows = _stratified()
     known = pd.Series(True, index=rows.index)
-    rates = reference_rates(rows["cases"], rows["population"], rows["stratum"], known)
+    rates = reference_rates(rows["cases"], rows["cases"], rows["population"], rows["stratum"], known)
     assert rates.to_dict() == pytest.approx({"young": 0.008, "old": 0.06})
     expected = expected_counts(rows["area"], rows["population"], rows["stratum"], rates)
     assert expected.to_dict() == pytest.approx({"A": 38.0, "B": 31.0})
@@ -35,7 +35,7 @@ def test_indirect_standardisation_by_hand():
 def test_an_area_without_counts_does_not_enter_the_rates_but_gets_an_expected_count():
     rows = _stratified()
     known = rows["area"] == "A"
-    rates = reference_rates(rows["cases"], rows["population"], rows["stratum"], known)
+    rates = reference_rates(rows["cases"], rows["cases"], rows["population"], rows["stratum"], known)
     expected = expected_counts(rows["area"], rows["population"], rows["stratum"], rates)
     assert expected["A"] == pytest.approx(40)
     assert expected["B"] == pytest.approx(2000 * 0.01 + 250 * 0.06)
@@ -47,7 +47,7 @@ def test_an_empty_stratum_has_no_rate_and_harms_nobody():
         ignore_index=True,
     )
     known = pd.Series(True, index=rows.index)
-    rates = reference_rates(rows["cases"], rows["population"], rows["stratum"], known)
+    rates = reference_rates(rows["cases"], rows["cases"], rows["population"], rows["stratum"], known)
     assert np.isnan(rates["oldest"])
     expected = expected_counts(rows["area"], rows["population"], rows["stratum"], rates)
     assert expected["A"] == pytest.approx(38)

@@ -111,6 +111,8 @@ def approximate(model: MapModel) -> Approximation:
     """The approximation of one model's posterior."""
     mode = _Mode(model)
     start = {"sigma": np.log(0.3), "rho": 0.5, "dispersion": np.log(0.1), "zero": -2.0}
+    if model.observed.likelihood == "normal":
+        start["sigma"] = np.log(max(float(model.observed.lower.std()), 1e-6))
     begin = np.array([start[name] for name in model.hyper_names])
     edges = np.vstack([begin, begin + 0.5 * np.eye(len(begin))])
     found = optimize.minimize(
@@ -204,7 +206,7 @@ class _Mode:
             u = np.sqrt(s2) * W / (1 + s2 * W) * (r - X @ beta - b)
             new = X @ beta + b + np.sqrt(s2) * u
             change = np.abs(new - eta).max()
-            eta = eta + np.clip(new - eta, -2, 2)
+            eta = new if model.observed.likelihood == "normal" else eta + np.clip(new - eta, -2, 2)
             if change < 1e-5:
                 break
         self.eta = eta
@@ -245,18 +247,32 @@ class _Mode:
         model = self.model
         n = model.X.shape[0]
         here = eta[model.rows]
+        if model.observed.likelihood == "normal":
+            return self._exact_working(eta)
         low, mid, high = (model.observed.log_density(here + step, *rest) for step in (-_STEP, 0.0, _STEP))
         slope = (high - low) / (2 * _STEP)
         weight = np.maximum(-(high - 2 * mid + low) / _STEP**2, _LEAST_WEIGHT)
         W, r = np.zeros(n), np.zeros(n)
         W[model.rows] = weight
         r[model.rows] = here + np.clip(slope / weight, -5, 5)
-        field = model.field
+        self._fill_empty(W, r, eta)
+        return W, r
+
+    def _exact_working(self, eta: Array) -> tuple[Array, Array]:
+        """The same for direct estimates, in whatever unit: their precision and their value."""
+        W, r = np.zeros_like(eta), np.zeros_like(eta)
+        W[self.model.rows] = 1 / self.model.observed.se**2
+        r[self.model.rows] = self.model.observed.lower
+        self._fill_empty(W, r, eta)
+        return W, r
+
+    def _fill_empty(self, W: Array, r: Array, eta: Array) -> None:
+        field = self.model.field
         if field.n_components:  # the weights of a component without data are free; none would be singular
             total = np.bincount(field.component, W[field.nodes], minlength=field.n_components)
             empty = field.nodes[(total == 0)[field.component]]
-            W[empty], r[empty] = 0.01, eta[empty]
-        return W, r
+            seen = W[W > 0]
+            W[empty], r[empty] = 0.01 * min(1.0, np.median(seen) if len(seen) else 1.0), eta[empty]
 
 
 class _FieldSolver:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -24,7 +26,7 @@ def formula_columns(formula: str | None) -> list[str]:
         return []
 
 
-def design_matrix(table: Table, formula: str | None, lines: pd.Series) -> pd.DataFrame:
+def design_matrix(table: Table, formula: str | None, lines: pd.Series, areas: Sequence[str]) -> pd.DataFrame:
     """The covariates of each area, each column centred on its mean over the areas; no intercept.
 
     Columns of numbers enter as numbers; columns without any number are categories, coded against the first.
@@ -33,6 +35,7 @@ def design_matrix(table: Table, formula: str | None, lines: pd.Series) -> pd.Dat
         table: the table of counts; problems are noted in it.
         formula: one-sided, in lme4 notation; None for no covariates.
         lines: the line of the table that holds each area's covariates.
+        areas: the ids of the areas, for messages.
 
     Returns:
         One row an area, in the order of `lines`, index from 0; without columns where something is wrong.
@@ -47,18 +50,15 @@ def design_matrix(table: Table, formula: str | None, lines: pd.Series) -> pd.Dat
     values = {}
     for column in formula_columns(formula):
         text = table.frame.loc[lines, column]
-        missing = table.is_missing(column)
-        missing = missing[missing & missing.index.isin(lines)]
-        for line in missing.index[:5]:
+        without = [a for a, none in zip(areas, table.is_missing(column)[lines], strict=True) if none]
+        if without:
             table.problem(
-                "the covariate is missing",
-                "fill it in, or leave the covariate out of the formula: an area cannot be left out of the "
-                "map",
-                line=line,
+                f"the covariate is missing in {len(without)} area(s): {', '.join(without)}",
+                "fill it in (from a neighbouring year, or from a source that has all areas), or leave it out "
+                "of the formula: an area cannot be left out of the map, and no value is made up for it",
+                line=int(lines.iloc[list(areas).index(without[0])]),
                 column=column,
             )
-        if len(missing) > 5:
-            table.problem(f"the covariate is missing in {len(missing) - 5} more rows", column=column)
         if pd.to_numeric(text, errors="coerce").notna().any():
             values[column] = table.numbers(column, what="the covariate as a number").loc[lines].to_numpy()
         else:
@@ -84,9 +84,23 @@ def design_matrix(table: Table, formula: str | None, lines: pd.Series) -> pd.Dat
     if bad or flat:
         return nothing
     design = design - design.mean()
-    if np.linalg.matrix_rank(design / design.std()) < design.shape[1]:
-        table.problem(f"{where}: its columns depend on each other linearly", "take one of them out")
+    tied = _dependent(design)
+    if tied:
+        table.problem(
+            f"{where}: its columns depend on each other linearly: {', '.join(tied)}", "take one of them out"
+        )
     return design
+
+
+def _dependent(design: pd.DataFrame) -> list[str]:
+    """The columns that are part of an exact linear dependence; none where the columns are independent."""
+    if design.empty:
+        return []
+    triangle = np.linalg.qr((design / design.std()).to_numpy(), mode="r")
+    _, values, rows = np.linalg.svd(triangle)
+    rank = int((values > values.max() * max(design.shape) * np.finfo(float).eps).sum())
+    taking_part = np.abs(rows[rank:]).max(axis=0, initial=0) > 1e-8
+    return design.columns[taking_part].tolist()
 
 
 def _right_side(formula: str) -> str:

@@ -1,4 +1,4 @@
-"""Relative risks, parameters and replicated counts from the draws, in vectorised NumPy."""
+"""What is estimated of each area, the parameters, and replicated data, from the draws; vectorised."""
 
 from __future__ import annotations
 
@@ -7,107 +7,140 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import special
 
 from poolmap.contracts import Dataset, Predictive, Quantity
 from poolmap.families.areas.effect_words import RHO, SIGMA
-from poolmap.families.areas.expected import ratio_interval
-from poolmap.families.areas.model import covariate_matrix, observed, observed_areas
+from poolmap.families.areas.likelihood_words import ALPHA, BETA, OWN, RATIO
+from poolmap.families.areas.model import IN_STAN, covariate_matrix, observed, observed_areas
+from poolmap.families.areas.scales import exceedance_column, raw_interval, scale_of, thresholds
 
 if TYPE_CHECKING:
     import xarray
 
     from poolmap.config.areas import AreasAnalysis
 
-
-def exceedance_column(threshold: float) -> str:
-    """Name of the column with the posterior probability that the relative risk is above `threshold`."""
-    return f"p_rr_gt_{threshold:g}"
+PER = 100_000
+_RAW = ("cases", "at_least", "at_most", "population", "expected", "sir", "proportion", "estimate", "se")
+_DESCRIPTION = {
+    "rr": "relative risk: the area's rate over the rate expected from the reference rates",
+    "log_rr": "its natural logarithm",
+    "rate": "cases that the model expects, per 100,000 of the population",
+    "prevalence": "share of persons who are cases",
+    "mean": "mean of what the direct estimates measure",
+}
 
 
 def estimate(
     spec: AreasAnalysis, model: str, data: Dataset, draws: xarray.Dataset, rng: np.random.Generator
 ) -> list[Quantity]:
-    """The tables `areas` (relative risks) and `parameters` of one model.
+    """The tables `areas` and `parameters` of one model.
 
     Args:
         spec: the analysis.
         model: name of the model.
         data: the checked input.
-        draws: posterior draws of alpha, beta, sigma, rho (bym2, leroux, car) and re.
+        draws: posterior draws of the parameters that `stan_data` keeps.
         rng: not used: everything follows from the draws.
 
     Returns:
-        `areas`, keyed by area and name: `rr`, the relative risk exp(alpha + x' beta + re) against the
-        reference rates; with the counts, the raw ratio and the exceedance probabilities beside it.
-        `parameters`, keyed by term: `alpha`, `beta` and `rate_ratio` = exp(beta) of each covariate, `sigma`,
-        and `rho` (bym2, leroux, car).
+        `areas`, keyed by area and name, with eta = alpha + x' beta + re: of counts `rr` = exp(eta), the
+        relative risk against the reference rates, `log_rr` = eta, and `rate` where the population is known
+        and not 0; of cases among persons `prevalence` = inverse logit of eta; of direct estimates `mean` =
+        eta. Beside the first of them what was observed with its interval, and the exceedance probabilities.
+        `parameters`, keyed by term: `alpha`, `beta` and `rate_ratio` or `odds_ratio` = exp(beta) of each
+        covariate, `sigma`, `rho` (bym2, leroux, car), and what the likelihood has of its own: `dispersion`,
+        `icc`, `zero_inflation`.
     """
     areas = data.tables["areas"]
-    rr = np.exp(_log_rr(data, draws))
-    lower, upper = ratio_interval(areas["cases"], areas["expected"], spec.interval)
-    extra = areas[["cases", "expected", "sir"]].assign(sir_lower=lower, sir_upper=upper)
-    for threshold in spec.exceedance:
-        extra[exceedance_column(threshold)] = (rr > threshold).mean(axis=(0, 1))
-    quantities = [
-        Quantity(
-            "areas",
-            "rr",
-            "relative risk: the area's rate over the rate expected from the reference rates",
-            rr,
-            areas[["area", "name"]],
-            extra,
-        )
-    ]
+    scale = scale_of(spec)
+    eta = _linear_predictor(data, draws)
+    value = _inverse_link(scale.quantity, eta)
+    lower, upper = raw_interval(scale, areas, spec.interval)
+    extra = areas[[name for name in _RAW if name in areas]]
+    extra = extra.assign(**{f"{scale.raw}_lower": lower, f"{scale.raw}_upper": upper})
+    for threshold in thresholds(spec, data):
+        above = (value > threshold).mean(axis=(0, 1))
+        extra[exceedance_column(scale.quantity, threshold)] = above
+    keys = areas[["area", "name"]]
+    of_areas = [(scale.quantity, value, keys, extra)]
+    if scale.quantity == "rr":
+        of_areas.append(("log_rr", eta, keys, None))
+        at = np.flatnonzero(areas["population"] > 0)
+        if len(at):
+            per_person = (areas["expected"] / areas["population"]).to_numpy(dtype=np.float64)[at]
+            cases = value[:, :, at] * per_person * PER
+            if "zero" in draws:
+                cases = cases * (1 - _one(draws, "zero"))
+            of_areas.append(("rate", cases, keys.iloc[at], None))
+    quantities = [Quantity("areas", name, _DESCRIPTION[name], *rest) for name, *rest in of_areas]
 
     def parameter(quantity: str, description: str, values: NDArray[np.float64], terms: list[str]) -> None:
         keys = pd.DataFrame({"term": terms})
         quantities.append(Quantity("parameters", quantity, description, values, keys))
 
-    def one(name: str) -> NDArray[np.float64]:
-        return draws[name].to_numpy().reshape(*draws[name].shape[:2], 1)
-
-    parameter(
-        "alpha", "log relative risk at average covariates and no area effect", one("alpha"), ["intercept"]
-    )
+    about = f"{ALPHA[scale.quantity]} at average covariates and no area effect"
+    parameter("alpha", about, _one(draws, "alpha"), ["intercept"])
     terms = data.tables["covariates"].columns[1:].tolist()
     if terms:
         beta = draws["beta"].to_numpy()
-        parameter("beta", "change of the log relative risk per unit of the covariate", beta, terms)
-        parameter(
-            "rate_ratio", "ratio of relative risks per unit of the covariate, exp(beta)", np.exp(beta), terms
-        )
+        parameter("beta", f"change of the {BETA[scale.quantity]} per unit of the covariate", beta, terms)
+        if scale.quantity in RATIO:
+            name, words = RATIO[scale.quantity]
+            about = f"ratio of {words} per unit of the covariate, exp(beta)"
+            parameter(name, about, np.exp(beta), terms)
     prior = spec.models[model].prior
-    parameter("sigma", f"{SIGMA[prior]}, log scale", one("sigma"), ["area effects"])
+    on = "" if scale.quantity == "mean" else f", {'log' if scale.ratio else 'logit'} scale"
+    parameter("sigma", f"{SIGMA[prior]}{on}", _one(draws, "sigma"), ["area effects"])
     if "rho" in draws:
-        parameter("rho", RHO[prior], one("rho"), ["area effects"])
+        parameter("rho", RHO[prior], _one(draws, "rho"), ["area effects"])
+    likelihood = spec.likelihood(model)
+    if likelihood in OWN:
+        name, about = OWN[likelihood]
+        parameter(name, about, _one(draws, IN_STAN.get(name, name)), ["likelihood"])
     return quantities
 
 
 def predictive(
     spec: AreasAnalysis, model: str, data: Dataset, draws: xarray.Dataset, rng: np.random.Generator
 ) -> Predictive:
-    """Replicated cases and pointwise log likelihood of the areas with a count.
+    """Replicated data and pointwise log likelihood of the areas that were observed.
 
-    Replicates keep each area's relative risk: they are new counts in the same areas.
+    Replicates keep each area's estimate: they are new counts (or direct estimates) in the same areas. A count
+    of which only a range is known cannot be compared with replicates; leave-one-out has its range.
     """
     areas = data.tables["areas"]
     rows = observed_areas(data)
-    seen = observed(spec, data)
-    eta = _log_rr(data, draws)[:, :, rows]
+    seen = observed(spec, model, data)
+    eta = _linear_predictor(data, draws)[:, :, rows]
+    own = [_one(draws, name) if name in draws else 0.0 for name in ("dispersion", "zero")]
+    known = ~seen.censored
+    exact = seen.subset(known)
     return Predictive(
         unit="area",
-        labels=areas["name"].iloc[rows].tolist(),
-        observed=seen.lower,
-        replicated=rng.poisson(np.exp(eta + seen.log_exposure)).astype(np.float64),
-        log_lik=seen.log_density(eta),
-        value=spec.cases_name,
+        labels=areas["name"].iloc[rows[known]].tolist(),
+        observed=exact.lower,
+        replicated=exact.replicate(rng, eta[:, :, known], *own),
+        log_lik=seen.log_density(eta, *own),
+        value=spec.value_name,
     )
 
 
-def _log_rr(data: Dataset, draws: xarray.Dataset) -> NDArray[np.float64]:
-    """(chain, draw, area) log relative risk alpha + x' beta + re."""
-    log_rr = draws["re"].to_numpy() + draws["alpha"].to_numpy()[:, :, None]
+def _linear_predictor(data: Dataset, draws: xarray.Dataset) -> NDArray[np.float64]:
+    """(chain, draw, area) alpha + x' beta + re."""
+    eta = draws["re"].to_numpy() + _one(draws, "alpha")
     X = covariate_matrix(data)
     if X.shape[1]:
-        log_rr = log_rr + draws["beta"].to_numpy() @ X.T
-    return log_rr
+        eta = eta + draws["beta"].to_numpy() @ X.T
+    return eta
+
+
+def _inverse_link(quantity: str, eta: NDArray[np.float64]) -> NDArray[np.float64]:
+    if quantity == "mean":
+        return eta
+    return np.exp(eta) if quantity == "rr" else special.expit(eta)
+
+
+def _one(draws: xarray.Dataset, name: str) -> NDArray[np.float64]:
+    """(chain, draw, 1) of a parameter with one value."""
+    return draws[name].to_numpy().reshape(*draws[name].shape[:2], 1)

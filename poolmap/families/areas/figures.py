@@ -1,4 +1,4 @@
-"""Figures of a disease map: maps, ranked areas with their raw ratios, models compared, the graph."""
+"""Figures of a map: maps, ranked areas with what was observed, models compared, the graph."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from poolmap.contracts import EVERY_MODEL, Dataset, ModelResult, NamedFigure
-from poolmap.families.areas.estimate import exceedance_column
-from poolmap.figures.choropleth import MapPanel, class_scale, draw_maps, ratio_scale, sequential_scale
+from poolmap.families.areas.findings import estimates_table
+from poolmap.families.areas.map_figure import map_figure
+from poolmap.families.areas.scales import Form, Scale, form, scale_of, thresholds
 from poolmap.figures.style import BLUE, INK, MUTED, ORANGE, RC, RULE, new_figure
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 
     from poolmap.config.areas import AreasAnalysis
 
-CERTAIN = 0.95
-CLASSES = (0.05, 0.2, 0.8, CERTAIN)
+_SIZED_BY = {"rr": "expected cases", "prevalence": "persons examined", "mean": "precision"}
 _NAMED = 6
 _MANY = 400
 
@@ -29,7 +29,7 @@ def figures(spec: AreasAnalysis, data: Dataset, results: Mapping[str, ModelResul
     from poolmap.figures.graph_map import draw_graph
 
     primary, *others = results.values()
-    named = [_maps(spec, data, primary), _ranked(spec, primary)]
+    named = [map_figure(spec, data, primary), _ranked(spec, data, primary)]
     if others:
         named.append(_compared(spec, primary, others))
     if data.graph is not None and data.geometry is not None:
@@ -50,98 +50,43 @@ def figures(spec: AreasAnalysis, data: Dataset, results: Mapping[str, ModelResul
     return named
 
 
-def rr_table(result: ModelResult) -> pd.DataFrame:
-    """The rows of the relative risk in a model's table `areas`, index from 0, in the order of the areas."""
-    table = result.estimates["areas"]
-    return table[table["quantity"] == "rr"].reset_index(drop=True)
-
-
-def _maps(spec: AreasAnalysis, data: Dataset, result: ModelResult) -> NamedFigure:
-    rr = rr_table(result).set_index("area").loc[data.geometry["area"].tolist()]
-    threshold = spec.exceedance[0]
-    probability = rr[exceedance_column(threshold)].to_numpy()
-    sure = probability > CERTAIN
-    ratios = ratio_scale(
-        "ratio to the expected count (log scale)",
-        rr["mean"].to_numpy(),
-        np.concatenate([rr["mean"], rr["sir"]]),
-    )
-    width = rr["upper"].to_numpy() / rr["lower"].to_numpy()
-    classes = class_scale(
-        f"posterior probability that RR > {threshold:g}",
-        ["to 0.05", "to 0.2", "to 0.8", "to 0.95", "> 0.95"],
-    )
-    level = f"{spec.interval:.0%}"
-    figure = draw_maps(
-        data.geometry,
-        [
-            MapPanel("A  Raw ratio, observed / expected (SIR)", rr["sir"].to_numpy(), ratios),
-            MapPanel("B  Smoothed relative risk (RR)", rr["mean"].to_numpy(), ratios, sure),
-            MapPanel(
-                "C  Uncertainty of the RR",
-                width,
-                sequential_scale(f"upper / lower end of the {level} interval", width, log=True),
-            ),
-            MapPanel(
-                f"D  Is the RR above {threshold:g}?",
-                np.digitize(probability, CLASSES, right=True),
-                classes,
-                sure,
-            ),
-        ],
-        outline_label=f"P(RR > {threshold:g}) > {CERTAIN:g}",
-        missing_label="no case count, or nobody at risk",
-    )
-    low, high = rr["mean"].idxmin(), rr["mean"].idxmax()
-    return NamedFigure(
-        "maps",
-        figure,
-        f"Where the risk of {spec.cases_name} is raised",
-        "A: observed over expected cases. B: posterior mean of the relative risk from the model "
-        f"{result.name}, on the colours of A; colours end where the arrows are. C: how uncertain B is, as "
-        f"the ratio of the ends of its {level} posterior interval. D: posterior probability that the "
-        f"relative risk is above {threshold:g}. Heavy outlines in B and D: that probability is above "
-        f"{CERTAIN:g}.",
-        f"Four maps of {len(rr)} areas. The smoothed relative risk runs from {rr.at[low, 'mean']:.2f} in "
-        f"{rr.at[low, 'name']} to {rr.at[high, 'mean']:.2f} in {rr.at[high, 'name']}; in {sure.sum()} areas "
-        f"the probability of a relative risk above {threshold:g} is more than {CERTAIN:g}.",
-        result.name,
-    )
-
-
-def _ranked(spec: AreasAnalysis, result: ModelResult) -> NamedFigure:
-    """Areas by rank of the relative risk, with intervals and the raw ratios they were smoothed from."""
+def _ranked(spec: AreasAnalysis, data: Dataset, result: ModelResult) -> NamedFigure:
+    """Areas by rank of what is estimated, with intervals and what was observed."""
     import matplotlib
     from matplotlib.lines import Line2D
 
-    rr = rr_table(result).sort_values("mean", kind="stable").reset_index(drop=True)
-    n = len(rr)
+    scale = scale_of(spec)
+    table = estimates_table(scale, result).sort_values("mean", kind="stable").reset_index(drop=True)
+    number = form(scale, table["lower"], table["upper"])
+    n = len(table)
     rank = np.arange(1, n + 1)
     many = n > _MANY
-    sir, expected = rr["sir"].to_numpy(), rr["expected"].to_numpy()
-    drawn = sir > 0
-    floor = min(rr["lower"].min(), sir[drawn].min() if drawn.any() else 1) / 1.25
-    size = 6 + 60 * expected / expected.max()
+    raw, mean = table[scale.raw].to_numpy(), table["mean"].to_numpy()
+    drawn = raw > 0 if scale.ratio else ~np.isnan(raw)
+    floor = min(table["lower"].min(), raw[drawn].min() if drawn.any() else 1) / 1.25
+    size = _sizes(scale, table)
     with matplotlib.rc_context(RC):
         figure = new_figure(7.4, 4.4)
         axes = figure.add_subplot()
-        _log_axis(axes, "y")
-        axes.axhline(1, color=MUTED, linewidth=0.8, linestyle="--", zorder=0)
-        axes.vlines(rank, rr["lower"], rr["upper"], color=BLUE, linewidth=0.4 if many else 0.9, alpha=0.7)
+        _set_axes(axes, scale, number, "y")
+        axes.axhline(thresholds(spec, data)[0], color=MUTED, linewidth=0.8, linestyle="--", zorder=0)
+        axes.vlines(
+            rank, table["lower"], table["upper"], color=BLUE, linewidth=0.4 if many else 0.9, alpha=0.7
+        )
         if not many:
-            axes.vlines(rank[drawn], sir[drawn], rr["mean"][drawn], color=RULE, linewidth=0.8, zorder=0)
+            axes.vlines(rank[drawn], raw[drawn], mean[drawn], color=RULE, linewidth=0.8, zorder=0)
             axes.scatter(
-                rank[drawn], sir[drawn], s=size[drawn], facecolors="none", edgecolors=ORANGE, linewidths=0.9
+                rank[drawn], raw[drawn], s=size[drawn], facecolors="none", edgecolors=ORANGE, linewidths=0.9
             )
-            zero = sir == 0
+            zero = (raw == 0) & ~drawn
             axes.scatter(
                 rank[zero], np.full(zero.sum(), floor), s=16, marker="v", facecolors="none", edgecolors=ORANGE
             )
-        axes.plot(rank, rr["mean"], linestyle="none", marker="o", markersize=1.5 if many else 3.2, color=BLUE)
-        _name_ends(axes, rr, rank)
+        axes.plot(rank, mean, linestyle="none", marker="o", markersize=1.5 if many else 3.2, color=BLUE)
+        _name_ends(axes, scale, table, rank)
         axes.set_xlim(0, n + 1)
-        axes.set_xlabel(f"areas by rank of the relative risk, lowest to highest (n = {n})")
-        axes.set_ylabel("relative risk (log scale)")
+        axes.set_xlabel(f"areas by rank of the {scale.noun}, lowest to highest (n = {n})")
+        axes.set_ylabel("relative risk (log scale)" if scale.ratio else _axis_label(spec, scale))
         handles = [
             Line2D(
                 [],
@@ -149,70 +94,91 @@ def _ranked(spec: AreasAnalysis, result: ModelResult) -> NamedFigure:
                 color=BLUE,
                 marker="o",
                 markersize=3.5,
-                label=f"smoothed RR, {spec.interval:.0%} interval",
+                label=f"smoothed {scale.symbol}, {spec.interval:.0%} interval",
             )
         ]
         if not many:
             ring = {"color": "none", "markeredgecolor": ORANGE, "markerfacecolor": "none"}
-            handles.append(
-                Line2D(
-                    [],
-                    [],
-                    marker="o",
-                    markersize=6,
-                    label="raw SIR, area of the ring by expected cases",
-                    **ring,
-                )
-            )
-            if (sir == 0).any():
+            shown = "raw SIR" if scale.ratio else scale.raw_symbol
+            by = f"{shown}, area of the ring by {_SIZED_BY[scale.quantity]}"
+            handles.append(Line2D([], [], marker="o", markersize=6, label=by, **ring))
+            if zero.any():
                 handles.append(
                     Line2D([], [], marker="v", markersize=4.5, label="raw SIR of 0 (no case)", **ring)
                 )
         figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
-    above = int((rr["lower"] > 1).sum())
-    below = int((rr["upper"] < 1).sum())
-    raw = (
+    threshold = thresholds(spec, data)[0]
+    line = f"{threshold * 100:g}%" if number.percent else f"{threshold:g}"
+    above = int((table["lower"] > threshold).sum())
+    below = int((table["upper"] < threshold).sum())
+    plural = {"rr": "raw ratios", "prevalence": "raw proportions", "mean": "direct estimates"}
+    pulled = {
+        "rr": "the fewer cases are expected",
+        "prevalence": "the fewer persons were examined",
+        "mean": "the less precise they are",
+    }
+    rings = (
         ""
         if many
-        else " Rings: raw ratios; they are pulled towards the rest the more, the fewer cases are expected."
+        else f" Rings: {plural[scale.quantity]}; they are pulled towards the rest the more, "
+        f"{pulled[scale.quantity]}."
     )
     return NamedFigure(
         "ranked",
         figure,
-        "Areas ranked, with their raw ratios",
-        f"Dots: posterior mean of the relative risk from the model {result.name}, lines its "
+        f"Areas ranked, with their {plural[scale.quantity]}",
+        f"Dots: posterior mean of the {scale.noun} from the model {result.name}, lines its "
         f"{spec.interval:.0%} posterior "
-        f"intervals.{raw} Ranks of areas whose intervals overlap are not certain.",
-        f"{n} areas by rank, from {rr['name'].iloc[0]} ({rr['mean'].iloc[0]:.2f}) to {rr['name'].iloc[-1]} "
-        f"({rr['mean'].iloc[-1]:.2f}). The interval lies above 1 in {above} areas and below 1 in {below}.",
+        f"intervals; the broken line is at {line}.{rings} Ranks of areas whose intervals overlap are not "
+        "certain.",
+        f"{n} areas by rank, from {table['name'].iloc[0]} ({number(mean[0])}) to {table['name'].iloc[-1]} "
+        f"({number(mean[-1])}). The interval lies above {line} in {above} areas and below {line} in {below}.",
         result.name,
     )
 
 
-def _name_ends(axes: Axes, rr: pd.DataFrame, rank: np.ndarray) -> None:
+def _sizes(scale: Scale, table: pd.DataFrame) -> np.ndarray:
+    """Areas of the rings, by how much is known of each area before smoothing; smallest where nothing is."""
+    if scale.quantity == "mean":
+        known = (1 / table["se"] ** 2).fillna(0.0).to_numpy()
+    else:
+        known = table["expected" if scale.ratio else "population"].to_numpy()
+    return 6 + 60 * known / known.max()
+
+
+def _axis_label(spec: AreasAnalysis, scale: Scale) -> str:
+    return f"prevalence of {spec.cases_name}" if scale.quantity == "prevalence" else spec.value_name
+
+
+def _name_ends(axes: Axes, scale: Scale, table: pd.DataFrame, rank: np.ndarray) -> None:
     """Names of the lowest areas above them and of the highest below them, in steps, with leaders."""
-    n = len(rr)
+    n = len(table)
     count = min(_NAMED, n // 2)
     quarter = max(n // 4, count)
-    low, high = np.log(axes.get_ylim())
-    low = min(low, np.log(rr["lower"].min()) - 0.05)
-    high = max(high, np.log(np.fmax(rr["upper"], rr["sir"]).max()) + 0.05)
+    to, back = (np.log, np.exp) if scale.ratio else (np.asarray, np.asarray)
+    raw = table[scale.raw].where(table[scale.raw] > 0) if scale.ratio else table[scale.raw]
+    top, bottom = to(np.fmax(table["upper"], raw)), to(np.fmin(table["lower"], raw))
+    low, high = to(axes.get_ylim())
+    margin = 0.05 if scale.ratio else 0.03 * (top.max() - bottom.min())
+    low = min(low, to(table["lower"].min()) - margin)
+    high = max(high, top.max() + margin)
     room = 0.05 * count + 0.04
-    ceiling = np.log(np.fmax(rr["upper"], rr["sir"])[:quarter].max())
-    ground = np.log(np.fmin(rr["lower"], rr["sir"].where(rr["sir"] > 0))[-quarter:].min())
+    ceiling, ground = np.max(top[:quarter]), np.min(bottom[-quarter:])
     high = max(high, low + (ceiling - low) / (1 - room))
     low = min(low, high - (high - ground) / (1 - room))
-    axes.set_ylim(np.exp(low), np.exp(high))
+    if scale.quantity == "prevalence":
+        low = max(low, -0.02 * high)
+    axes.set_ylim(back(low), back(high))
     across = axes.get_xaxis_transform()
     for step in range(count):
         for i, height, end, side in (
-            (step, 0.98 - 0.05 * step, rr["upper"][step], "left"),
-            (n - 1 - step, 0.02 + 0.05 * step, rr["lower"][n - 1 - step], "right"),
+            (step, 0.98 - 0.05 * step, table["upper"][step], "left"),
+            (n - 1 - step, 0.02 + 0.05 * step, table["lower"][n - 1 - step], "right"),
         ):
-            at = (np.log(end) - low) / (high - low)
+            at = (to(end) - low) / (high - low)
             axes.plot([rank[i]] * 2, [at, height], transform=across, color=RULE, linewidth=0.6, zorder=0)
             axes.annotate(
-                rr["name"][i],
+                table["name"][i],
                 (rank[i], height),
                 (2 if side == "left" else -2, 0),
                 xycoords=across,
@@ -225,10 +191,11 @@ def _name_ends(axes: Axes, rr: pd.DataFrame, rank: np.ndarray) -> None:
 
 
 def _compared(spec: AreasAnalysis, primary: ModelResult, others: list[ModelResult]) -> NamedFigure:
-    """Relative risks of each other model against those of the primary one."""
+    """The estimates of each other model against those of the primary one."""
     import matplotlib
 
-    first = rr_table(primary)
+    scale = scale_of(spec)
+    first = estimates_table(scale, primary)
     words = []
     with matplotlib.rc_context(RC):
         columns = min(len(others), 2)
@@ -238,33 +205,37 @@ def _compared(spec: AreasAnalysis, primary: ModelResult, others: list[ModelResul
         for axes in grid.ravel()[len(others) :]:
             axes.set_axis_off()
         for axes, other in zip(grid.ravel(), others, strict=False):
-            second = rr_table(other).set_index("area").loc[first["area"]].reset_index()
-            words.append(_compare(axes, primary.name, first, other.name, second))
+            second = estimates_table(scale, other).set_index("area").loc[first["area"]].reset_index()
+            words.append(_compare(axes, scale, primary.name, first, other.name, second))
     return NamedFigure(
         "models",
         figure,
-        "Relative risks by model",
-        "Posterior means of the relative risk, one dot an area; size by expected cases. On the line both "
-        f"models say the same. {primary.name} is the primary model; the areas that differ most are named.",
+        f"{scale.noun.capitalize()}s by model",
+        f"Posterior means of the {scale.noun}, one dot an area; size by {_SIZED_BY[scale.quantity]}. On the "
+        f"line both models say the same. {primary.name} is the primary model; the areas that differ most are "
+        "named.",
         " ".join(words),
         EVERY_MODEL,
     )
 
 
-def _compare(axes: Axes, name: str, first: pd.DataFrame, other: str, second: pd.DataFrame) -> str:
+def _compare(
+    axes: Axes, scale: Scale, name: str, first: pd.DataFrame, other: str, second: pd.DataFrame
+) -> str:
     x, y = first["mean"].to_numpy(), second["mean"].to_numpy()
-    _log_axis(axes, "both")
-    ends = np.array([min(x.min(), y.min()) / 1.4, max(x.max(), y.max()) * 1.2])
+    number = form(scale, first["lower"], first["upper"])
+    _set_axes(axes, scale, number, "both")
+    to = np.log if scale.ratio else np.asarray
+    least, most = min(x.min(), y.min()), max(x.max(), y.max())
+    room = 0.08 * (most - least)
+    ends = np.array([least / 1.4, most * 1.2] if scale.ratio else [least - room, most + room])
     axes.plot(ends, ends, color=MUTED, linewidth=0.8, linestyle="--", zorder=0)
-    expected = first["expected"].to_numpy()
-    axes.scatter(
-        x, y, s=6 + 50 * expected / expected.max(), facecolors="none", edgecolors=BLUE, linewidths=0.9
-    )
-    gap = np.abs(np.log(y / x))
+    axes.scatter(x, y, s=_sizes(scale, first) * 0.85, facecolors="none", edgecolors=BLUE, linewidths=0.9)
+    gap = scale.change(x, y)
     named: list[int] = []
-    reach = np.log(ends[1] / ends[0])
+    reach = to(ends[1]) - to(ends[0])
     for i in np.argsort(-gap)[: 3 * _NAMED]:
-        if len(named) < 4 and all(abs(np.log(y[i] / y[j])) > 0.06 * reach for j in named):
+        if len(named) < 4 and all(abs(to(y[i]) - to(y[j])) > 0.06 * reach for j in named):
             named.append(i)
             right = y[i] < x[i]
             axes.annotate(
@@ -281,23 +252,28 @@ def _compare(axes: Axes, name: str, first: pd.DataFrame, other: str, second: pd.
     axes.set_xlim(ends)
     axes.set_ylim(ends)
     axes.set_aspect("equal")
-    axes.set_xlabel(f"RR, {name}")
-    axes.set_ylabel(f"RR, {other}")
-    most = int(np.argmax(gap))
+    axes.set_xlabel(f"{scale.symbol}, {name}")
+    axes.set_ylabel(f"{scale.symbol}, {other}")
+    i = int(np.argmax(gap))
+    logs = "log relative risks" if scale.ratio else f"{scale.noun}s"
     return (
-        f"{name} and {other} differ most in {first['name'][most]}: {x[most]:.2f} against {y[most]:.2f}; the "
-        f"correlation of their log relative risks is {np.corrcoef(np.log(x), np.log(y))[0, 1]:.2f}."
+        f"{name} and {other} differ most in {first['name'][i]}: {number(x[i])} against {number(y[i])}; the "
+        f"correlation of their {logs} is {np.corrcoef(to(x), to(y))[0, 1]:.2f}."
     )
 
 
-def _log_axis(axes: Axes, which: str) -> None:
-    """Logarithmic, labelled with plain numbers."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+def _set_axes(axes: Axes, scale: Scale, number: Form, which: str) -> None:
+    """Plain numbers; ratios on a log scale, shares in per cent."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
     ticks = np.outer(10.0 ** np.arange(-4, 5), [1, 1.5, 2, 3, 5, 7]).ravel()
     for letter, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
-        if which in (letter, "both"):
+        if which not in (letter, "both"):
+            continue
+        if scale.ratio:
             getattr(axes, f"set_{letter}scale")("log")
             axis.set_major_locator(FixedLocator(ticks))
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        elif number.percent:
+            axis.set_major_formatter(PercentFormatter(1.0))

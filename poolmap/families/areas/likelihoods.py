@@ -52,7 +52,9 @@ class Observed:
 
         Args:
             eta: (..., m) linear predictor.
-            dispersion, zero: scalars, or arrays that broadcast with eta.
+            dispersion: the overdispersion (negative binomial) or the intraclass correlation (beta-binomial).
+            zero: probability of a structural zero (zero-inflated Poisson). Both are scalars, or arrays that
+                broadcast with eta.
 
         Returns:
             (..., m).
@@ -61,17 +63,49 @@ class Observed:
             z = (self.lower - eta) / self.se
             return -0.5 * z**2 - np.log(self.se) - 0.5 * np.log(2 * np.pi)
         density = self._count(self.lower, eta, dispersion, zero, slice(None))
-        for i in np.flatnonzero(self.censored):
-            at = slice(i, i + 1)
-            parts = [
-                self._count(np.float64(y), eta[..., at], dispersion, zero, at)
-                for y in range(int(self.lower[i]), int(self.upper[i]) + 1)
-            ]
-            density[..., at] = special.logsumexp(parts, axis=0)
+        at = np.flatnonzero(self.censored)
+        for above in range(1, int((self.upper - self.lower).max(initial=0)) + 1):
+            at = at[self.lower[at] + above <= self.upper[at]]
+            more = self._count(self.lower[at] + above, eta[..., at], dispersion, zero, at)
+            density[..., at] = np.logaddexp(density[..., at], more)
         return density
 
+    def replicate(
+        self,
+        rng: np.random.Generator,
+        eta: Array,
+        dispersion: Array | float = 0.0,
+        zero: Array | float = 0.0,
+    ) -> Array:
+        """New observations of the same areas, as `log_density` has them; (..., m)."""
+        if self.likelihood == "normal":
+            return rng.normal(eta, self.se)
+        if self.likelihood in OF_PERSONS:
+            share = special.expit(eta)
+            if self.likelihood == "beta_binomial":
+                size = 1 / np.asarray(dispersion) - 1
+                share = rng.beta(size * share, size * special.expit(-eta))
+            return rng.binomial(self.trials.astype(np.int64), share).astype(np.float64)
+        mean = np.exp(eta + self.log_exposure)
+        if self.likelihood == "negative_binomial":
+            mean = rng.gamma(1 / np.asarray(dispersion), mean * dispersion)
+        counts = rng.poisson(mean).astype(np.float64)
+        if self.likelihood == "zero_inflated_poisson":
+            counts *= rng.random(eta.shape) >= zero
+        return counts
+
+    def subset(self, keep: NDArray[np.bool_]) -> Observed:
+        """The observations of some areas."""
+        parts = (self.lower, self.upper, self.log_exposure, self.trials, self.se)
+        return Observed(self.likelihood, *(part[keep] for part in parts))
+
     def _count(
-        self, y: Array | np.float64, eta: Array, dispersion: Array | float, zero: Array | float, at: slice
+        self,
+        y: Array,
+        eta: Array,
+        dispersion: Array | float,
+        zero: Array | float,
+        at: slice | NDArray[np.int64],
     ) -> Array:
         if self.likelihood in OF_PERSONS:
             n = self.trials[at]

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poolmap.config.priors import Prior
+from poolmap.config.priors import Prior, UnitPrior
 from poolmap.contracts import Dataset, StanData
 from poolmap.errors import InputError, Problem
 from poolmap.families.areas.approximation import WITH_RHO, Field, MapModel, approximate, codes, pc_rho_rate
 from poolmap.families.areas.likelihoods import OF_PERSONS, Observed
+from poolmap.families.areas.priors import priors_in_force
 from poolmap.graph.elimination import Elimination, elimination, laplacian
 
 if TYPE_CHECKING:
@@ -21,13 +22,19 @@ if TYPE_CHECKING:
     from poolmap.graph.graph import Graph
 
 PC = Prior.CODES["pc"][0]
-_FLAT = {"family": 5, "numbers": [1.0, 1.0, 0.0]}
+IN_STAN = {"icc": "dispersion", "zero_inflation": "zero"}
+"""Parameters that the program calls otherwise than the estimates."""
+_UNUSED = UnitPrior("beta", (1.0, 1.0))
 
 
 def observed_areas(data: Dataset) -> NDArray[np.int64]:
-    """Rows of the table `areas` that inform the model: a known count, and cases expected."""
+    """Rows of the table `areas` that inform the model: a count, at least its range, of persons at risk; or a
+    direct estimate."""
     areas = data.tables["areas"]
-    return np.flatnonzero(areas["cases"].notna() & (areas["expected"] > 0))
+    if "estimate" in areas:
+        return np.flatnonzero(areas["estimate"].notna())
+    at_risk = areas["expected"] if "expected" in areas else areas["population"]
+    return np.flatnonzero(areas.get("at_least", areas["cases"]).notna() & (at_risk > 0))
 
 
 def covariate_matrix(data: Dataset) -> NDArray[np.float64]:
@@ -35,17 +42,23 @@ def covariate_matrix(data: Dataset) -> NDArray[np.float64]:
     return data.tables["covariates"].drop(columns="area").to_numpy(dtype=np.float64)
 
 
-def observed(spec: AreasAnalysis, data: Dataset) -> Observed:
+def observed(spec: AreasAnalysis, model: str, data: Dataset) -> Observed:
     """What was observed in the areas of `observed_areas`."""
     areas = data.tables["areas"].iloc[observed_areas(data)]
-    cases = areas["cases"].to_numpy(dtype=np.float64)
+    likelihood = spec.likelihood(model)
+    n = len(areas)
+
+    def column(name: str, otherwise: float = 0.0) -> NDArray[np.float64]:
+        return areas[name].to_numpy(dtype=np.float64) if name in areas else np.full(n, otherwise)
+
+    lower = "estimate" if likelihood == "normal" else "at_least" if "at_least" in areas else "cases"
     return Observed(
-        likelihood="poisson",
-        lower=cases,
-        upper=cases,
-        log_exposure=np.log(areas["expected"].to_numpy(dtype=np.float64)),
-        trials=np.zeros(len(areas)),
-        se=np.ones(len(areas)),
+        likelihood=likelihood,
+        lower=column(lower),
+        upper=column("at_most" if lower == "at_least" else lower),
+        log_exposure=np.log(column("expected", 1.0)),
+        trials=column("population") if likelihood in OF_PERSONS else np.zeros(n),
+        se=column("se", 1.0),
     )
 
 
@@ -53,6 +66,7 @@ def map_model(spec: AreasAnalysis, model: str, data: Dataset) -> MapModel:
     """One model of the analysis in arrays.
 
     Raises:
+        InputError: a structured model where no area has neighbours; a prior of rho that no graph allows.
         ValueError: a model with a structured part without a graph, or with one whose areas are in another
             order.
     """
@@ -62,10 +76,27 @@ def map_model(spec: AreasAnalysis, model: str, data: Dataset) -> MapModel:
     graph = data.graph
     if chosen.prior != "iid" and (graph is None or list(graph.areas) != areas["area"].tolist()):
         raise ValueError("a model with neighbours needs the graph of the areas, in the order of the table")
+    force = priors_in_force(spec, model, data)
     priors: dict[str, Any] = {}
-    for name in ("alpha", "beta", "sigma", "rho"):
-        priors |= getattr(chosen, f"{name}_prior").stan_data(name)
+    for name in ("alpha", "beta", "sigma", "rho", "dispersion", "zero"):
+        priors |= _UNUSED.stan_data(name)
+    for name, prior in force.items():
+        priors |= prior.stan_data(IN_STAN.get(name, name))
+    if "beta" not in force:
+        priors |= force["alpha"].stan_data("beta")
     inner = field(chosen, graph)
+    if chosen.prior != "iid" and not len(inner.nodes):
+        raise InputError(
+            [
+                Problem(
+                    f"models.{model}.prior",
+                    f"{chosen.prior} shares effects between neighbours, but no two areas are neighbours on "
+                    "this graph",
+                    "write prior: iid, or change 'graph' (contiguity: queen, a tolerance for borders that do "
+                    "not quite meet, or method: nearest)",
+                )
+            ]
+        )
     if priors["rho_prior_family"] == PC:
         try:
             rate = pc_rho_rate(*chosen.rho_prior.parameters, inner.spectrum)
@@ -73,14 +104,12 @@ def map_model(spec: AreasAnalysis, model: str, data: Dataset) -> MapModel:
             where = f"models.{model}.rho_prior"
             raise InputError([Problem(where, str(error), "raise the probability, or the bound")]) from None
         priors["rho_prior"] = [rate, 0.0, 0.0]
-    for name in ("dispersion", "zero"):
-        priors |= {f"{name}_prior_family": _FLAT["family"], f"{name}_prior": _FLAT["numbers"]}
     return MapModel(
         effects=chosen.prior,
         field=inner,
         X=np.column_stack([np.ones(len(areas)), X]),
         rows=observed_areas(data),
-        observed=observed(spec, data),
+        observed=observed(spec, model, data),
         priors=priors,
     )
 

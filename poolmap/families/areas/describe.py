@@ -1,0 +1,181 @@
+"""What the report says of the data of a map: counts or estimates, standardisation, graph, polygons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from poolmap.contracts import Block, Dataset, ReportTable
+from poolmap.families.areas.scales import form, scale_of
+from poolmap.families.areas.words import counted, listed, names
+
+if TYPE_CHECKING:
+    from poolmap.config.areas import AreasAnalysis
+    from poolmap.graph.graph import Graph
+
+_KEPT = "They stay in the map and are estimated from the other areas."
+
+
+def describe(spec: AreasAnalysis, data: Dataset) -> list[Block]:
+    """What was observed, how expected counts were made, the graph, and what was mended or left out."""
+    facts, areas = data.facts, data.tables["areas"]
+    blocks = _estimates(spec, areas, facts) if spec.scale == "mean" else _counts(spec, areas, facts)
+    if facts.get("without_population"):
+        what = "Nobody was examined in" if spec.scale == "prevalence" else "No cases are expected in"
+        why = "" if spec.scale == "prevalence" else " (nobody is at risk there)"
+        blocks.append(
+            f"{what} {listed(names(areas, facts['without_population']))}{why}. They stay in the map, say "
+            "nothing about the risk, and are estimated from the others."
+        )
+    if data.graph is not None:
+        blocks.append(_graph(data))
+        if data.graph.findings:
+            blocks.append(_graph_findings(data.graph))
+    findings = facts["geometry"]
+    if findings:
+        frame = pd.DataFrame(findings)[["area", "finding", "action"]].rename(
+            columns={"finding": "found", "action": "done"}
+        )
+        blocks.append(ReportTable(frame, "What was found about the polygons, and what was done."))
+    else:
+        blocks.append("All polygons are valid.")
+    return blocks
+
+
+def _estimates(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list[Block]:
+    known = areas[areas["estimate"].notna()]
+    half = 2 * known["se"]
+    number = form(scale_of(spec), known["estimate"] - half, known["estimate"] + half)
+    ends = known["estimate"].min(), known["estimate"].median(), known["estimate"].max()
+    low, middle, high = (number(value) for value in ends)
+    blocks: list[Block] = [
+        f"{facts['areas']} areas, {len(known)} of them with a direct estimate ({spec.value_name}): from "
+        f"{low} to {high} (median {middle}), with standard errors from {number(known['se'].min())} to "
+        f"{number(known['se'].max())}, taken as known."
+    ]
+    if facts["without_estimate"]:
+        blocks.append(f"No direct estimate: {listed(names(areas, facts['without_estimate']))}. {_KEPT}")
+    return blocks
+
+
+def _counts(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list[Block]:
+    known = areas[areas["cases"].notna()]
+    text = (
+        f"{facts['areas']} areas with {facts['cases']:,.0f} {spec.cases_name}. The number in an area runs "
+        f"from {known['cases'].min():,.0f} to {known['cases'].max():,.0f} (median "
+        f"{known['cases'].median():,.0f}); "
+    )
+    if spec.scale == "prevalence":
+        people = areas["population"]
+        text += (
+            f"the number of persons examined from {people.min():,.0f} to {people.max():,.0f}. Of all persons "
+            f"together {facts['overall']:.3g} are cases."
+        )
+    else:
+        text += f"the expected number from {areas['expected'].min():.1f} to {areas['expected'].max():.1f}."
+    blocks: list[Block] = [text]
+    if facts.get("suppressed"):
+        blocks += _suppressed(areas, facts)
+    if spec.scale == "prevalence":
+        blocks.append(
+            "The raw proportion is cases over persons examined, with an exact binomial interval (Clopper and "
+            "Pearson 1934)."
+        )
+    else:
+        blocks += _standardisation(spec, facts)
+    if facts["without_cases"]:
+        blocks.append(f"No case count: {listed(names(areas, facts['without_cases']))}. {_KEPT}")
+    return blocks
+
+
+def _suppressed(areas: pd.DataFrame, facts: Mapping) -> list[Block]:
+    """How many counts are known by their range only, and what was made of the mark."""
+    ids = facts["suppressed"]
+    marks = [
+        f"'{row['mark']}' ({counted(row['rows'], 'count')}) for {row['at_least']} to {row['at_most']}"
+        for row in facts["suppressed_rows"]
+    ]
+    text = (
+        f"The count of {counted(len(ids), 'area')} is suppressed: {listed(names(areas, ids))}. The table has "
+        f"{listed(marks)}; these counts enter the model by their range, and are not in the sum above."
+    )
+    if facts["strata"]:
+        text += " Ranges are added up over the strata of an area."
+    literal = [row for row in facts["suppressed_rows"] if row["at_least"] == 0]
+    if literal and facts["zeros"]:
+        row = literal[0]
+        text += (
+            f" Zeros stand in the same column as {counted(facts['zeros'], 'count')} of 0: if "
+            f"'{row['mark']}' never stands for 0, write it in the config as suppressed: (mark: "
+            f"'{row['mark']}', range: [1, {row['at_most']}])."
+        )
+    return [text]
+
+
+def _standardisation(spec: AreasAnalysis, facts: Mapping) -> list[Block]:
+    if spec.outcome.expected is not None:
+        return [
+            f"Expected counts were given in the column '{spec.outcome.expected}'; they sum to "
+            f"{facts['expected']:,.1f} over the areas with a case count. A ratio of 1 means as many cases as "
+            "expected under the rates from which they were worked out."
+        ]
+    rates = facts["reference_rates"]
+    if len(rates) == 1:
+        how = f"the rate of all areas together, {_rate(rates[0]['rate'])} per 100,000 of the population"
+    else:
+        how = f"the rates of all areas together by {' and '.join(facts['strata'])} ({len(rates)} strata)"
+    text = (
+        f"Expected counts come from internal indirect standardisation: {how}, applied to each area's "
+        "population. The standardised ratio (SIR) is observed over expected cases, with an exact Poisson "
+        "interval (Garwood 1936); it takes the expected count as known."
+    )
+    if facts.get("suppressed"):
+        text += (
+            " Suppressed counts enter these rates by their range (the rate of greatest likelihood, EM "
+            "algorithm)."
+        )
+    blocks: list[Block] = [text]
+    if len(rates) > 1:
+        unit = "cases per 100,000 of the population"
+        frame = pd.DataFrame(
+            [[row["stratum"], _rate(row["rate"])] for row in rates],
+            columns=[", ".join(facts["strata"]), unit],
+        )
+        blocks.append(ReportTable(frame, "Reference rates by stratum.", [unit]))
+    return blocks
+
+
+def _graph(data: Dataset) -> str:
+    graph = data.graph
+    sizes = graph.component_sizes
+    neighbours = graph.n_neighbours
+    text = (
+        f"Neighbours are {graph.rule}: {len(graph.edges)} pairs, "
+        f"{neighbours.min()} to {neighbours.max()} neighbours an area (mean {neighbours.mean():.1f}). "
+    )
+    connected = sizes[sizes > 1]
+    factors = [f"{factor:.3f}" for factor in graph.scaling[sizes > 1]]
+    if graph.n_components == 1:
+        text += f"The graph is connected; its scaling factor is {factors[0]}."
+    else:
+        text += (
+            f"The graph has {counted(len(connected), 'connected component')} of "
+            f"{listed(map(str, connected))} areas (scaling factor {listed(factors)})"
+        )
+        islands = names(data.tables["areas"], graph.islands)
+        alone = f" and {counted(len(islands), 'area')} without neighbours: {listed(islands)}."
+        text += alone if islands else "."
+    return text
+
+
+def _graph_findings(graph: Graph) -> ReportTable:
+    frame = pd.DataFrame([asdict(finding) for finding in graph.findings])
+    title = "What was found about the graph: pairs changed by hand, and parts of the map that lie apart."
+    return ReportTable(frame.rename(columns={"finding": "found", "action": "done"}), title)
+
+
+def _rate(rate: float | None) -> str:
+    return "unknown" if rate is None else f"{rate * 1e5:,.4g}"
