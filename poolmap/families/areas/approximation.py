@@ -254,7 +254,7 @@ class _Mode:
         weight = np.maximum(-(high - 2 * mid + low) / _STEP**2, _LEAST_WEIGHT)
         W, r = np.zeros(n), np.zeros(n)
         W[model.rows] = weight
-        r[model.rows] = here + np.clip(slope / weight, -5, 5)
+        r[model.rows] = here + slope / weight
         self._fill_empty(W, r, eta)
         return W, r
 

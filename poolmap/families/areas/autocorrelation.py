@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from poolmap.families.areas.likelihoods import OF_PERSONS, Observed
+
 if TYPE_CHECKING:
     from libpysal.graph import Graph as Weights
 
@@ -36,11 +38,37 @@ def log_ratio(cases: ArrayLike, expected: ArrayLike) -> Array:
     return np.log((y + _HALF) / np.where(e > 0, e + _HALF, np.nan))
 
 
-def pearson_residual(cases: ArrayLike, fitted: ArrayLike) -> Array:
-    """(y - m) / sqrt(m), the deviation of a count from its mean in Poisson standard deviations."""
-    y, m = np.asarray(cases, dtype=np.float64), np.asarray(fitted, dtype=np.float64)
-    m = np.where(m > 0, m, np.nan)
-    return (y - m) / np.sqrt(m)
+def log_odds(cases: ArrayLike, persons: ArrayLike) -> Array:
+    """log((y + 1/2) / (n - y + 1/2)): the logit of the raw proportion; NaN where y is unknown or n is 0."""
+    y, n = np.asarray(cases, dtype=np.float64), np.asarray(persons, dtype=np.float64)
+    return np.log((y + _HALF) / (np.where(n > 0, n, np.nan) - y + _HALF))
+
+
+def common_value(seen: Observed) -> float:
+    """One relative risk, prevalence or mean for all areas: cases over what is at risk, or weighted by 1/se^2."""
+    if seen.likelihood == "normal":
+        weight = seen.se**-2.0
+        return float(weight @ seen.lower / weight.sum())
+    exact = ~seen.censored
+    return float(seen.lower[exact].sum() / _at_risk(seen)[exact].sum())
+
+
+def pearson_residual(seen: Observed, value: ArrayLike) -> Array:
+    """What was observed less what is fitted, in Poisson, binomial or sampling standard deviations.
+
+    Args:
+        seen: m observations.
+        value: (m,) or one relative risk, prevalence or mean.
+
+    Returns:
+        (m,) NaN where only the range of a count is known.
+    """
+    value = np.broadcast_to(np.asarray(value, dtype=np.float64), seen.lower.shape)
+    if seen.likelihood == "normal":
+        return (seen.lower - value) / seen.se
+    fitted = _at_risk(seen) * value
+    variance = fitted * (1 - value) if seen.likelihood in OF_PERSONS else fitted
+    return np.where(seen.censored, np.nan, (seen.lower - fitted) / np.sqrt(variance))
 
 
 def standardised_ratio(cases: ArrayLike, expected: ArrayLike) -> Array:
@@ -165,6 +193,10 @@ def weights(graph: Graph, used: NDArray[np.int64]) -> Weights:
     return Weights(adjacency, transformation="B").transform("r")
 
 
+def _at_risk(seen: Observed) -> Array:
+    """(m,) expected cases, or persons."""
+    return seen.trials if seen.likelihood in OF_PERSONS else np.exp(seen.log_exposure)
+
+
 def _testable(values: Array) -> bool:
     return len(values) >= _FEWEST and bool(np.ptp(values) > 1e-12 * max(1.0, np.abs(values).max()))
-

@@ -31,9 +31,9 @@ from poolmap.graph.scaling import inverse_diagonals
 Array = NDArray[np.float64]
 
 _APART = 1.5  # distance of the points in standard deviations: a sum over a normal density is exact to 0.0002
-_DROP = 4.0  # log density below the highest, from which on the grid is not followed
+_DROP = 4.5  # log density below the highest, from which on the grid is not followed
 _MOST_POINTS = 400
-_ROUNDS = 3
+_ROUNDS = 2
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _STEP = 1e-3
@@ -112,9 +112,7 @@ def _grid(mode: _Mode, frame: Approximation) -> tuple[list[Array], list[float], 
 
 
 def _around(place: Sequence[int]) -> list[tuple[int, ...]]:
-    return [
-        (*place[:k], place[k] + step, *place[k + 1 :]) for k in range(len(place)) for step in (-1, 1)
-    ]
+    return [(*place[:k], place[k] + step, *place[k + 1 :]) for k in range(len(place)) for step in (-1, 1)]
 
 
 class _Fit:
@@ -160,7 +158,8 @@ class _Fit:
         shrunk = self.s2 * W / (1 + self.s2 * W)
         new = fixed + shrunk * (r - fixed)
         self.change = float(np.abs(new - self.mean).max())
-        self.mean = self.mean + np.clip(new - self.mean, -2, 2)
+        linear = model.observed.likelihood == "normal"
+        self.mean = new if linear else self.mean + np.clip(new - self.mean, -2, 2)
 
     def spread(self, inverse_diagonal: Array) -> None:
         """Take the variance of the last step, given the diagonal of the inverse of the field's precision."""
@@ -176,16 +175,17 @@ class _Fit:
     def _expected(self) -> tuple[Array, Array]:
         """Working weights and responses from the expected slope and curvature of the log likelihood."""
         model = self.model
-        W, r = self.mode._working(self.mean, self.rest)
+        if model.observed.likelihood == "normal":
+            return self.mode._exact_working(self.mean)
+        W, r = np.zeros_like(self.mean), np.zeros_like(self.mean)
         rows = model.rows
         eta = self.mean[rows] + np.sqrt(self.variance[rows]) * _NODES[:, None]
-        low, mid, high = (
-            model.observed.log_density(eta + step, *self.rest) for step in (-_STEP, 0.0, _STEP)
-        )
+        low, mid, high = (model.observed.log_density(eta + step, *self.rest) for step in (-_STEP, 0.0, _STEP))
         slope = _WEIGHTS @ ((high - low) / (2 * _STEP))
         weight = np.maximum(_WEIGHTS @ (-(high - 2 * mid + low) / _STEP**2), 1e-4)
         W[rows] = weight
-        r[rows] = self.mean[rows] + np.clip(slope / weight, -5, 5)
+        r[rows] = self.mean[rows] + slope / weight
+        self.mode._fill_empty(W, r, self.mean)
         return W, r
 
 
