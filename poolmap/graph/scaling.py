@@ -89,7 +89,7 @@ def factorise(matrix: sparse.csc_array) -> sparse_linalg.SuperLU:
 
 
 def inverse_diagonals(factors: Sequence[sparse_linalg.SuperLU]) -> NDArray[np.float64]:
-    """Diagonals of the inverses from L D L' (see `factorise`), computing each inverse on the pattern of L only.
+    """Diagonals of the inverses from L D L' (see `factorise`); each is found on the pattern of L only.
 
     The recursion of Takahashi, Fagan, Chen 1973, as in Rue, Martino 2007, Journal of Statistical Planning and
     Inference 137:3177-3192, for all matrices at once:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-PERMUTATIONS = 999
+PERMUTATIONS = (999, 9_999)
+"""Fewest and most permutations of a local statistic; the more areas, the fewer."""
 LEVEL = 0.05
+BEFORE, AFTER = "residual_before", "residual_after"
 KINDS = ("", "high, neighbours high", "low, neighbours high", "low, neighbours low", "high, neighbours low")
 """Kinds of local pattern, in esda's order of the quadrants from 1."""
 _FEWEST = 4
@@ -45,7 +47,7 @@ def log_odds(cases: ArrayLike, persons: ArrayLike) -> Array:
 
 
 def common_value(seen: Observed) -> float:
-    """One relative risk, prevalence or mean for all areas: cases over what is at risk, or weighted by 1/se^2."""
+    """One relative risk, prevalence or mean of all areas: cases over those at risk, or weighted by 1/se^2."""
     if seen.likelihood == "normal":
         weight = seen.se**-2.0
         return float(weight @ seen.lower / weight.sum())
@@ -126,8 +128,8 @@ def local_table(values: Mapping[str, Array], graph: Graph, seed: int) -> pd.Data
 
     Returns:
         `value`, `area`, `standardised` (value in standard deviations from the mean), `neighbours` (mean of
-        that over the neighbours), `local_i`, `kind` (one of `KINDS`), `p`: two-sided, from 999 permutations of
-        the values of the other areas, and `q`: adjusted so that where areas with q below 0.05 are called
+        that over the neighbours), `local_i`, `kind` (one of `KINDS`), `p`: two-sided, by permutation
+        of the values of the other areas, and `q`: adjusted so that where areas with q below 0.05 are called
         clusters 5% of these calls are expected to be false (Benjamini and Hochberg 1995). Areas that are not
         used have no row.
     """
@@ -138,13 +140,14 @@ def local_table(values: Mapping[str, Array], graph: Graph, seed: int) -> pd.Data
         used = usable(of, graph)
         if not _testable(of[used]):
             continue
+        times = int(np.clip(10_000_000 // len(used), *PERMUTATIONS))
         around = weights(graph, used)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
-            found = Moran_Local(of[used], around, permutations=PERMUTATIONS, seed=seed, n_jobs=1)
+            found = Moran_Local(of[used], around, permutations=times, seed=seed, n_jobs=1)
         above = (found.rlisas >= found.Is[:, None]).sum(axis=1)
-        one_sided = (np.minimum(above, PERMUTATIONS - above) + 1) / (PERMUTATIONS + 1)
+        one_sided = (np.minimum(above, times - above) + 1) / (times + 1)
         p = np.minimum(2 * one_sided, 1.0)
         z = (of[used] - of[used].mean()) / of[used].std()
         tables.append(

@@ -14,10 +14,9 @@ from scipy import special
 from poolmap.contracts import Companion, Dataset
 from poolmap.errors import InputError
 from poolmap.families.areas.approximation import Approximation, approximate
-from poolmap.families.areas.findings import CERTAIN
 from poolmap.families.areas.marginals import Marginals, marginals
 from poolmap.families.areas.model import map_model
-from poolmap.families.areas.scales import exceedance_column, scale_of, thresholds
+from poolmap.families.areas.scales import CERTAIN, exceedance_column, scale_of, thresholds
 from poolmap.graph.candidates import CHOSEN, Candidate, candidates
 
 if TYPE_CHECKING:
@@ -36,8 +35,8 @@ def certificate(
     alone; the probabilities from the draws stand beside them.
 
     Returns:
-        `graph_candidates`, a row a graph; `graph_edges`, a row a pair of areas that one has and the chosen one
-        has not, or the reverse; `graph_conclusions`, a row an area and graph. Nothing for a model without
+        `graph_candidates`, a row a graph; `graph_edges`, a row a pair of areas that one has and the chosen
+        one has not, or the reverse; `graph_conclusions`, a row an area and graph. Nothing for a model without
         neighbours, and where there is no other rule.
     """
     graph = data.graph
@@ -63,9 +62,9 @@ def certificate(
         Companion(
             "graph_candidates",
             _candidates_table(graph, others, {name: found[0] for name, found in reached.items()}, by_graph),
-            "the chosen graph and other rules for the same areas: pairs of neighbours, gained and lost against "
-            "the chosen graph, components, areas without neighbours; sigma and rho: posterior means of the "
-            f"model {model} refitted on it by a deterministic approximation; above: areas with {about} above "
+            "the chosen graph and other rules for the same areas: pairs of neighbours, gained and lost "
+            "against the chosen graph, components, areas without neighbours; sigma and rho: posterior means "
+            f"of the model {model} refitted on it by a deterministic approximation; above: areas with {about} above "
             f"{CERTAIN:g}; changed: areas for which that differs from the chosen graph; largest_change of "
             f"{about} in an area. Empty where the model cannot be fitted on it",
         ),

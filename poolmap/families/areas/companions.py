@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from poolmap.contracts import Companion, Dataset
 from poolmap.families.areas.autocorrelation import (
+    AFTER,
+    BEFORE,
     common_value,
     local_table,
     log_odds,
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from poolmap.config.areas import AreasAnalysis
 
 RAW = {"rr": "log_sir", "prevalence": "logit_proportion", "mean": "estimate"}
-BEFORE, AFTER = "residual_before", "residual_after"
 
 
 def companions(
@@ -51,19 +52,19 @@ def companions(
             "moran",
             moran,
             "Moran's I with row-standardised weights on the graph, areas without neighbours left out. value: "
-            "log_sir, log of (cases + 1/2) / (expected + 1/2), or logit_proportion, or estimate, as observed; "
-            "eb_ratio, raw ratios standardised for what is expected in the area (Assuncao & Reis 1999); "
-            "residual_before and residual_after, what was observed less what is fitted in standard deviations "
-            "of the likelihood (Pearson), with one value for all areas and with the posterior means of the "
-            "model. expected, sd: where all orders of the values are equally likely; p: two-sided, normal",
+            "log_sir, log of (cases + 1/2) / (expected + 1/2), or logit_proportion, or estimate, as "
+            "observed; eb_ratio, raw ratios standardised for what is expected in the area (Assuncao & Reis "
+            "1999); residual_before and residual_after, what was observed less what is fitted in standard "
+            "deviations of a count (Pearson), with one value for all areas and with the posterior means of "
+            "the model. expected, sd: where all orders of the values are equally likely; p: two-sided, normal",
         ),
         Companion(
             "local_moran",
             local,
             "local Moran statistics (Anselin 1995) of residual_before and residual_after: the value of the "
-            "area in standard deviations, the mean of its neighbours', their product local_i, and the kind of "
-            "pattern; p: 999 permutations, two-sided; q: p adjusted for the false discovery rate (Benjamini & "
-            "Hochberg 1995)",
+            "area in standard deviations, the mean of its neighbours', their product local_i, and the kind "
+            "of pattern; p: two-sided, by 999 to 9,999 permutations; q: p adjusted for the false discovery rate "
+            "(Benjamini & Hochberg 1995)",
         ),
     ]
     return found + certificate(spec, model, data, tables)

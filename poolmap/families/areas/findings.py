@@ -11,15 +11,14 @@ import pandas as pd
 from poolmap.contracts import EVERY_MODEL, Block, Dataset, ModelResult, ReportTable
 from poolmap.families.areas.effect_words import RHO, SIGMA
 from poolmap.families.areas.likelihood_words import ALPHA, OWN, RATIO
-from poolmap.families.areas.scales import Form, Scale, exceedance_column, form, scale_of, thresholds
+from poolmap.families.areas.neighbour_words import neighbour_blocks
+from poolmap.families.areas.scales import CERTAIN, Form, Scale, exceedance_column, form, scale_of, thresholds
 from poolmap.families.areas.words import listed, probability
 
 if TYPE_CHECKING:
     from poolmap.config.areas import AreasAnalysis
 
 _TWO = Form(2)
-CERTAIN = 0.95
-"""Above this posterior probability an area is called sure."""
 
 
 def estimates_table(scale: Scale, result: ModelResult) -> pd.DataFrame:
@@ -46,7 +45,7 @@ def findings(spec: AreasAnalysis, data: Dataset, results: Mapping[str, ModelResu
     blocks += _model_sentences(scale, bounds[0], number, results)
     blocks.append(_areas_table(spec, scale, table, number, bounds, primary.name))
     blocks.append(_parameters_table(spec, scale, results))
-    return blocks
+    return blocks + neighbour_blocks(scale, bounds[0], results)
 
 
 def _threshold(scale: Scale, number: Form, threshold: float) -> str:

@@ -1,10 +1,10 @@
 """The marginal posterior of each area without sampling: a deterministic approximation.
 
-Nested Laplace approximation (Rue, Martino, Chopin 2009, JRSS B 71:319-392): the hyperparameters are summed over
-a grid; for each point of it the linear predictor is taken to be normal. That normal distribution is not the one
-at the mode, whose mean is wrong where counts are small, but the one closest to the posterior (variational:
-Opper, Archambeau 2009, Neural Computation 21:786-792). It serves to refit a model many times, on other graphs;
-what is reported of the model itself comes from Stan.
+Nested Laplace approximation (Rue, Martino, Chopin 2009, JRSS B 71:319-392): the hyperparameters are summed
+over a grid; for each point of it the linear predictor is taken to be normal. That normal distribution is not
+the one at the mode, whose mean is wrong where counts are small, but the one closest to the posterior
+(variational: Opper, Archambeau 2009, Neural Computation 21:786-792). It serves to refit a model on other
+graphs; what is reported of the model itself comes from Stan.
 """
 
 from __future__ import annotations

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from poolmap.contracts import Dataset
 
 
+CERTAIN = 0.95
+"""Above this posterior probability an area is called sure."""
+
+
 @dataclass(frozen=True)
 class Scale:
     """The words of one scale.
