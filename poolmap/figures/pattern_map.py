@@ -89,6 +89,7 @@ def draw_patterns(
     outlines = [outline(polygon) for polygon in polygons]
     middle = shapely.get_coordinates(shapely.point_on_surface(polygons))
     west, south, east, north = shapely.total_bounds(polygons)
+    unit = (east - west) / (72 * _WIDTH / len(panels))  # of the map in a point of the page
     tall = float(np.clip(_WIDTH / len(panels) * (north - south) / (east - west), 1.2, 5.0))
     with matplotlib.rc_context({**RC, "hatch.linewidth": 0.5}):
         figure = new_figure(_WIDTH, tall + 1.15)
@@ -96,7 +97,7 @@ def draw_patterns(
             axes.set_axis_off()
             axes.set_aspect("equal")
             axes.set_title(panel.title, loc="left")
-            _draw(axes, outlines, middle, looks, panel)
+            _draw(axes, outlines, middle, unit, looks, panel)
             axes.set_xlim(west, east)
             axes.set_ylim(south, north)
             axes.margins(0.02)
@@ -114,7 +115,18 @@ def draw_patterns(
     return figure
 
 
-def _draw(axes: Axes, outlines: list, middle: np.ndarray, looks: Sequence[Look], panel: PatternPanel) -> None:
+def _apart(areas: np.ndarray, at: np.ndarray) -> list[int]:
+    """Those whose letters do not cover the letters of one before; `at` in points of the page."""
+    kept: list[int] = []
+    for i in areas:
+        if all(abs(at[i, 0] - at[j, 0]) > 10 or abs(at[i, 1] - at[j, 1]) > 7 for j in kept):
+            kept.append(i)
+    return kept
+
+
+def _draw(
+    axes: Axes, outlines: list, middle: np.ndarray, unit: float, looks: Sequence[Look], panel: PatternPanel
+) -> None:
     from matplotlib.collections import PathCollection
 
     many = len(outlines) > _MANY
@@ -139,7 +151,7 @@ def _draw(axes: Axes, outlines: list, middle: np.ndarray, looks: Sequence[Look],
     fill(panel.outlined, facecolor="none", edgecolor=INK, linewidth=0.5 if many else 1.4, zorder=3)
     lettered = np.flatnonzero(panel.kinds >= 0)
     if len(outlines) <= 4 * _LETTERED and len(lettered) <= _LETTERED:
-        for i in lettered:
+        for i in _apart(lettered, middle / unit):
             axes.annotate(
                 looks[panel.kinds[i]].letters,
                 middle[i],

@@ -22,7 +22,9 @@ Array = NDArray[np.float64]
 PERMUTATIONS = (999, 9_999)
 """Fewest and most permutations of a local statistic; the more areas, the fewer."""
 LEVEL = 0.05
-BEFORE, AFTER = "residual_before", "residual_after"
+LOG_SIR, LOGIT, ESTIMATE, STANDARDISED = "log_sir", "logit_proportion", "estimate", "eb_ratio"
+AFTER = "residual"
+"""The values whose pattern is looked at: three as observed, those standardised, and what a model leaves."""
 KINDS = ("", "high, neighbours high", "low, neighbours high", "low, neighbours low", "high, neighbours low")
 """Kinds of local pattern, in esda's order of the quadrants from 1."""
 _FEWEST = 4
@@ -44,15 +46,6 @@ def log_odds(cases: ArrayLike, persons: ArrayLike) -> Array:
     """log((y + 1/2) / (n - y + 1/2)): the logit of the raw proportion; NaN where y is unknown or n is 0."""
     y, n = np.asarray(cases, dtype=np.float64), np.asarray(persons, dtype=np.float64)
     return np.log((y + _HALF) / (np.where(n > 0, n, np.nan) - y + _HALF))
-
-
-def common_value(seen: Observed) -> float:
-    """One relative risk, prevalence or mean of all areas: cases over those at risk, or weighted by 1/se^2."""
-    if seen.likelihood == "normal":
-        weight = seen.se**-2.0
-        return float(weight @ seen.lower / weight.sum())
-    exact = ~seen.censored
-    return float(seen.lower[exact].sum() / _at_risk(seen)[exact].sum())
 
 
 def pearson_residual(seen: Observed, value: ArrayLike) -> Array:

@@ -64,9 +64,9 @@ def certificate(
             _candidates_table(graph, others, {name: found[0] for name, found in reached.items()}, by_graph),
             "the chosen graph and other rules for the same areas: pairs of neighbours, gained and lost "
             "against the chosen graph, components, areas without neighbours; sigma and rho: posterior means "
-            f"of the model {model} refitted on it by a deterministic approximation; above: areas with {about} above "
-            f"{CERTAIN:g}; changed: areas for which that differs from the chosen graph; largest_change of "
-            f"{about} in an area. Empty where the model cannot be fitted on it",
+            f"of the model {model} refitted on it by a deterministic approximation; above: areas with "
+            f"{about} above {CERTAIN:g}; changed: areas for which that differs from the chosen graph; "
+            f"largest_change of {about} in an area. Empty where the model cannot be fitted on it",
         ),
         Companion("graph_edges", _edges_table(graph, others), "pairs of areas in which the graphs differ"),
         Companion(

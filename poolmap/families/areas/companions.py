@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from poolmap.contracts import Companion, Dataset
 from poolmap.families.areas.autocorrelation import (
     AFTER,
-    BEFORE,
-    common_value,
+    ESTIMATE,
+    LOG_SIR,
+    LOGIT,
+    STANDARDISED,
     local_table,
     log_odds,
     log_ratio,
@@ -27,8 +29,6 @@ from poolmap.families.areas.scales import scale_of
 
 if TYPE_CHECKING:
     from poolmap.config.areas import AreasAnalysis
-
-RAW = {"rr": "log_sir", "prevalence": "logit_proportion", "mean": "estimate"}
 
 
 def companions(
@@ -44,26 +44,28 @@ def companions(
         return []
     values = _values(spec, model, data, tables)
     moran = moran_table(values, data.graph)
-    local = local_table({name: values[name] for name in (BEFORE, AFTER)}, data.graph, spec.seed or 1)
+    local = local_table(
+        {name: of for name, of in values.items() if name not in (LOG_SIR, LOGIT)}, data.graph, spec.seed or 1
+    )
     name_of = data.tables["areas"].set_index("area")["name"]
     local.insert(2, "name", name_of.reindex(local["area"]).to_numpy())
     found = [
         Companion(
             "moran",
             moran,
-            "Moran's I with row-standardised weights on the graph, areas without neighbours left out. value: "
-            "log_sir, log of (cases + 1/2) / (expected + 1/2), or logit_proportion, or estimate, as "
-            "observed; eb_ratio, raw ratios standardised for what is expected in the area (Assuncao & Reis "
-            "1999); residual_before and residual_after, what was observed less what is fitted in standard "
-            "deviations of a count (Pearson), with one value for all areas and with the posterior means of "
-            "the model. expected, sd: where all orders of the values are equally likely; p: two-sided, normal",
+            "Moran's I with row-standardised weights on the graph, areas without neighbours left out. As "
+            "observed: log_sir, log of (cases + 1/2) / (expected + 1/2); logit_proportion, logit of (cases + "
+            "1/2) / (population + 1); estimate; eb_ratio, raw values standardised for what is at risk in the "
+            "area (Assuncao & Reis 1999). residual: what was observed less what the model fits, in Poisson, "
+            "binomial or sampling standard deviations (Pearson). expected, sd: where all orders of the values "
+            "are equally likely; p: two-sided, normal",
         ),
         Companion(
             "local_moran",
             local,
-            "local Moran statistics (Anselin 1995) of residual_before and residual_after: the value of the "
-            "area in standard deviations, the mean of its neighbours', their product local_i, and the kind "
-            "of pattern; p: two-sided, by 999 to 9,999 permutations; q: p adjusted for the false discovery rate "
+            "local Moran statistics (Anselin 1995) of eb_ratio (or estimate) and residual: the value of the "
+            "area in standard deviations, the mean of its neighbours', their product local_i, and the kind of "
+            "pattern; p: two-sided, by 999 to 9,999 permutations; q: p adjusted for the false discovery rate "
             "(Benjamini & Hochberg 1995)",
         ),
     ]
@@ -81,13 +83,12 @@ def _values(
     fitted = table[table["quantity"] == scale.quantity].set_index("area")["mean"]
     after = fitted.loc[areas["area"]].to_numpy(dtype=np.float64)[rows]
     if scale.quantity == "mean":
-        values = {RAW["mean"]: areas["estimate"].to_numpy(dtype=np.float64)}
+        values = {ESTIMATE: areas["estimate"].to_numpy(dtype=np.float64)}
     else:
         at_risk = areas["expected" if scale.ratio else "population"]
-        raw = log_ratio if scale.ratio else log_odds
-        values = {RAW[scale.quantity]: raw(areas["cases"], at_risk)}
-        values["eb_ratio"] = standardised_ratio(areas["cases"], at_risk)
-    for name, value in ((BEFORE, common_value(described.observed)), (AFTER, after)):
-        values[name] = np.full(len(areas), np.nan)
-        values[name][rows] = pearson_residual(described.observed, value)
+        name, raw = (LOG_SIR, log_ratio) if scale.ratio else (LOGIT, log_odds)
+        values = {name: raw(areas["cases"], at_risk)}
+        values[STANDARDISED] = standardised_ratio(areas["cases"], at_risk)
+    values[AFTER] = np.full(len(areas), np.nan)
+    values[AFTER][rows] = pearson_residual(described.observed, after)
     return values

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolmap.contracts import Dataset, ModelResult, NamedFigure
-from poolmap.families.areas.autocorrelation import AFTER, BEFORE, KINDS, LEVEL
-from poolmap.families.areas.neighbour_words import certified
+from poolmap.families.areas.autocorrelation import AFTER, KINDS, LEVEL, STANDARDISED
+from poolmap.families.areas.neighbour_words import before_of, certified
 from poolmap.families.areas.scales import CERTAIN
 from poolmap.families.areas.words import counted
 from poolmap.graph.candidates import CHOSEN
@@ -46,7 +46,8 @@ def _clusters(data: Dataset, result: ModelResult) -> NamedFigure:
     looks = (HIGH_HIGH, LOW_HIGH, LOW_LOW, HIGH_LOW)
     local = result.companions["local_moran"]
     panels, counts = [], []
-    for title, value in (("A  Before: raw data", BEFORE), ("B  After: what the model leaves over", AFTER)):
+    before = before_of(local["value"])
+    for title, value in (("A  Before: as observed", before), ("B  After: what the model leaves over", AFTER)):
         table = local[local["value"] == value].set_index("area").reindex(data.geometry["area"])
         kinds = np.array([KINDS.index(kind) - 1 if isinstance(kind, str) else -1 for kind in table["kind"]])
         kinds[~(table["p"] < LEVEL).to_numpy()] = -1
@@ -65,12 +66,16 @@ def _clusters(data: Dataset, result: ModelResult) -> NamedFigure:
         "local_moran",
         figure,
         "Do high and low areas lie together?",
-        "Local Moran statistics (Anselin 1995). High and low: what was observed is above or below what is "
-        "fitted, in standard deviations of a count (Pearson residuals), against the mean over the areas; "
-        "among high, among low: so are its neighbours on average. A: fitted is one value for all areas. B: "
-        f"fitted is the posterior mean from the model {result.name}. Filled: p below {LEVEL:g} by "
-        "permutation, by which one area in twenty would stand out without any pattern; heavy outlines: at "
-        f"a false discovery rate below {LEVEL:g}.",
+        "Local Moran statistics (Anselin 1995). High and low: the area's value is above or below the mean of "
+        "all areas; among high, among low: so is the mean of its neighbours. A: values as observed"
+        + (
+            ", standardised for what is at risk (Assunção and Reis 1999). "
+            if before == STANDARDISED
+            else ". "
+        )
+        + f"B: residuals of the model {result.name} (Pearson). Filled: p below {LEVEL:g} by permutation, by "
+        "which one area in twenty would stand out without any pattern; heavy outlines: at a false discovery "
+        f"rate below {LEVEL:g}.",
         f"Two maps of {len(data.geometry)} areas. Before the model {counts[0]}; after it {counts[1]}.",
         result.name,
     )

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
 from poolmap.contracts import Block, ModelResult, ReportTable
-from poolmap.families.areas.autocorrelation import AFTER, BEFORE, LEVEL
+from poolmap.families.areas.autocorrelation import AFTER, ESTIMATE, LEVEL, LOG_SIR, LOGIT, STANDARDISED
 from poolmap.families.areas.scales import CERTAIN, Scale
 from poolmap.families.areas.words import counted, listed, probability
 from poolmap.graph.candidates import CHOSEN
 
 _VALUES = {
-    "log_sir": "log of the raw ratio",
-    "logit_proportion": "logit of the raw proportion",
-    "estimate": "direct estimate",
-    "eb_ratio": "raw value, standardised for what is at risk (Assunção and Reis 1999)",
-    BEFORE: "residual before the model (one value for all areas)",
-    AFTER: "residual after the model",
+    LOG_SIR: "log of the raw ratio",
+    LOGIT: "logit of the raw proportion",
+    ESTIMATE: "direct estimate",
+    STANDARDISED: "raw value, standardised for what is at risk (Assunção and Reis 1999)",
+    AFTER: "residual of the model",
 }
+
+
+def before_of(values: Iterable[str]) -> str:
+    """The value that stands for the data as observed."""
+    return STANDARDISED if STANDARDISED in set(values) else ESTIMATE
 
 
 def certified(results: Mapping[str, ModelResult]) -> ModelResult | None:
@@ -43,7 +47,7 @@ def neighbour_blocks(scale: Scale, threshold: float, results: Mapping[str, Model
 def _autocorrelation(result: ModelResult) -> list[Block]:
     table = result.companions["moran"]
     rows = table.set_index("value")
-    before, after = rows.loc[BEFORE], rows.loc[AFTER]
+    before, after = rows.loc[before_of(table["value"])], rows.loc[AFTER]
     blocks: list[Block] = []
     if not np.isnan(before["moran_i"]) and not np.isnan(after["moran_i"]):
         alike = "are alike" if before["p"] < LEVEL and before["z"] > 0 else "are not shown to be alike"
@@ -56,10 +60,11 @@ def _autocorrelation(result: ModelResult) -> list[Block]:
                 "neighbours now differ more than by chance, as is usual where each area's effect is fitted "
                 "to its own data"
             )
+        what = _VALUES[str(before.name)].partition(",")[0]
         blocks.append(
-            f"Before the model neighbouring areas {alike}: Moran's I of the residuals about one value for "
-            f"all areas is {_moran(before)}. After the model {result.name} it is {_moran(after)}: {rest}. "
-            "The second p is a guide only, since the model was fitted to the same data."
+            f"Neighbouring areas {alike}: Moran's I of the {what} is {_moran(before)}. Of the residuals of "
+            f"the model {result.name} it is {_moran(after)}: {rest}. The second p is a guide only, since the "
+            "model was fitted to the same data."
         )
     frame = pd.DataFrame(
         {
@@ -75,7 +80,7 @@ def _autocorrelation(result: ModelResult) -> list[Block]:
     caption = (
         "Spatial autocorrelation before and after the model: Moran's I on the graph, with row-standardised "
         "weights. Expected, SD: where all orders of the values are equally likely. p: two-sided, normal "
-        "approximation. Residuals are in standard deviations of the likelihood (Pearson)."
+        "approximation. Residuals are in Poisson, binomial or sampling standard deviations (Pearson)."
     )
     return [*blocks, ReportTable(frame, caption, frame.columns[1:].tolist(), result.name)]
 
