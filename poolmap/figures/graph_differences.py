@@ -76,8 +76,10 @@ def draw_differences(frame: gpd.GeoDataFrame, maps: Sequence[Difference], change
             areas = {"edgecolor": _BORDER, "linewidth": 0.1 if many else 0.4, "rasterized": many}
             axes.add_collection(PathCollection(outlines, facecolor=_FILL, **areas))
             changed = [outlines[i] for i in np.flatnonzero(one.changed)]
-            look = {"edgecolor": INK, "linewidth": 0.4 if many else 0.9, "hatch": None if many else "////"}
-            axes.add_collection(PathCollection(changed, facecolor=_CHANGED, **look))
+            hatch = None if many else "////"
+            axes.add_collection(PathCollection(changed, facecolor=_CHANGED, hatch=hatch, edgecolor=INK))
+            border = {"facecolor": "none", "edgecolor": INK, "linewidth": 0.9, "zorder": 5}
+            axes.add_collection(PathCollection(changed, **border))
             for pairs, colour, style, width in (
                 (one.kept, _KEPT, "-", light),
                 (one.lost, ORANGE, (0, (2.5, 1.2)), heavy),

@@ -57,15 +57,15 @@ def companions(
             "observed: log_sir, log of (cases + 1/2) / (expected + 1/2); logit_proportion, logit of (cases + "
             "1/2) / (population + 1); estimate; eb_ratio, raw values standardised for what is at risk in the "
             "area (Assuncao & Reis 1999). residual: what was observed less what the model fits, in Poisson, "
-            "binomial or sampling standard deviations (Pearson). expected, sd: where all orders of the values "
-            "are equally likely; p: two-sided, normal",
+            "binomial or sampling standard deviations (Pearson). expected, sd: where all orders of the "
+            "values are equally likely; p: two-sided, normal",
         ),
         Companion(
             "local_moran",
             local,
             "local Moran statistics (Anselin 1995) of eb_ratio (or estimate) and residual: the value of the "
-            "area in standard deviations, the mean of its neighbours', their product local_i, and the kind of "
-            "pattern; p: two-sided, by 999 to 9,999 permutations; q: p adjusted for the false discovery rate "
+            "area in standard deviations, the mean of its neighbours', their product local_i, and the kind "
+            "of pattern; p: two-sided, by 999 to 9,999 permutations; q: p adjusted for the false discovery rate "
             "(Benjamini & Hochberg 1995)",
         ),
     ]

@@ -94,14 +94,14 @@ def _differences(data: Dataset, result: ModelResult) -> NamedFigure:
         own = edges[edges["graph"] == row["graph"]]
         changed = conclusions[(conclusions["graph"] == row["graph"]) & _flags(conclusions["changed"])]
         maps.append(_difference(data, row, own, set(changed["area"])))
-        words.append(f"{row['graph']}: {row['gained']} gained and {row['lost']} lost")
+        words.append(f"{row['graph']}: {row['gained']:,} gained and {row['lost']:,} lost")
     return NamedFigure(
         "graph_candidates",
         draw_differences(data.geometry, maps, f"passes or leaves the bound of {CERTAIN:g}"),
         "What other rules for neighbours would change",
         "Each map compares the graph of another rule with the chosen one: pairs of neighbours that only the "
-        "other rule has (blue, solid) and that only the chosen one has (orange, dashed). Hatched or yellow "
-        "with a dark outline: areas whose conclusion is another when the model "
+        "other rule has (blue, solid) and that only the chosen one has (orange, dashed). Yellow with a dark "
+        "outline: areas whose conclusion is another when the model "
         f"{result.name} is refitted on that graph, by the deterministic approximation.",
         f"{counted(len(maps), 'map')}. Pairs against the chosen graph, by {'; by '.join(words)}.",
         result.name,
@@ -120,7 +120,7 @@ def _difference(data: Dataset, row: pd.Series, own: pd.DataFrame, changed: set[s
     n = len(frame)
     key = np.sort(of_chosen, axis=1) @ [n, 1]
     kept = of_chosen[~np.isin(key, np.sort(lost, axis=1) @ [n, 1])]
-    title = f"{row['graph']}: {row['gained']} gained, {row['lost']} lost"
+    title = f"{row['graph']}: {row['gained']:,} gained, {row['lost']:,} lost"
     return Difference(title, kept, gained, lost, frame["area"].isin(changed).to_numpy())
 
 
