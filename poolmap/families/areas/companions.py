@@ -65,8 +65,8 @@ def companions(
             local,
             "local Moran statistics (Anselin 1995) of eb_ratio (or estimate) and residual: the value of the "
             "area in standard deviations, the mean of its neighbours', their product local_i, and the kind "
-            "of pattern; p: two-sided, by 999 to 9,999 permutations; q: p adjusted for the false discovery rate "
-            "(Benjamini & Hochberg 1995)",
+            "of pattern; p: two-sided, by 999 to 9,999 permutations; q: p adjusted for the false discovery "
+            "rate (Benjamini & Hochberg 1995)",
         ),
     ]
     return found + certificate(spec, model, data, tables)
