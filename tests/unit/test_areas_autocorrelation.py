@@ -45,8 +45,8 @@ def test_north_carolina_against_spdep(sids):
 
 
 def test_columbus_against_spdep():
-    """moran.test(columbus$CRIME), queen contiguity, row weights, as printed in many a course on spdep:
-    statistic 0.500188557, expectation -0.020833333, variance 0.008689289, deviate 5.5894, one-sided p 1.139e-08."""
+    """moran.test(columbus$CRIME), queen contiguity, row weights, as printed in courses on spdep: statistic
+    0.500188557, expectation -0.020833333, variance 0.008689289, deviate 5.5894, one-sided p 1.139e-08."""
     geometry = example("columbus.shp", "POLYID")
     graph = graph_of(geometry)
     (row,) = moran_table({"crime": geometry.frame["CRIME"].to_numpy()}, graph).to_dict("records")

@@ -90,6 +90,7 @@ def _graphs(about: str, result: ModelResult) -> list[Block]:
     others = table[table["graph"] != CHOSEN]
     chosen = conclusions[conclusions["graph"] == CHOSEN]
     gap = float((chosen["drawn"] - chosen["probability"]).abs().max())
+    astray = int(((chosen["drawn"] > CERTAIN) != (chosen["probability"] > CERTAIN)).sum())
     changed = conclusions[conclusions["changed"].astype(str) == "True"]
     names = list(dict.fromkeys(changed["name"]))
     text = (
@@ -109,7 +110,9 @@ def _graphs(about: str, result: ModelResult) -> list[Block]:
     text += (
         "These refits do not sample: they use a deterministic approximation (nested Laplace with a "
         f"variational correction). On the chosen graph its {about} differs from that of the draws by at "
-        f"most {gap:.3f}."
+        f"most {gap:.3f}, the Monte Carlo error of the draws included; "
+        + {0: "no area lies", 1: "1 area lies"}.get(astray, f"{astray} areas lie")
+        + " on the other side of the bound."
     )
     blocks: list[Block] = [text, _candidates_table(about, table, result.name)]
     if names:
