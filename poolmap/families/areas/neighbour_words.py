@@ -93,10 +93,20 @@ def _graphs(about: str, result: ModelResult) -> list[Block]:
     astray = int(((chosen["drawn"] > CERTAIN) != (chosen["probability"] > CERTAIN)).sum())
     changed = conclusions[conclusions["changed"].astype(str) == "True"]
     names = list(dict.fromkeys(changed["name"]))
-    text = (
-        f"The choice of the graph was put to the test: the model {result.name} was refitted on the graphs of "
-        f"{counted(len(others), 'other rule')} ({'; '.join(others['graph'])}). "
-    )
+    fitted, unfitted = (others["graph"][others["above"].notna() == told].tolist() for told in (True, False))
+    text = ""
+    if fitted:
+        text = (
+            f"The choice of the graph was put to the test: the model {result.name} was refitted on the "
+            f"graphs of {counted(len(fitted), 'other rule')} ({'; '.join(fitted)}). "
+        )
+    if unfitted:
+        text += (
+            "By other rules no area has a neighbour, or the priors do not fit the graph: "
+            f"{'; '.join(unfitted)}. "
+        )
+    if not fitted:
+        return [text.strip(), _candidates_table(about, table, result.name)]
     if names:
         verb = "passes or leaves" if len(names) == 1 else "pass or leave"
         text += (
