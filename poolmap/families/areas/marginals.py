@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 _APART = 1.5  # distance of the points in standard deviations: a sum over a normal density is exact to 0.0002
 _DROP = 4.5  # log density below the highest, from which on the grid is not followed
-_MOST_POINTS = 400
+_MOST_POINTS = 150
 _ROUNDS = 2
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
