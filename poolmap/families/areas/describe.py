@@ -74,7 +74,7 @@ def _counts(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list[Bl
         people = areas["population"]
         text += (
             f"The number of persons examined runs from {people.min():,.0f} to {people.max():,.0f}. Of all "
-            f"persons together {facts['overall']:.3g} are cases."
+            f"persons together {100 * facts['overall']:.3g}% are cases."
         )
     else:
         text += (

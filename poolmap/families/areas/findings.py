@@ -11,7 +11,16 @@ import pandas as pd
 from poolmap.contracts import EVERY_MODEL, Block, Dataset, ModelResult, ReportTable
 from poolmap.families.areas.effect_words import RHO, SIGMA
 from poolmap.families.areas.likelihood_words import ALPHA, OWN, RATIO
-from poolmap.families.areas.scales import SCALES, Form, Scale, exceedance_column, form, scale_of, thresholds
+from poolmap.families.areas.scales import (
+    SCALES,
+    Form,
+    Scale,
+    default_words,
+    exceedance_column,
+    form,
+    scale_of,
+    thresholds,
+)
 from poolmap.families.areas.words import listed, probability
 
 if TYPE_CHECKING:
@@ -38,9 +47,10 @@ def findings(spec: AreasAnalysis, data: Dataset, results: Mapping[str, ModelResu
     bounds = thresholds(spec, data)
     blocks: list[Block] = [_headline(scale, table, number, threshold) for threshold in bounds]
     high, low = table.iloc[0], table.iloc[-1]
+    default = default_words(spec, _threshold(scale, number, bounds[0]))
     blocks.append(
         f"The {scale.noun} is highest in {high['name']}, {_with_interval(spec, high, number)}, and lowest in "
-        f"{low['name']}, {_with_interval(spec, low, number)}. {scale.reference}".rstrip()
+        f"{low['name']}, {_with_interval(spec, low, number)}. {default}".rstrip()
     )
     blocks += _parameter_sentences(spec, scale, primary)
     blocks += _model_sentences(scale, bounds[0], number, results)
