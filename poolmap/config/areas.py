@@ -46,6 +46,13 @@ class Suppressed(Section):
         return self
 
 
+class StandardWeights(Section):
+    """A standard population of the user's own."""
+
+    weights: Column
+    """Column with the weight of each stratum, the same in all areas; on any scale."""
+
+
 class AreaOutcome(Section):
     """What was counted, and among whom; or direct estimates with their standard errors."""
 
@@ -59,6 +66,14 @@ class AreaOutcome(Section):
     stratum."""
     expected: Column | None = None
     """Column with expected counts worked out elsewhere, in place of `population`."""
+    reference: Column | None = None
+    """Column with reference rates (cases per unit of the population, the same in all areas for a stratum):
+    expected counts come from them; by default from the rates of all areas together."""
+    standard: Literal["who_world", "european_2013"] | StandardWeights | None = None
+    """Standard population of directly standardised rates, which are reported beside the ratios: the WHO World
+    Standard 2000-2025, the European Standard Population 2013, or a column: `{weights: column}`."""
+    age: Column | None = None
+    """Which of `strata` has the age groups of the named standards, where there are several."""
     suppressed: Suppressed | None = None
     """What stands in place of suppressed small counts: `{mark: "*", range: [1, 4]}`."""
     estimate: Column | None = None
@@ -75,7 +90,7 @@ class AreaOutcome(Section):
         if (self.estimate is None) != (self.se is None):
             raise PydanticCustomError("outcome", "'estimate' and 'se' go together")
         if self.estimate is not None:
-            counted = ("population", "expected", "strata", "suppressed")
+            counted = ("population", "expected", "strata", "reference", "standard", "age", "suppressed")
             given = [name for name in counted if getattr(self, name)]
             if given:
                 raise PydanticCustomError(
@@ -88,11 +103,28 @@ class AreaOutcome(Section):
             raise PydanticCustomError(
                 "expected", "give either 'population' or 'expected', not both and not neither"
             )
-        if self.expected is not None and self.strata:
-            raise PydanticCustomError(
-                "strata", "'strata' goes with 'population': 'expected' is standardised already"
-            )
+        for key in ("strata", "reference"):
+            if self.expected is not None and getattr(self, key):
+                raise PydanticCustomError(
+                    "strata",
+                    "'{key}' goes with 'population': 'expected' is standardised already",
+                    {"key": key, "at": key},
+                )
+        self._check_standard()
         return self
+
+    def _check_standard(self) -> None:
+        what = ""
+        if self.standard is not None and not self.strata:
+            what = "direct standardisation needs 'strata': the columns that the standard has weights of"
+        elif isinstance(self.standard, str) and self.age is None and len(self.strata) > 1:
+            what = "say which of 'strata' has the age groups: age: column"
+        if what:
+            raise PydanticCustomError("standard", what, {"at": "standard"})
+        if self.age is not None and self.age not in self.strata:
+            raise PydanticCustomError(
+                "age", "'{column}' is not one of 'strata'", {"column": self.age, "at": "age"}
+            )
 
 
 class AreaModel(Section):
@@ -169,7 +201,8 @@ class AreasAnalysis(Analysis):
         None, min_length=1, json_schema_extra=first_read_by("estimate")
     )
     """Relative risks (prevalences, means) whose posterior probability of being exceeded is reported; the
-    first one is mapped. By default a relative risk of 1, or the prevalence or mean of all areas together."""
+    first one is mapped. By default a relative risk of 1, the prevalence in all areas together, or
+    the median of the direct estimates."""
     cases_name: str = Field("cases", json_schema_extra=first_read_by("report"))
     """What the cases are called in the report."""
     estimate_name: str = Field("", json_schema_extra=first_read_by("report"))
@@ -241,7 +274,9 @@ class AreasAnalysis(Analysis):
     @property
     def value_name(self) -> str:
         """What is observed, in the words of the report."""
-        return self.estimate_name or self.outcome.estimate or self.cases_name
+        if self.outcome.estimate is None:
+            return self.cases_name
+        return self.estimate_name or self.outcome.estimate
 
     def view(self, step: str, model: str | None = None) -> dict[str, Any]:
         """As of every analysis; `ingest` also learns whether the cases are a share of the population."""
@@ -273,10 +308,12 @@ class AreasAnalysis(Analysis):
         yield ("area",), "data", self.area
         if self.name is not None:
             yield ("name",), "data", self.name
-        for name in ("cases", "population", "expected", "estimate", "se"):
+        for name in ("cases", "population", "expected", "reference", "estimate", "se"):
             column = getattr(self.outcome, name)
             if column is not None:
                 yield ("outcome", name), "data", column
+        if isinstance(self.outcome.standard, StandardWeights):
+            yield ("outcome", "standard", "weights"), "data", self.outcome.standard.weights
         for stratum in self.outcome.strata:
             yield ("outcome", "strata"), "data", stratum
 

@@ -29,7 +29,7 @@ def summarise_predictive(item: Predictive, interval: float) -> pd.DataFrame:
         columns `unit, label, observed, mean, lower, upper, p_value, inside`; `p_value` is
         P(replicate < observed) + P(replicate = observed) / 2 (Gelman et al. 2013, BDA3, section 6.3).
     """
-    flat = item.replicated.reshape(-1, item.replicated.shape[2])
+    flat = _by_draw(item)
     tail = (1 - interval) / 2
     lower, upper = np.quantile(flat, [tail, 1 - tail], axis=0)
     p_value = (flat < item.observed).mean(axis=0) + 0.5 * (flat == item.observed).mean(axis=0)
@@ -51,18 +51,24 @@ def predictive_statistics(item: Predictive, interval: float) -> pd.DataFrame:
     """Summary statistics of the data beside their posterior predictive distributions.
 
     Returns:
-        columns `statistic, observed, mean, median, lower, upper, p_value`.
+        columns `statistic, observed, mean, median, lower, upper, p_value`; no rows without observations.
     """
-    flat = item.replicated.reshape(-1, item.replicated.shape[2])
+    flat = _by_draw(item)
     tail = (1 - interval) / 2
     rows = []
-    for name, statistic in STATISTICS.items():
+    for name, statistic in STATISTICS.items() if len(item.observed) else ():
         observed, replicated = float(statistic(item.observed)), statistic(flat)
         lower, median, upper = np.quantile(replicated, [tail, 0.5, 1 - tail])
         p_value = float((replicated < observed).mean() + 0.5 * (replicated == observed).mean())
         rows.append((name, observed, float(replicated.mean()), median, lower, upper, p_value))
     columns = ["statistic", "observed", "mean", "median", "lower", "upper", "p_value"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _by_draw(item: Predictive) -> np.ndarray:
+    """(all draws, n) replicated data; n may be 0."""
+    chains, draws, n = item.replicated.shape
+    return item.replicated.reshape(chains * draws, n)
 
 
 def leave_one_out(item: Predictive, refits: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:

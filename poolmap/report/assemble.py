@@ -52,6 +52,12 @@ FILE_DESCRIPTIONS = {
 }
 
 
+NOTHING_EXACT = (
+    "There is no posterior predictive check: nothing was observed exactly, only ranges are known, and "
+    "replicates cannot be compared with them."
+)
+
+
 @dataclass(frozen=True)
 class AssembledReport:
     """One analysis's page, the comparison of its models, and what the index needs of it."""
@@ -83,7 +89,7 @@ def assemble_analysis(
     """
     primary = next(iter(results))
     drawn = door(spec.family, "figures")(spec, data, results)
-    checks = [_predictive_figure(result, spec.interval) for result in results.values()]
+    checks = [_predictive_figure(r, spec.interval) for r in results.values() if len(r.predictive)]
     figures = [_embed(figure, figures_folder) for figure in drawn]
     check_figures = [_embed(figure, figures_folder) for figure in checks]
     loo = {model: read_json(folder / model / "estimates" / "loo.json") for model in results}
@@ -108,7 +114,7 @@ def assemble_analysis(
                 model == primary,
                 methods(spec, model, data),
                 result.checks,
-                [_statistics_table(result, spec.interval)],
+                [_statistics_table(result, spec.interval)] if len(result.predictive) else [NOTHING_EXACT],
             )
             for model, result in results.items()
         ],

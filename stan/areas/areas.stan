@@ -208,7 +208,8 @@ model {
     vector[N] eta;
     eta[place] = re;
     eta += X * beta_all;
-    real psi = has_dispersion ? dispersion[1] : 0;
+    // nearer to 0 the gamma functions of the two distributions cancel into noise
+    real psi = has_dispersion ? dispersion[1] + 1e-9 : 0;
     real pi0 = has_zero ? zero[1] : 0;
     if (likelihood == 1) {
       cases ~ poisson_log(log_exposure[exact] + eta[exact]);

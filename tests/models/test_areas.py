@@ -248,9 +248,9 @@ def test_the_prior_on_several_components_and_an_island(program, effects):
     """Without counts re is drawn from its prior: whitened with a covariance worked out independently it is
     standard normal in each component, and the sum of an intrinsic field is zero."""
     graph = _pieces()
-    chosen = _spec(
-        models={"m": {"prior": effects, "sigma_prior": {"half_normal": 0.5}, "rho_prior": {"beta": [4, 4]}}}
-    ).models["m"]
+    given = {"sigma_prior": {"half_normal": 0.5}, "rho_prior": {"beta": [4, 4]}}
+    given |= {"alpha_prior": {"normal": [0, 5]}, "beta_prior": {"normal": [0, 5]}}
+    chosen = _spec(models={"m": {"prior": effects} | given}).models["m"]
     priors = {}
     for name in ("alpha", "beta", "sigma", "rho"):
         priors |= getattr(chosen, f"{name}_prior").stan_data(name)
@@ -344,7 +344,8 @@ def test_large_counts_mix_as_well(program):
 
 def test_the_covariate_of_the_reference_is_centred_but_not_scaled():
     table = read_table(SIDS / "counts.csv")
-    design = design_matrix(table, "~ nonwhite_share_1974", table.frame.index.to_series())
+    lines = table.frame.index.to_series()
+    design = design_matrix(table, "~ nonwhite_share_1974", lines, table.frame["fips"].tolist())
     assert design.mean().item() == pytest.approx(0, abs=1e-12)
     share = table.numbers("nonwhite_share_1974")
     assert np.ptp(design.to_numpy()) == pytest.approx(np.ptp(share))

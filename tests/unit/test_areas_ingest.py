@@ -166,3 +166,151 @@ def test_problems_of_both_files_come_together(tmp_path):
 
 def test_no_cases_at_all(tmp_path):
     assert "no cases at all" in _message(tmp_path, ["01,A,0,10,1", "02,B,0,10,1", "03,C,0,10,1"])
+
+
+COUNTS = {"cases": "cases", "population": "pop"}
+PREVALENCE = {"models": {"m": {"likelihood": "binomial"}}}
+ESTIMATES = {"outcome": {"estimate": "cases", "se": "pop"}}
+
+
+def test_suppressed_counts_stay_as_ranges(tmp_path):
+    rows = ["01,Ash,<5,400,1", "02,Birch,9,900,2", "03,Cedar,*,300,3"]
+    outcome = COUNTS | {"suppressed": {"mark": "*", "range": [1, 9]}}
+    data = _ingest(tmp_path, rows, outcome=outcome)
+    areas = data.tables["areas"].set_index("area").loc[["01", "02", "03"]]
+    np.testing.assert_array_equal(areas["cases"], [np.nan, 9, np.nan])
+    assert areas["at_least"].tolist() == [0, 9, 1] and areas["at_most"].tolist() == [4, 9, 9]
+    assert np.isnan(areas.at["01", "sir"])
+    assert data.exclusions.empty and data.facts["suppressed"] == ["01", "03"]
+    assert data.facts["suppressed_rows"] == [
+        {"mark": "*", "at_least": 1, "at_most": 9, "rows": 1},
+        {"mark": "<5", "at_least": 0, "at_most": 4, "rows": 1},
+    ]
+    rate = data.facts["reference_rates"][0]["rate"]
+    assert 10 / 1600 < rate < 22 / 1600 and data.facts["cases"] == 9
+
+
+def test_suppressed_strata_add_up_to_the_range_of_the_area(tmp_path):
+    header, outcome = "id,name,cases,pop,age", COUNTS | {"strata": ["age"]}
+    rows = [
+        "A,A,<5,100,young",
+        "A,A,12,100,old",
+        "B,B,3,100,young",
+        "B,B,<3,100,old",
+        "C,C,,100,young",
+        "C,C,<3,100,old",
+    ]
+    data = _ingest(tmp_path, rows, ("A", "B", "C"), header, outcome=outcome)
+    areas = data.tables["areas"]
+    np.testing.assert_array_equal(areas["at_least"], [12, 3, np.nan])
+    np.testing.assert_array_equal(areas["at_most"], [16, 5, np.nan])
+    assert data.facts["without_cases"] == ["C"] and data.facts["suppressed"] == ["A", "B"]
+
+
+def test_without_suppressed_counts_the_table_has_no_bounds(tmp_path):
+    assert "at_least" not in _ingest(tmp_path).tables["areas"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts"),
+    [
+        (["01,A,<5,0,1", *ROWS[1:]], None),
+        (["01,A,*,0,1", *ROWS[1:]], ["line 2, column 'pop'", "'*' cases, but the population is 0"]),
+        (["01,A,<5,10,1", "02,B,<5,10,1", "03,C,<5,10,1"], ["there are no cases at all"]),
+    ],
+)
+def test_suppressed_counts_without_people_or_without_a_sure_case(tmp_path, rows, parts):
+    outcome = COUNTS | {"suppressed": {"mark": "*", "range": [1, 4]}}
+    if parts is None:
+        assert _ingest(tmp_path, rows, outcome=outcome).facts["without_population"] == ["01"]
+        return
+    text = _message(tmp_path, rows, outcome=outcome)
+    for part in parts:
+        assert part in text
+
+
+def test_prevalence(tmp_path):
+    rows = ["01,Ash,2,10,1", "02,Birch,5,50,2", "03,Cedar,0,0,3"]
+    data = _ingest(tmp_path, rows, **PREVALENCE)
+    areas = data.tables["areas"].set_index("area")
+    assert "expected" not in areas and "sir" not in areas
+    assert areas.loc[["01", "02"], "proportion"].tolist() == pytest.approx([0.2, 0.1])
+    assert np.isnan(areas.at["03", "proportion"]) and data.facts["without_population"] == ["03"]
+    assert data.facts["overall"] == 0.12
+
+
+def test_a_suppressed_count_is_no_more_than_the_persons_examined(tmp_path):
+    rows = ["01,Ash,<5,3,1", "02,Birch,5,50,2", "03,Cedar,<2,1,3"]
+    areas = _ingest(tmp_path, rows, **PREVALENCE).tables["areas"].set_index("area")
+    assert areas.loc[["01", "02", "03"], "at_most"].tolist() == [3, 5, 1]
+
+
+@pytest.mark.parametrize(
+    ("row", "parts"),
+    [
+        ("01,Ash,2,10.5,1", ["line 2, column 'pop'", "10.5 is not a whole number", "persons examined"]),
+        ("01,Ash,11,10,1", ["line 2, column 'cases'", "11 cases in a population of 10"]),
+    ],
+)
+def test_a_prevalence_needs_persons(tmp_path, row, parts):
+    text = _message(tmp_path, [row, *ROWS[1:]], **PREVALENCE)
+    for part in parts:
+        assert part in text
+
+
+def test_direct_estimates(tmp_path):
+    rows = ["01,Ash,-2.5,1.5,1", "02,Birch,4.1,0.5,2", "03,Cedar,,,3"]
+    data = _ingest(tmp_path, rows, **ESTIMATES)
+    areas = data.tables["areas"]
+    assert areas.columns.tolist() == ["area", "name", "estimate", "se"]
+    np.testing.assert_array_equal(areas["estimate"], [np.nan, -2.5, 4.1])
+    assert data.exclusions[["row", "id"]].values.tolist() == [[4, "03"]]
+    assert data.facts["without_estimate"] == ["03"] and data.facts["overall"] == 0.8
+
+
+@pytest.mark.parametrize(
+    ("row", "parts"),
+    [
+        ("01,Ash,1,0,1", ["line 2, column 'pop'", "0 is not above 0", "the standard error"]),
+        ("01,Ash,1,,1", ["line 2, column 'pop'", "the estimate has no standard error"]),
+        ("01,Ash,x,1,1", ["line 2, column 'cases'", "'x' is not a number"]),
+        ("02,Ash,1,1,1", ["line 3, column 'id'", "area '02' stands already in line 2"]),
+    ],
+)
+def test_bad_direct_estimates(tmp_path, row, parts):
+    text = _message(tmp_path, [row, *ROWS[1:]], **ESTIMATES)
+    for part in parts:
+        assert part in text
+
+
+def test_one_area_is_no_map(tmp_path):
+    assert "1 area(s) have a case count" in _message(tmp_path, ROWS[:1], ("01",))
+    assert "1 area(s) have an estimate" in _message(tmp_path, ROWS[:1], ("01",), **ESTIMATES)
+    rows = [ROWS[0], "02,Birch,0,0,2.5", "03,Cedar,,50,0.5"]
+    assert "at least two areas" in _message(tmp_path, rows)
+
+
+def test_cases_where_none_are_expected_are_an_error(tmp_path):
+    outcome = {"cases": "cases", "expected": "pop"}
+    text = _message(tmp_path, ["01,Ash,2,0,1", *ROWS[1:]], outcome=outcome)
+    assert "line 2, column 'pop'" in text and "2 cases, but the expected count is 0" in text
+    data = _ingest(tmp_path, ["01,Ash,0,0,1", *ROWS[1:]], outcome=outcome)
+    assert data.facts["without_population"] == ["01"]
+
+
+def test_missing_covariates_are_told_area_by_area(tmp_path):
+    text = _message(tmp_path, ["01,A,2,100,", "02,B,5,200,2", "03,C,0,50,NA"], covariates="~ x")
+    assert "the covariate is missing in 2 area(s): 01, 03" in text and "line 2, column 'x'" in text
+    assert "fill it in" in text
+
+
+def test_collinear_covariates_are_named(tmp_path):
+    header = "id,name,cases,pop,x,young,old,rain"
+    rows = [
+        f"{i:02},A,2,100,{i % 3},{a},{100 - a},{r}"
+        for i, (a, r) in enumerate([(10, 1), (20, 5), (35, 2), (50, 9), (61, 4)])
+    ]
+    ids = [f"{i:02}" for i in range(5)]
+    text = _message(tmp_path, rows, ids, header, covariates="~ x + young + rain + old")
+    assert "depend on each other linearly: young, old" in text
+    assert len(_ingest(tmp_path, rows, ids, header, covariates="~ x + young").tables["covariates"]) == 5

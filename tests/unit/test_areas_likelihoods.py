@@ -24,12 +24,13 @@ def _seen(likelihood, lower, upper=None):
 def _scipy(likelihood):
     """The distribution of each area at each draw, as scipy parameterises it."""
     mean, share = E * np.exp(ETA), special.expit(ETA)
+    psi = PSI + 1e-9  # as areas.stan has it
     if likelihood == "negative_binomial":
-        return stats.nbinom(1 / PSI, 1 / (1 + PSI * mean))
+        return stats.nbinom(1 / psi, 1 / (1 + psi * mean))
     if likelihood == "binomial":
         return stats.binom(N, share)
     if likelihood == "beta_binomial":
-        return stats.betabinom(N, (1 / PSI - 1) * share, (1 / PSI - 1) * (1 - share))
+        return stats.betabinom(N, (1 / psi - 1) * share, (1 / psi - 1) * (1 - share))
     if likelihood == "normal":
         return stats.norm(ETA, SE)
     return stats.poisson(mean)
@@ -98,3 +99,14 @@ def test_replicates_have_the_mean_and_the_variance_of_the_distribution(likelihoo
     fourth = ((got - got.mean(axis=0)) ** 4).mean(axis=0)
     error = np.sqrt((fourth - got.var(axis=0) ** 2) / draws)
     assert (np.abs(got.var(axis=0) - variance) < 4 * error).all()
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "limit"), [("negative_binomial", "poisson"), ("beta_binomial", "binomial")]
+)
+@pytest.mark.parametrize("dispersion", [1e-7, 1e-12, 1e-30])
+def test_without_overdispersion_the_limit_is_reached_without_noise(likelihood, limit, dispersion):
+    """At 1e-19 gamma functions as they stand are wrong by a thousand, and a sampler stays there."""
+    y = [0, 3, 31, 170]
+    got, want = _seen(likelihood, y).log_density(ETA, dispersion), _seen(limit, y).log_density(ETA)
+    assert got == pytest.approx(want, rel=2e-3, abs=1e-4)

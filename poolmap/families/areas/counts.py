@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from poolmap.config.areas import StandardWeights
 from poolmap.families.areas.expected import expected_counts, reference_rates
 from poolmap.families.areas.scales import rounded
+from poolmap.families.areas.standard import age_weights, direct_rates
 from poolmap.families.areas.suppressed import read_counts
 from poolmap.tables import Table, nearest
 
@@ -53,10 +55,68 @@ def count_rows(table: Table, spec: AreasAnalysis) -> pd.DataFrame:
     if missing.sum() > 5:
         table.problem(f"the {what} is missing in {missing.sum() - 5} more rows", column=size)
     _check_sizes(table, spec, rows)
+    if outcome.reference is not None:
+        rows["reference"] = _reference(table, outcome.reference, rows)
+    if outcome.standard is not None:
+        rows["weight"] = _weights(table, spec, rows)
     if whole:
         rows["at_most"] = rows["at_most"].where(rows["at_most"] < rows["size"], rows["size"])
         rows["at_most"] = rows["at_most"].where(rows["at_least"].notna())
     return rows
+
+
+def _reference(table: Table, column: str, rows: pd.DataFrame) -> pd.Series:
+    """Supplied reference rates: one a stratum, above 0 where there are cases, no more than 1 a person."""
+    rates = _same_by_stratum(table, column, rows, "reference rate")
+    impossible = (rates == 0) & (rows["at_least"] > 0)
+    for line in rates.index[impossible][:5]:
+        table.problem(
+            "cases, but the reference rate is 0: no cases are expected",
+            "check the rate, or take a wider stratum in which the reference has cases",
+            line=line,
+            column=column,
+        )
+    if (rows["size"].dropna() % 1 == 0).all() and (rates > 1).any():
+        line = int(rates.index[rates > 1][0])
+        table.problem(
+            f"a reference rate of {rates[line]:g} cases a person",
+            "write rates per unit of the population column: 0.0012, not 120 per 100,000",
+            line=line,
+            column=column,
+        )
+    return rates
+
+
+def _same_by_stratum(table: Table, column: str, rows: pd.DataFrame, what: str) -> pd.Series:
+    """A column of numbers, 0 or more, that are the same in all areas for a stratum."""
+    values = table.numbers(column, lower=0, what=f"the {what} as a number")
+    missing = table.is_missing(column)
+    for line in values.index[missing][:5]:
+        table.problem(f"the {what} is missing", "give every row its own", line=line, column=column)
+    differs = values.groupby(rows["stratum"], sort=False).nunique()
+    for stratum in differs.index[differs > 1][:5]:
+        of = f" of stratum '{stratum}'" if stratum else ""
+        table.problem(f"the {what}{of} differs between areas", "give it the same in all", column=column)
+    return values
+
+
+def _weights(table: Table, spec: AreasAnalysis, rows: pd.DataFrame) -> pd.Series:
+    """The standard's weight of each row's stratum; strata of the same ages (sexes, say) share it equally."""
+    outcome = spec.outcome
+    if isinstance(outcome.standard, StandardWeights):
+        weights = _same_by_stratum(table, outcome.standard.weights, rows, "weight")
+        if not (weights > 0).any():
+            table.problem(
+                "all weights are 0", "give the strata their weights", column=outcome.standard.weights
+            )
+        return weights
+    column = outcome.age or outcome.strata[0]
+    ages = table.frame[column]
+    found, problems = age_weights(pd.unique(ages[~table.is_missing(column)]).tolist(), str(outcome.standard))
+    for what in problems[:5]:
+        table.problem(what, "or give the weights in a column: standard: (weights: column)", column=column)
+    others = rows["stratum"].groupby(ages, sort=False).nunique()
+    return ages.map(found) / ages.map(others)
 
 
 def _check_once(table: Table, area: pd.Series, stratum: pd.Series) -> None:
@@ -142,7 +202,8 @@ def areas_of_counts(
 
     Returns:
         name, cases (NaN where missing or suppressed), at_least and at_most where some counts are suppressed,
-        population, and expected and sir, or proportion; index: the area.
+        population, and expected and sir, or proportion; with a standard population the columns of
+        `direct_rates`; index: the area.
     """
     prevalence = spec.scale == "prevalence"
     known_area = by_area["missing_line"].isna()
@@ -165,7 +226,11 @@ def areas_of_counts(
     else:
         areas["expected"] = size
         if spec.outcome.population is not None:
-            rates = reference_rates(rows["at_least"], rows["at_most"], rows["size"], rows["stratum"], known)
+            if "reference" in rows:
+                rates = rows.groupby("stratum", sort=False)["reference"].first()
+            else:
+                low, high = rows["at_least"], rows["at_most"]
+                rates = reference_rates(low, high, rows["size"], rows["stratum"], known)
             areas["expected"] = expected_counts(rows["area"], rows["size"], rows["stratum"], rates)
             facts["reference_rates"] = [
                 {"stratum": stratum, "rate": None if math.isnan(rate) else float(rate)}
@@ -174,6 +239,13 @@ def areas_of_counts(
         areas["sir"] = areas["cases"] / areas["expected"].where(areas["expected"] > 0)
         facts["expected"] = float(areas["expected"][known_area].sum())
         at_risk = areas["expected"]
+    if "weight" in rows:
+        weights = rows.groupby("stratum", sort=False)["weight"].first()
+        areas = areas.join(direct_rates(rows, weights.to_dict()))
+        facts["standard_weights"] = [
+            {"stratum": stratum, "weight": float(weight)} for stratum, weight in weights.items()
+        ]
+        facts["without_direct_rate"] = areas.index[areas["direct_rate"].isna()].tolist()
     if spec.outcome.population is not None:
         facts["population"] = float(size.sum())
     marks = rows[rows["mark"] != ""]
@@ -199,10 +271,6 @@ def check_enough(table: Table, areas: pd.DataFrame) -> None:
     usable = (low.notna() & (at_risk > 0)).sum()
     if low.sum() == 0:
         table.problem("there are no cases at all", "without a case there is no risk to map")
-    elif areas["cases"].isna().all():
-        table.problem(
-            "every count is suppressed", "give the counts of larger areas, or of a longer time, that are not"
-        )
     elif usable < 2:
         table.problem(
             f"{usable} area(s) have a case count and a population",

@@ -10,6 +10,7 @@ import pandas as pd
 from poolmap.contracts import Block, Dataset, ReportTable
 from poolmap.families.areas.map_words import map_blocks
 from poolmap.families.areas.scales import form, scale_of
+from poolmap.families.areas.standard import STANDARDS
 from poolmap.families.areas.words import counted, listed, names
 
 if TYPE_CHECKING:
@@ -50,19 +51,22 @@ def _estimates(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list
 
 def _counts(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list[Block]:
     known = areas[areas["cases"].notna()]
-    text = (
-        f"{facts['areas']} areas with {facts['cases']:,.0f} {spec.cases_name}. The number in an area runs "
-        f"from {known['cases'].min():,.0f} to {known['cases'].max():,.0f} (median "
-        f"{known['cases'].median():,.0f}); "
-    )
+    text = f"{facts['areas']} areas with {facts['cases']:,.0f} {spec.cases_name}. "
+    if len(known):
+        text += (
+            f"The number in an area runs from {known['cases'].min():,.0f} to {known['cases'].max():,.0f} "
+            f"(median {known['cases'].median():,.0f}). "
+        )
     if spec.scale == "prevalence":
         people = areas["population"]
         text += (
-            f"the number of persons examined from {people.min():,.0f} to {people.max():,.0f}. Of all persons "
-            f"together {facts['overall']:.3g} are cases."
+            f"The number of persons examined runs from {people.min():,.0f} to {people.max():,.0f}. Of all "
+            f"persons together {100 * facts['overall']:.3g}% are cases."
         )
     else:
-        text += f"the expected number from {areas['expected'].min():.1f} to {areas['expected'].max():.1f}."
+        text += (
+            f"The expected number runs from {areas['expected'].min():.1f} to {areas['expected'].max():.1f}."
+        )
     blocks: list[Block] = [text]
     if facts.get("suppressed"):
         blocks += _suppressed(areas, facts)
@@ -72,7 +76,7 @@ def _counts(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list[Bl
             "Pearson 1934)."
         )
     else:
-        blocks += _standardisation(spec, facts)
+        blocks += _standardisation(spec, areas, facts)
     if facts["without_cases"]:
         blocks.append(f"No case count: {listed(names(areas, facts['without_cases']))}. {_KEPT}")
     return blocks
@@ -102,7 +106,7 @@ def _suppressed(areas: pd.DataFrame, facts: Mapping) -> list[Block]:
     return [text]
 
 
-def _standardisation(spec: AreasAnalysis, facts: Mapping) -> list[Block]:
+def _standardisation(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list[Block]:
     if spec.outcome.expected is not None:
         return [
             f"Expected counts were given in the column '{spec.outcome.expected}'; they sum to "
@@ -110,16 +114,29 @@ def _standardisation(spec: AreasAnalysis, facts: Mapping) -> list[Block]:
             "expected under the rates from which they were worked out."
         ]
     rates = facts["reference_rates"]
-    if len(rates) == 1:
-        how = f"the rate of all areas together, {_rate(rates[0]['rate'])} per 100,000 of the population"
+    supplied = spec.outcome.reference is not None
+    if supplied:
+        of = f" by {' and '.join(facts['strata'])}" if facts["strata"] else ""
+        how = (
+            f"external indirect standardisation: the reference rates{of} in the column "
+            f"'{spec.outcome.reference}', applied to each area's population; {facts['expected']:,.1f} cases "
+            "are expected over the areas with a case count"
+        )
+    elif len(rates) == 1:
+        how = (
+            f"internal indirect standardisation: the rate of all areas together, {_rate(rates[0]['rate'])} "
+            "per 100,000 of the population, applied to each area's population"
+        )
     else:
-        how = f"the rates of all areas together by {' and '.join(facts['strata'])} ({len(rates)} strata)"
+        how = (
+            f"internal indirect standardisation: the rates of all areas together by "
+            f"{' and '.join(facts['strata'])} ({len(rates)} strata), applied to each area's population"
+        )
     text = (
-        f"Expected counts come from internal indirect standardisation: {how}, applied to each area's "
-        "population. The standardised ratio (SIR) is observed over expected cases, with an exact Poisson "
-        "interval (Garwood 1936); it takes the expected count as known."
+        f"Expected counts come from {how}. The standardised ratio (SIR) is observed over expected cases, "
+        "with an exact Poisson interval (Garwood 1936); it takes the expected count as known."
     )
-    if facts.get("suppressed"):
+    if facts.get("suppressed") and not supplied:
         text += (
             " Suppressed counts enter these rates by their range (the rate of greatest likelihood, EM "
             "algorithm)."
@@ -132,7 +149,37 @@ def _standardisation(spec: AreasAnalysis, facts: Mapping) -> list[Block]:
             columns=[", ".join(facts["strata"]), unit],
         )
         blocks.append(ReportTable(frame, "Reference rates by stratum.", [unit]))
+    if spec.outcome.standard is not None:
+        blocks += _direct(spec, areas, facts)
     return blocks
+
+
+def _direct(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list[Block]:
+    """Which standard population the directly standardised rates have, and where there are none."""
+    standard, strata = spec.outcome.standard, " and ".join(facts["strata"])
+    if isinstance(standard, str):
+        known = STANDARDS[standard]
+        what = f"the {known.title} ({known.source})"
+        if len(facts["strata"]) > 1:
+            what += ", strata of the same ages with equal weights"
+    else:
+        what = f"the weights in the column '{standard.weights}'"
+    text = (
+        f"Directly standardised rates by {strata} are reported beside the ratios: each area's rates, "
+        f"weighted by {what}, with intervals by the gamma distribution (Fay and Feuer 1997, Statistics in "
+        "Medicine 16:791-801). They are rates as observed: the model's estimates do not depend on them."
+    )
+    if facts["without_direct_rate"]:
+        text += (
+            f" There is none in {listed(names(areas, facts['without_direct_rate']))}, where a count is "
+            "missing or suppressed, or a stratum has nobody in it."
+        )
+    total = sum(row["weight"] for row in facts["standard_weights"])
+    frame = pd.DataFrame(
+        [[row["stratum"], f"{row['weight'] / total:.2%}"] for row in facts["standard_weights"]],
+        columns=[", ".join(facts["strata"]), "weight"],
+    )
+    return [text, ReportTable(frame, "Weights of direct standardisation.", ["weight"])]
 
 
 def _rate(rate: float | None) -> str:

@@ -14,13 +14,13 @@ from poolmap.families.areas.effect_words import RHO, SIGMA
 from poolmap.families.areas.likelihood_words import ALPHA, BETA, OWN, RATIO
 from poolmap.families.areas.model import IN_STAN, covariate_matrix, observed, observed_areas
 from poolmap.families.areas.scales import exceedance_column, raw_interval, scale_of, thresholds
+from poolmap.families.areas.standard import PER, gamma_interval
 
 if TYPE_CHECKING:
     import xarray
 
     from poolmap.config.areas import AreasAnalysis
 
-PER = 100_000
 _RAW = ("cases", "at_least", "at_most", "population", "expected", "sir", "proportion", "estimate", "se")
 _DESCRIPTION = {
     "rr": "relative risk: the area's rate over the rate expected from the reference rates",
@@ -47,7 +47,8 @@ def estimate(
         `areas`, keyed by area and name, with eta = alpha + x' beta + re: of counts `rr` = exp(eta), the
         relative risk against the reference rates, `log_rr` = eta, and `rate` where the population is known
         and not 0; of cases among persons `prevalence` = inverse logit of eta; of direct estimates `mean` =
-        eta. Beside the first of them what was observed with its interval, and the exceedance probabilities.
+        eta. Beside the first of them what was observed with its interval, the directly standardised rate
+        (cases per 100,000) where there is a standard population, and the exceedance probabilities.
         `parameters`, keyed by term: `alpha`, `beta` and `rate_ratio` or `odds_ratio` = exp(beta) of each
         covariate, `sigma`, `rho` (bym2, leroux, car), and what the likelihood has of its own: `dispersion`,
         `icc`, `zero_inflation`.
@@ -59,6 +60,14 @@ def estimate(
     lower, upper = raw_interval(scale, areas, spec.interval)
     extra = areas[[name for name in _RAW if name in areas]]
     extra = extra.assign(**{f"{scale.raw}_lower": lower, f"{scale.raw}_upper": upper})
+    if "direct_rate" in areas:
+        moments = (areas[f"direct_{name}"] for name in ("rate", "variance", "largest"))
+        low, high = gamma_interval(*moments, spec.interval)
+        extra = extra.assign(
+            direct_rate=PER * areas["direct_rate"],
+            direct_rate_lower=PER * low,
+            direct_rate_upper=PER * high,
+        )
     for threshold in thresholds(spec, data):
         above = (value > threshold).mean(axis=(0, 1))
         extra[exceedance_column(scale.quantity, threshold)] = above

@@ -12,7 +12,17 @@ from poolmap.contracts import EVERY_MODEL, Block, Dataset, ModelResult, ReportTa
 from poolmap.families.areas.effect_words import RHO, SIGMA
 from poolmap.families.areas.likelihood_words import ALPHA, OWN, RATIO
 from poolmap.families.areas.neighbour_words import neighbour_blocks
-from poolmap.families.areas.scales import CERTAIN, Form, Scale, exceedance_column, form, scale_of, thresholds
+from poolmap.families.areas.scales import (
+    CERTAIN,
+    SCALES,
+    Form,
+    Scale,
+    default_words,
+    exceedance_column,
+    form,
+    scale_of,
+    thresholds,
+)
 from poolmap.families.areas.words import listed, probability
 
 if TYPE_CHECKING:
@@ -37,9 +47,10 @@ def findings(spec: AreasAnalysis, data: Dataset, results: Mapping[str, ModelResu
     bounds = thresholds(spec, data)
     blocks: list[Block] = [_headline(scale, table, number, threshold) for threshold in bounds]
     high, low = table.iloc[0], table.iloc[-1]
+    default = default_words(spec, _threshold(scale, number, bounds[0]))
     blocks.append(
         f"The {scale.noun} is highest in {high['name']}, {_with_interval(spec, high, number)}, and lowest in "
-        f"{low['name']}, {_with_interval(spec, low, number)}. {scale.reference}".rstrip()
+        f"{low['name']}, {_with_interval(spec, low, number)}. {default}".rstrip()
     )
     blocks += _parameter_sentences(spec, scale, primary)
     blocks += _model_sentences(scale, bounds[0], number, results)
@@ -160,6 +171,11 @@ def _areas_table(
     model: str,
 ) -> ReportTable:
     level = f"{spec.interval:.0%}"
+    about = {
+        "rr": "SIR: observed over expected cases, exact Poisson interval.",
+        "prevalence": "Raw proportion: cases over persons examined, exact binomial interval.",
+        "mean": "Direct estimate with its normal interval.",
+    }[scale.quantity]
     columns: dict[str, list[str] | pd.Series] = {"area": table["name"]}
     if "cases" in table:
         columns["cases"] = [_cases(row) for _, row in table.iterrows()]
@@ -172,17 +188,21 @@ def _areas_table(
     columns[f"{raw} {level} interval"] = _intervals(
         number, table[f"{scale.raw}_lower"], table[f"{scale.raw}_upper"]
     )
+    if "direct_rate" in table:
+        rate = form(SCALES["mean"], table["direct_rate_lower"], table["direct_rate_upper"])
+        columns["direct rate"] = [rate(v) for v in table["direct_rate"]]
+        columns[f"direct rate {level} interval"] = _intervals(
+            rate, table["direct_rate_lower"], table["direct_rate_upper"]
+        )
+        about += (
+            " Direct rate: directly standardised, cases per 100,000, gamma interval (Fay and Feuer 1997)."
+        )
     columns[scale.symbol] = [number(v) for v in table["mean"]]
     columns[f"{scale.symbol} {level} interval"] = _intervals(number, table["lower"], table["upper"])
     for threshold in bounds:
         heading = f"P({scale.symbol} > {_threshold(scale, number, threshold)})"
         columns[heading] = [probability(v) for v in table[exceedance_column(scale.quantity, threshold)]]
     frame = pd.DataFrame(columns)
-    about = {
-        "rr": "SIR: observed over expected cases, exact Poisson interval.",
-        "prevalence": "Raw proportion: cases over persons examined, exact binomial interval.",
-        "mean": "Direct estimate with its normal interval.",
-    }[scale.quantity]
     suppressed = ""
     if "at_least" in table and (table["at_least"] < table["at_most"]).any():
         suppressed = " Suppressed counts are given by their range."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from poolmap.config.areas import StandardWeights
 from poolmap.contracts import Dataset
 from poolmap.errors import InputError, Problem
 from poolmap.families.areas import counts, direct_estimates
@@ -18,7 +19,7 @@ from poolmap.tables import Table, exclusions, nearest, read_table
 if TYPE_CHECKING:
     from poolmap.config.areas import AreasAnalysis
 
-_COLUMNS = ("cases", "population", "expected", "estimate", "se")
+_COLUMNS = ("cases", "population", "expected", "reference", "estimate", "se")
 
 
 def ingest(spec: AreasAnalysis) -> Dataset:
@@ -30,7 +31,8 @@ def ingest(spec: AreasAnalysis) -> Dataset:
             of counts: cases (NaN where unknown or suppressed), at_least and at_most (only where some counts
             are suppressed: the bounds of every count), population (NaN where `expected` was given), and
             expected and sir = cases / expected or, for prevalences, proportion = cases / population (NaN
-            where unknown or where nobody is at risk);
+            where unknown or where nobody is at risk), and with a standard population the columns of
+            `standard.direct_rates`;
             of direct estimates: estimate and se (NaN where unknown);
         `covariates`: area and the centred columns of the design matrix, if any.
         An area without a count or an estimate stays in the map and is listed in `exclusions`: it is estimated
@@ -47,6 +49,8 @@ def ingest(spec: AreasAnalysis) -> Dataset:
     columns |= {f"outcome.{key}": getattr(outcome, key) for key in _COLUMNS}
     named = [(key, column) for key, column in columns.items() if column is not None]
     named += [("outcome.strata", column) for column in outcome.strata]
+    if isinstance(outcome.standard, StandardWeights):
+        named.append(("outcome.standard.weights", outcome.standard.weights))
     named += [("covariates", column) for column in formula_columns(spec.covariates)]
     found = [table.has(column, key=key) for key, column in named]
     problems: list[Problem] = []

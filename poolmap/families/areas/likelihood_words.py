@@ -34,7 +34,8 @@ SYMBOL = {"dispersion": "psi", "icc": "kappa", "zero_inflation": "pi"}
 
 _BOTH = (
     "With one count an area this extra variation and unstructured area effects explain much the same: the "
-    "data tell them apart by the shape of their distributions only, and the priors decide the rest."
+    "data tell them apart by the shape of their distributions only, and the priors decide the rest. Effects "
+    "that are structured only (ICAR) are told apart from it."
 )
 
 

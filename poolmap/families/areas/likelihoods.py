@@ -18,6 +18,7 @@ CODES = {
     "normal": 5,
     "zero_inflated_poisson": 6,
 }
+_LEAST = 1e-9  # added to the dispersion, as in areas.stan: nearer to 0 gamma functions cancel into noise
 WITH_DISPERSION = ("negative_binomial", "beta_binomial")
 OF_PERSONS = ("binomial", "beta_binomial")
 
@@ -112,12 +113,12 @@ class Observed:
             choose = special.gammaln(n + 1) - special.gammaln(y + 1) - special.gammaln(n - y + 1)
             if self.likelihood == "binomial":
                 return choose + y * eta - n * np.logaddexp(0, eta)
-            size = 1 / np.asarray(dispersion) - 1
+            size = 1 / (np.asarray(dispersion) + _LEAST) - 1
             a, b = size * special.expit(eta), size * special.expit(-eta)
             return choose + special.betaln(y + a, n - y + b) - special.betaln(a, b)
         log_mean = self.log_exposure[at] + eta
         if self.likelihood == "negative_binomial":
-            size = 1 / np.asarray(dispersion)
+            size = 1 / (np.asarray(dispersion) + _LEAST)
             whole = np.logaddexp(log_mean, np.log(size))
             return (
                 special.gammaln(y + size)

@@ -105,7 +105,7 @@ def _colours(
     percent = scale.quantity == "prevalence"
     label = f"share of {spec.cases_name}" if percent else spec.value_name
     colours = sequential_scale(label, mean, percent=percent)
-    below, above = np.nanmin(raw) < mean.min(), np.nanmax(raw) > mean.max()
+    below, above = (raw < mean.min()).any(), (raw > mean.max()).any()
     ends = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
     colours = replace(colours, extend=ends[int(below), int(above)])
     label = f"width of the {level} interval"
