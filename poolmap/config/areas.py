@@ -202,7 +202,8 @@ class AreasAnalysis(Analysis):
         None, min_length=1, json_schema_extra=first_read_by("estimate")
     )
     """Relative risks (prevalences, means) whose posterior probability of being exceeded is reported; the
-    first one is mapped. By default a relative risk of 1, or the prevalence or mean of all areas together."""
+    first one is mapped. By default a relative risk of 1, the prevalence in all areas together, or
+    the median of the direct estimates."""
     cases_name: str = Field("cases", json_schema_extra=first_read_by("report"))
     """What the cases are called in the report."""
     estimate_name: str = Field("", json_schema_extra=first_read_by("report"))

@@ -105,13 +105,20 @@ class Analysis(Section):
         """
         last = STEPS.index(step)
         content = self.model_dump(mode="json", exclude_none=True)
-        for name, info in type(self).model_fields.items():
-            extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-            if STEPS.index(str(extra.get("first_read_by", "ingest"))) > last:
-                content.pop(name, None)
+        _leave_out(self, content, last)
         if "models" in content:
             if step == "ingest":
                 content.pop("models")
             elif model is not None:
                 content["models"] = {model: content["models"][model]}
         return content
+
+
+def _leave_out(section: Section, content: dict[str, Any], last: int) -> None:
+    """Take the keys out that only steps after this one read, also those of sections inside."""
+    for name, info in type(section).model_fields.items():
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        if STEPS.index(str(extra.get("first_read_by", "ingest"))) > last:
+            content.pop(name, None)
+        elif isinstance(getattr(section, name), Section) and isinstance(content.get(name), dict):
+            _leave_out(getattr(section, name), content[name], last)

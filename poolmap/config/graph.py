@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from poolmap.config.base import PathText, Section
+from poolmap.config.base import PathText, Section, first_read_by
 
 Area = Annotated[str, Field(min_length=1)]
 
@@ -27,8 +27,8 @@ NEEDED = {
 }
 
 
-class GraphSpec(Section):
-    """Which areas are neighbours."""
+class GraphRule(Section):
+    """A rule for which areas are neighbours."""
 
     method: Literal["contiguity", "arcs", "knn", "distance", "file"] = "contiguity"
     """`contiguity`: areas whose polygons meet; `arcs`: areas that share a stretch of border in a TopoJSON
@@ -50,14 +50,10 @@ class GraphSpec(Section):
     file: PathText | None = None
     """Neighbours worked out elsewhere (file): an edge list (two columns of ids), an adjacency matrix (ids in
     the first column and as the names of the others) or a GAL file."""
-    join: tuple[tuple[Area, Area], ...] = ()
-    """Pairs of areas to make neighbours as well (a bridge, a ferry): [[a, b], ...]."""
-    cut: tuple[tuple[Area, Area], ...] = ()
-    """Pairs of areas that are not to be neighbours (a ridge without a pass): [[a, b], ...]."""
 
     @model_validator(mode="after")
     def _consistent(self) -> GraphSpec:
-        conflicts = [*self._other_methods(), *self._own_method(), *self._edits()]
+        conflicts = [*self._other_methods(), *self._own_method(), *self._more()]
         if conflicts:
             raise PydanticCustomError("graph", "the keys do not fit together", {"conflicts": conflicts})
         return self
@@ -88,8 +84,29 @@ class GraphSpec(Section):
             conflicts.append(("tolerance", text))
         return conflicts
 
-    def _edits(self) -> list[tuple[str, str]]:
-        conflicts = []
+    def _more(self) -> list[tuple[str, str]]:
+        """What else does not fit together."""
+        return []
+
+
+class GraphSpec(GraphRule):
+    """Which areas are neighbours."""
+
+    join: tuple[tuple[Area, Area], ...] = ()
+    """Pairs of areas to make neighbours as well (a bridge, a ferry): [[a, b], ...]."""
+    cut: tuple[tuple[Area, Area], ...] = ()
+    """Pairs of areas that are not to be neighbours (a ridge without a pass): [[a, b], ...]."""
+    compare: tuple[GraphRule, ...] | None = Field(None, json_schema_extra=first_read_by("estimate"))
+    """Other rules to compare this one with (contiguity, knn or distance; `join` and `cut` hold for them too):
+    which pairs differ, and whose conclusion changes; [] for none. By default queen contiguity as drawn and
+    with a tolerance, rook contiguity and the k nearest, unless the neighbours come from a file."""
+
+    def _more(self) -> list[tuple[str, str]]:
+        conflicts = [
+            ("compare", f"`method: {rule.method}` cannot be compared: take contiguity, knn or distance")
+            for rule in self.compare or ()
+            if rule.method in ("arcs", "file")
+        ]
         for key, pairs in (("join", self.join), ("cut", self.cut)):
             for a, b in pairs:
                 if a == b:

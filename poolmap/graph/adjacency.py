@@ -17,12 +17,13 @@ from poolmap.graph.repair import Finding
 from poolmap.tables import nearest
 
 
-def build_graph(geometry: Geometry, spec: GraphSpec) -> Graph:
+def build_graph(geometry: Geometry, spec: GraphSpec, *, separate: bool = True) -> Graph:
     """The graph of the areas, with what a reader should know of it as its findings.
 
     Args:
         geometry: the checked polygons; for `method: arcs` with the file that they come from.
         spec: the section `graph` of the config.
+        separate: whether to measure how far parts of the map lie apart.
 
     Returns:
         The graph, its areas in the order of the frame. Its findings tell which pairs were joined and cut by
@@ -44,7 +45,8 @@ def build_graph(geometry: Geometry, spec: GraphSpec) -> Graph:
         what = f"no area has a neighbour: neighbours are {rule_in_words(spec)}"
         raise InputError([Problem("config: graph", what, remedy)])
     graph = Graph.from_edges(areas, pairs, rule_in_words(spec))
-    return replace(graph, findings=(*edits, *separations(geometry, graph)))
+    apart = separations(geometry, graph) if separate else []
+    return replace(graph, findings=(*edits, *apart))
 
 
 def rule_in_words(spec: GraphSpec) -> str:

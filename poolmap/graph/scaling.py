@@ -8,6 +8,8 @@ Freni-Sterrantino, Ventrucci, Rue 2018, Spatial and Spatio-temporal Epidemiology
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.sparse as sparse
 import scipy.sparse.linalg as sparse_linalg
@@ -69,7 +71,7 @@ def _connected_variances(adjacency: sparse.csr_array) -> NDArray[np.float64]:
     laplacian = (sparse.diags_array(degree) - adjacency).tocsc()
     factor = factorise(laplacian[kept][:, kept])
     diagonal, row_sum = np.zeros(n), np.zeros(n)
-    diagonal[kept] = _inverse_diagonal(factor)
+    diagonal[kept] = inverse_diagonals([factor])[0]
     row_sum[kept] = factor.solve(np.ones(n - 1))
     return diagonal - 2 * row_sum / n + row_sum.sum() / n**2
 
@@ -86,22 +88,32 @@ def factorise(matrix: sparse.csc_array) -> sparse_linalg.SuperLU:
     return factor
 
 
-def _inverse_diagonal(factor: sparse_linalg.SuperLU) -> NDArray[np.float64]:
-    """Diagonal of the inverse from L D L', computing the inverse on the pattern of L only.
+def inverse_diagonals(factors: Sequence[sparse_linalg.SuperLU]) -> NDArray[np.float64]:
+    """Diagonals of the inverses from L D L' (see `factorise`); each is found on the pattern of L only.
 
     The recursion of Takahashi, Fagan, Chen 1973, as in Rue, Martino 2007, Journal of Statistical Planning and
-    Inference 137:3177-3192:
+    Inference 137:3177-3192, for all matrices at once:
     Z_ij = 1{i = j} / d_j - sum over k > j with L_kj != 0 of L_kj Z_ki.
+
+    Args:
+        factors: of M-matrices (no positive entry off the diagonal) with one pattern.
+
+    Returns:
+        (number of factors, n).
     """
-    lower = factor.L.tocsc()
-    lower.sort_indices()
-    start, row, value = lower.indptr, lower.indices.astype(np.int64), lower.data
-    n = lower.shape[0]
-    # The grounded Laplacian is an M-matrix: no entry of its fill-in cancels, so that every pair of rows of a
-    # column of L is itself in the pattern of L, and its place is found in this sorted list of (column, row).
+    # In an M-matrix no entry of the fill-in cancels, so that every pair of rows of a column of L is itself in
+    # the pattern of L, and its place is found in a sorted list of (column, row).
+    lowers = [factor.L.tocsc() for factor in factors]
+    for lower in lowers:
+        lower.sort_indices()
+    start, row = lowers[0].indptr, lowers[0].indices.astype(np.int64)
+    if any(not np.array_equal(lower.indices, row) for lower in lowers[1:]):
+        raise ArithmeticError("the matrices have not the same pattern")
+    n = lowers[0].shape[0]
+    value = np.stack([lower.data for lower in lowers], axis=1)
     place = np.repeat(np.arange(n, dtype=np.int64), np.diff(start)) * n + row
     z = np.empty_like(value)
-    diagonal = 1.0 / factor.U.diagonal()
+    diagonal = 1.0 / np.stack([factor.U.diagonal() for factor in factors], axis=1)
     pairs: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
     for j in range(n - 1, -1, -1):
         below = slice(start[j] + 1, start[j + 1])
@@ -112,9 +124,10 @@ def _inverse_diagonal(factor: sparse_linalg.SuperLU) -> NDArray[np.float64]:
         if m not in pairs:
             pairs[m] = np.triu_indices(m, 1)
         first, second = pairs[m]
-        block = np.diag(diagonal[rows])
+        block = np.empty((m, m, len(lowers)))
+        block[np.arange(m), np.arange(m)] = diagonal[rows]
         block[first, second] = z[np.searchsorted(place, rows[first] * n + rows[second])]
         block[second, first] = block[first, second]
-        z[below] = -block @ column
-        diagonal[j] -= column @ z[below]
-    return diagonal[factor.perm_c]
+        z[below] = -(block * column).sum(axis=1)
+        diagonal[j] -= (column * z[below]).sum(axis=0)
+    return diagonal[factors[0].perm_c].T

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from poolmap.contracts import Quantity
+from poolmap.inference.convergence import convergence
 
 STATISTICS = ["mean", "sd", "median", "lower", "upper", "mcse", "ess_bulk", "ess_tail", "rhat"]
 MEANING = {
@@ -42,19 +43,14 @@ def diagnostics(draws: np.ndarray) -> dict[str, np.ndarray]:
 
     Returns:
         arrays (row,) `mcse`, `ess_bulk`, `ess_tail`, `rhat` (Vehtari et al. 2021, Bayesian Analysis 16:667,
-        rank-normalised). A row whose draws are all the same has no such figures: NaN.
+        rank-normalised). A row whose draws are all the same has no such figures, nor one with a draw that is
+        not finite: NaN.
     """
-    import xarray
-
-    arviz = import_arviz()
-    constant = np.ptp(draws, axis=(0, 1)) == 0
+    usable = np.isfinite(draws).all(axis=(0, 1)) & (draws.max(axis=(0, 1)) > draws.min(axis=(0, 1)))
     out = {name: np.full(draws.shape[2], np.nan) for name in ("mcse", "ess_bulk", "ess_tail", "rhat")}
-    if not constant.all():
-        array = xarray.Dataset({"x": (("chain", "draw", "row"), draws[:, :, ~constant])})
-        out["mcse"][~constant] = arviz.mcse(array, method="mean")["x"].values
-        out["ess_bulk"][~constant] = arviz.ess(array, method="bulk")["x"].values
-        out["ess_tail"][~constant] = arviz.ess(array, method="tail")["x"].values
-        out["rhat"][~constant] = arviz.rhat(array, method="rank")["x"].values
+    if usable.any():
+        for name, figures in convergence(draws[:, :, usable]).items():
+            out[name][usable] = figures
     return out
 
 

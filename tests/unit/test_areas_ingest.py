@@ -290,6 +290,14 @@ def test_one_area_is_no_map(tmp_path):
     assert "at least two areas" in _message(tmp_path, rows)
 
 
+def test_cases_where_none_are_expected_are_an_error(tmp_path):
+    outcome = {"cases": "cases", "expected": "pop"}
+    text = _message(tmp_path, ["01,Ash,2,0,1", *ROWS[1:]], outcome=outcome)
+    assert "line 2, column 'pop'" in text and "2 cases, but the expected count is 0" in text
+    data = _ingest(tmp_path, ["01,Ash,0,0,1", *ROWS[1:]], outcome=outcome)
+    assert data.facts["without_population"] == ["01"]
+
+
 def test_missing_covariates_are_told_area_by_area(tmp_path):
     text = _message(tmp_path, ["01,A,2,100,", "02,B,5,200,2", "03,C,0,50,NA"], covariates="~ x")
     assert "the covariate is missing in 2 area(s): 01, 03" in text and "line 2, column 'x'" in text

@@ -147,6 +147,12 @@ def test_every_likelihood_from_draws_to_words_and_figures(likelihood):
     )
     assert f"The {scale.noun} is highest in" in text and "area C" in text
     assert "{" not in text and "nan" not in text
+    about = {
+        "rr": "A relative risk of 1 is",
+        "prevalence": "9% is the prevalence",
+        "mean": "240 is the median",
+    }
+    assert about[spec.scale] in text
     listed = next(b for b in findings(spec, data, {"m": result}) if isinstance(b, ReportTable))
     assert len(listed.frame) == N and (listed.frame[scale.raw_symbol] == "").sum() == 1
     drawn = figures(spec, data, {"m": result})

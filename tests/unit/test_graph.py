@@ -4,11 +4,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from maps import NORTH_CAROLINA, example, graph_of, us_counties
+from scipy import sparse
 
+from poolmap.graph.elimination import laplacian
 from poolmap.graph.geometry import read_geometry
 from poolmap.graph.graph import Graph, connected_components
 from poolmap.graph.repair import Finding
-from poolmap.graph.scaling import icar_marginal_variances, scaling_factors
+from poolmap.graph.scaling import factorise, icar_marginal_variances, inverse_diagonals, scaling_factors
 
 
 @pytest.fixture(autouse=True)
@@ -159,6 +161,18 @@ def test_variances_agree_on_lattices():
     component = np.zeros(14 * 17, dtype=int)
     sparse = icar_marginal_variances(len(component), edges, component)
     np.testing.assert_allclose(sparse, pseudo_inverse_variances(len(component), edges, component), rtol=1e-10)
+
+
+def test_several_inverses_at_once():
+    """The diagonals of (Q + k I)^-1 for three k, against dense inverses."""
+    edges = lattice(7, 9)
+    matrices = [laplacian(63, edges) + k * sparse.eye_array(63) for k in (0.01, 1, 30)]
+    found = inverse_diagonals([factorise(matrix.tocsc()) for matrix in matrices])
+    dense = [np.diag(np.linalg.inv(matrix.toarray())) for matrix in matrices]
+    np.testing.assert_allclose(found, dense, rtol=1e-10)
+    other = factorise((laplacian(63, lattice(9, 7)) + sparse.eye_array(63)).tocsc())
+    with pytest.raises(ArithmeticError, match="same pattern"):
+        inverse_diagonals([factorise(matrices[0].tocsc()), other])
 
 
 def test_ten_thousand_areas():

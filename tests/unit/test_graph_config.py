@@ -102,7 +102,25 @@ def test_a_missing_file_is_told_at_its_key(load):
     assert "line 11: analyses.lung.graph.file: the file 'absent.csv' does not exist" in problem
 
 
+def test_rules_to_compare(load):
+    spec = load("compare: [{contiguity: rook}, {method: knn, k: 4}]")
+    assert [rule.method for rule in spec.graph.compare] == ["contiguity", "knn"]
+    assert load("compare: []").graph.compare == () and load("k: 4", "method: knn").graph.compare is None
+    (problem,) = problems(load, "compare: [{method: arcs}]")
+    assert "analyses.lung.graph.compare: `method: arcs` cannot be compared" in problem
+    (problem,) = problems(load, "compare: [{method: knn}]")
+    assert "analyses.lung.graph.compare.0.k: `method: knn` needs it" in problem
+
+
+def test_rules_to_compare_refit_nothing(load):
+    one, other = (load(f"compare: [{{method: knn, k: {k}}}]") for k in (4, 5))
+    for step in ("ingest", "fit"):
+        assert one.view(step) == other.view(step) and "compare" not in one.view(step)["graph"]
+    assert parse_analysis(one.view("estimate")).graph == one.graph != other.graph
+
+
 def test_files_of_the_graph(load):
-    assert load().graph_files() == [] and load("method: arcs").graph_files() == ["map.json"]
+    assert load("contiguity: queen").graph_files() == []
+    assert load("method: arcs").graph_files() == ["map.json"]
     spec = load("method: file", "file: pairs.gal")
     assert spec.graph_files() == ["pairs.gal"] and spec.input_files()["graph.file"] == "pairs.gal"

@@ -131,9 +131,9 @@ def test_gal_of_an_area_without_neighbours_in_the_middle(pairs):
         ("Wake 1\n", "Wake one\n", "line 2", "'Wake one' is not an id and the number of its neighbours"),
         ("4\n", "5\n", "line 1", "it says 5 areas, but 4 have an entry"),
         ("4\n", "counties\n", "line 1", "it does not begin with the number of areas"),
-        ("Wake Orange", "Wake Orage", "line 4", "'Orage' is not an area of the map"),
-        ("Orange 1\nDurham", "Orange 1\nOrange", "line 6", "area 'Orange' is made its own neighbour"),
-        ("Orange 1\nDurham", "Orange 0\n", "line 4", "'Orange' is made a neighbour of 'Durham', but not"),
+        ("Wake Orange", "Wake Orage", "line 5", "'Orage' is not an area of the map"),
+        ("Orange 1\nDurham", "Orange 1\nOrange", "line 7", "area 'Orange' is made its own neighbour"),
+        ("Orange 1\nDurham", "Orange 0\n", "line 5", "'Orange' is made a neighbour of 'Durham', but not"),
         ("Dare 0", "Dara 0", "line 8", "'Dara' is not an area of the map"),
         ("Dare 0", "Wake 0", "line 8", "area 'Wake' stands already in line 2"),
     ],
@@ -150,16 +150,17 @@ def test_a_gal_file_of_row_numbers_is_told_once(refused):
 
 
 @pytest.mark.parametrize(
-    ("shapes", "column", "gal"),
-    [("sids2.shp", "FIPSNO", "sids2.gal"), ("columbus.shp", "POLYID", "columbus.gal")],
+    ("shapes", "column", "gal", "contiguity"),
+    [("sids2.shp", "FIPSNO", "sids2.gal", "rook"), ("columbus.shp", "POLYID", "columbus.gal", "queen")],
 )
-def test_gal_files_of_libpysal_hold_queen_contiguity(shapes, column, gal):
+def test_gal_files_of_libpysal_hold_contiguity(shapes, column, gal, contiguity):
     import libpysal
 
     geometry = example(shapes, column)
     path = libpysal.examples.get_path(gal)
     from_file = graph_of(geometry, method="file", file=path)
-    assert from_file.edges.tolist() == graph_of(geometry, match="vertices").edges.tolist()
+    drawn = graph_of(geometry, match="vertices", contiguity=contiguity)
+    assert from_file.edges.tolist() == drawn.edges.tolist()
     assert from_file.rule.endswith(gal)
 
 

@@ -254,7 +254,7 @@ class _Mode:
         weight = np.maximum(-(high - 2 * mid + low) / _STEP**2, _LEAST_WEIGHT)
         W, r = np.zeros(n), np.zeros(n)
         W[model.rows] = weight
-        r[model.rows] = here + np.clip(slope / weight, -5, 5)
+        r[model.rows] = here + slope / weight
         self._fill_empty(W, r, eta)
         return W, r
 
@@ -279,7 +279,7 @@ class _FieldSolver:
     """Solves with the precision P of the field; `solve` keeps the sums to zero of an intrinsic field."""
 
     def __init__(self, precision: sparse.csc_array, component: NDArray[np.int64], intrinsic: bool) -> None:
-        factor = factorise(precision)
+        self.factor = factor = factorise(precision)
         self.raw = factor.solve
         self.half_log_det = 0.5 * float(np.log(factor.U.diagonal()).sum())
         self._intrinsic = intrinsic

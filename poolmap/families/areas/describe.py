@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from poolmap.contracts import Block, Dataset, ReportTable
+from poolmap.families.areas.map_words import map_blocks
 from poolmap.families.areas.scales import form, scale_of
 from poolmap.families.areas.standard import STANDARDS
 from poolmap.families.areas.words import counted, listed, names
 
 if TYPE_CHECKING:
     from poolmap.config.areas import AreasAnalysis
-    from poolmap.graph.graph import Graph
 
 _KEPT = "They stay in the map and are estimated from the other areas."
 
@@ -31,19 +30,7 @@ def describe(spec: AreasAnalysis, data: Dataset) -> list[Block]:
             f"{what} {listed(names(areas, facts['without_population']))}{why}. They stay in the map, say "
             "nothing about the risk, and are estimated from the others."
         )
-    if data.graph is not None:
-        blocks.append(_graph(data))
-        if data.graph.findings:
-            blocks.append(_graph_findings(data.graph))
-    findings = facts["geometry"]
-    if findings:
-        frame = pd.DataFrame(findings)[["area", "finding", "action"]].rename(
-            columns={"finding": "found", "action": "done"}
-        )
-        blocks.append(ReportTable(frame, "What was found about the polygons, and what was done."))
-    else:
-        blocks.append("All polygons are valid.")
-    return blocks
+    return blocks + map_blocks(data)
 
 
 def _estimates(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list[Block]:
@@ -74,7 +61,7 @@ def _counts(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list[Bl
         people = areas["population"]
         text += (
             f"The number of persons examined runs from {people.min():,.0f} to {people.max():,.0f}. Of all "
-            f"persons together {facts['overall']:.3g} are cases."
+            f"persons together {100 * facts['overall']:.3g}% are cases."
         )
     else:
         text += (
@@ -193,35 +180,6 @@ def _direct(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list[Bl
         columns=[", ".join(facts["strata"]), "weight"],
     )
     return [text, ReportTable(frame, "Weights of direct standardisation.", ["weight"])]
-
-
-def _graph(data: Dataset) -> str:
-    graph = data.graph
-    sizes = graph.component_sizes
-    neighbours = graph.n_neighbours
-    text = (
-        f"Neighbours are {graph.rule}: {len(graph.edges)} pairs, "
-        f"{neighbours.min()} to {neighbours.max()} neighbours an area (mean {neighbours.mean():.1f}). "
-    )
-    connected = sizes[sizes > 1]
-    factors = [f"{factor:.3f}" for factor in graph.scaling[sizes > 1]]
-    if graph.n_components == 1:
-        text += f"The graph is connected; its scaling factor is {factors[0]}."
-    else:
-        text += (
-            f"The graph has {counted(len(connected), 'connected component')} of "
-            f"{listed(map(str, connected))} areas (scaling factor {listed(factors)})"
-        )
-        islands = names(data.tables["areas"], graph.islands)
-        alone = f" and {counted(len(islands), 'area')} without neighbours: {listed(islands)}."
-        text += alone if islands else "."
-    return text
-
-
-def _graph_findings(graph: Graph) -> ReportTable:
-    frame = pd.DataFrame([asdict(finding) for finding in graph.findings])
-    title = "What was found about the graph: pairs changed by hand, and parts of the map that lie apart."
-    return ReportTable(frame.rename(columns={"finding": "found", "action": "done"}), title)
 
 
 def _rate(rate: float | None) -> str:

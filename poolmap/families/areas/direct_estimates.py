@@ -39,7 +39,7 @@ def areas_of_estimates(rows: pd.DataFrame, by_area: pd.DataFrame) -> tuple[pd.Da
     known = areas["estimate"].notna()
     facts: dict[str, Any] = {
         "areas": len(areas),
-        "overall": rounded(float(areas["estimate"].mean()), 3) if known.any() else 0.0,
+        "overall": rounded(float(areas["estimate"].median()), 3) if known.any() else 0.0,
         "without_estimate": areas.index[~known].tolist(),
     }
     return areas, facts

@@ -11,6 +11,7 @@ import pandas as pd
 from poolmap.contracts import EVERY_MODEL, Dataset, ModelResult, NamedFigure
 from poolmap.families.areas.findings import estimates_table
 from poolmap.families.areas.map_figure import fading_map, map_figure
+from poolmap.families.areas.neighbour_figures import neighbour_figures
 from poolmap.families.areas.scales import Form, Scale, form, scale_of, thresholds
 from poolmap.figures.style import BLUE, INK, MUTED, ORANGE, RC, RULE, new_figure
 
@@ -25,7 +26,7 @@ _MANY = 400
 
 
 def figures(spec: AreasAnalysis, data: Dataset, results: Mapping[str, ModelResult]) -> list[NamedFigure]:
-    """The maps and ranked areas of the primary model, the models compared, and the graph."""
+    """Maps and ranked areas of the primary model, the models compared, the graph, clusters, other graphs."""
     from poolmap.figures.graph_map import draw_graph
 
     primary, *others = results.values()
@@ -47,7 +48,7 @@ def figures(spec: AreasAnalysis, data: Dataset, results: Mapping[str, ModelResul
                 f"{len(graph.islands)} areas have no neighbours.",
             )
         )
-    return named
+    return named + neighbour_figures(data, results)
 
 
 def _ranked(spec: AreasAnalysis, data: Dataset, result: ModelResult) -> NamedFigure:

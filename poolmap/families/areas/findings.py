@@ -12,15 +12,24 @@ from poolmap.contracts import EVERY_MODEL, Block, Dataset, ModelResult, ReportTa
 from poolmap.families.areas.effect_words import RHO, SIGMA
 from poolmap.families.areas.further_words import further_blocks
 from poolmap.families.areas.likelihood_words import ALPHA, OWN, RATIO
-from poolmap.families.areas.scales import SCALES, Form, Scale, exceedance_column, form, scale_of, thresholds
+from poolmap.families.areas.neighbour_words import neighbour_blocks
+from poolmap.families.areas.scales import (
+    CERTAIN,
+    SCALES,
+    Form,
+    Scale,
+    default_words,
+    exceedance_column,
+    form,
+    scale_of,
+    thresholds,
+)
 from poolmap.families.areas.words import listed, probability
 
 if TYPE_CHECKING:
     from poolmap.config.areas import AreasAnalysis
 
 _TWO = Form(2)
-CERTAIN = 0.95
-"""Above this posterior probability an area is called sure."""
 
 
 def estimates_table(scale: Scale, result: ModelResult) -> pd.DataFrame:
@@ -39,16 +48,17 @@ def findings(spec: AreasAnalysis, data: Dataset, results: Mapping[str, ModelResu
     bounds = thresholds(spec, data)
     blocks: list[Block] = [_headline(scale, table, number, threshold) for threshold in bounds]
     high, low = table.iloc[0], table.iloc[-1]
+    default = default_words(spec, _threshold(scale, number, bounds[0]))
     blocks.append(
         f"The {scale.noun} is highest in {high['name']}, {_with_interval(spec, high, number)}, and lowest in "
-        f"{low['name']}, {_with_interval(spec, low, number)}. {scale.reference}".rstrip()
+        f"{low['name']}, {_with_interval(spec, low, number)}. {default}".rstrip()
     )
     blocks += _parameter_sentences(spec, scale, primary)
     blocks += _model_sentences(scale, bounds[0], number, results)
     blocks.append(_areas_table(spec, scale, table, number, bounds, primary.name))
     blocks += further_blocks(spec, scale, table, number, bounds[0], primary)
     blocks.append(_parameters_table(spec, scale, results))
-    return blocks
+    return blocks + neighbour_blocks(scale, bounds[0], results)
 
 
 def _threshold(scale: Scale, number: Form, threshold: float) -> str:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from poolmap.contracts import Dataset
 
 
+CERTAIN = 0.95
+"""Above this posterior probability an area is called sure."""
+
+
 @dataclass(frozen=True)
 class Scale:
     """The words of one scale.
@@ -29,7 +33,7 @@ class Scale:
         noun: in sentences.
         raw: the column of what was observed on the same scale.
         raw_symbol, raw_noun: of that column.
-        reference: what a value of the default threshold means, a sentence.
+        reference: what the default threshold is, a sentence that begins with its value.
     """
 
     quantity: str
@@ -38,7 +42,7 @@ class Scale:
     raw: str
     raw_symbol: str
     raw_noun: str
-    reference: str = ""
+    reference: str
 
     @property
     def ratio(self) -> bool:
@@ -60,12 +64,26 @@ SCALES = {
         "sir",
         "SIR",
         "raw ratio",
-        "A relative risk of 1 is the rate of the reference.",
+        "A relative risk of {} is the rate of the reference.",
     ),
     "prevalence": Scale(
-        "prevalence", "prevalence", "prevalence", "proportion", "raw proportion", "raw proportion"
+        "prevalence",
+        "prevalence",
+        "prevalence",
+        "proportion",
+        "raw proportion",
+        "raw proportion",
+        "{} is the prevalence in all areas together.",
     ),
-    "mean": Scale("mean", "mean", "mean", "estimate", "direct estimate", "direct estimate"),
+    "mean": Scale(
+        "mean",
+        "mean",
+        "mean",
+        "estimate",
+        "direct estimate",
+        "direct estimate",
+        "{} is the median of the direct estimates.",
+    ),
 }
 
 
@@ -75,10 +93,18 @@ def scale_of(spec: AreasAnalysis) -> Scale:
 
 
 def thresholds(spec: AreasAnalysis, data: Dataset) -> tuple[float, ...]:
-    """The thresholds of the exceedance probabilities; by default 1, or the value of all areas together."""
+    """The thresholds of the exceedance probabilities; by default 1, or a middle value."""
     if spec.exceedance is not None:
         return spec.exceedance
     return (1.0,) if spec.scale == "rr" else (float(data.facts["overall"]),)
+
+
+def default_words(spec: AreasAnalysis, shown: str) -> str:
+    """What the default threshold, written so, is; nothing where the config sets its own (but for ratios)."""
+    scale = scale_of(spec)
+    if scale.ratio:
+        return scale.reference.format(1)
+    return scale.reference.format(shown) if spec.exceedance is None else ""
 
 
 def exceedance_column(quantity: str, threshold: float) -> str:

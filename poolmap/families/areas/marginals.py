@@ -1,0 +1,206 @@
+"""The marginal posterior of each area without sampling: a deterministic approximation.
+
+Nested Laplace approximation (Rue, Martino, Chopin 2009, JRSS B 71:319-392): the hyperparameters are summed
+over a grid; for each point of it the linear predictor is taken to be normal. That normal distribution is not
+the one at the mode, whose mean is wrong where counts are small, but the one closest to the posterior
+(variational: Opper, Archambeau 2009, Neural Computation 21:786-792). It serves to refit a model on other
+graphs; what is reported of the model itself comes from Stan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse, special
+
+from poolmap.families.areas.approximation import (
+    INTRINSIC,
+    Approximation,
+    MapModel,
+    _beta_prior,
+    _FieldSolver,
+    _Mode,
+    _natural,
+    _precision,
+)
+from poolmap.graph.scaling import inverse_diagonals
+
+Array = NDArray[np.float64]
+
+_APART = 1.5  # distance of the points in standard deviations: a sum over a normal density is exact to 0.0002
+_DROP = 4.5  # log density below the highest, from which on the grid is not followed
+_MOST_POINTS = 150
+_ROUNDS = 2
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_STEP = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Marginals:
+    """The linear predictor of each area as a mixture of normal distributions.
+
+    Attributes:
+        weight: (g,) of each point of the grid of hyperparameters; they sum to 1.
+        mean, sd: (g, n).
+        hyper: (g,) of each hyperparameter, on its natural scale, by name.
+    """
+
+    weight: Array
+    mean: Array
+    sd: Array
+    hyper: dict[str, Array]
+
+    def exceedance(self, threshold: float) -> Array:
+        """(n,) posterior probability that the linear predictor is above the threshold."""
+        return self.weight @ special.ndtr((self.mean - threshold) / self.sd)
+
+    def mean_exp(self) -> Array:
+        """(n,) posterior mean of exp of the linear predictor."""
+        return self.weight @ np.exp(self.mean + self.sd**2 / 2)
+
+    def mean_hyper(self, name: str) -> float:
+        """Posterior mean of a hyperparameter on its natural scale."""
+        return float(self.weight @ self.hyper[name])
+
+
+def marginals(model: MapModel, frame: Approximation) -> Marginals:
+    """The marginal posterior of the linear predictor of each area.
+
+    Args:
+        model: the model.
+        frame: approximate mean and covariance of the hyperparameters, of this model or of one like it (the
+            same on another graph): the grid is laid along it and followed as far as there is density.
+    """
+    mode = _Mode(model)
+    points, heights, modes = _grid(mode, frame)
+    log_weight = np.array(heights)
+    weight = special.softmax(log_weight)
+    kept = weight > 1e-4 * weight.max()
+    fits = [_Fit(mode, point, eta) for point, eta, keep in zip(points, modes, kept, strict=True) if keep]
+    _closest(fits)
+    weight = weight[kept] / weight[kept].sum()
+    hyper = {name: np.array([fit.values[name] for fit in fits]) for name in model.hyper_names}
+    return Marginals(
+        weight, np.array([fit.mean for fit in fits]), np.sqrt(np.array([fit.variance for fit in fits])), hyper
+    )
+
+
+def _grid(mode: _Mode, frame: Approximation) -> tuple[list[Array], list[float], list[Array]]:
+    """Points of a lattice with density, from the middle outwards; their log density and mode of eta."""
+    H = len(frame.hyper_at)
+    found: dict[tuple[int, ...], tuple[float, Array]] = {}
+    front = [(0,) * H]
+    start = mode.eta
+    while front and len(found) < _MOST_POINTS:
+        best = max((height for height, _ in found.values()), default=-np.inf)
+        place = front.pop(0)
+        if place in found:
+            continue
+        near = [found[p][1] for p in _around(place) if p in found]
+        mode.eta = near[0] if near else start
+        point = frame.hyper_at + frame.hyper_scale @ (_APART * np.array(place))
+        height = mode.log_density(point)
+        found[place] = (height, mode.eta)
+        if height > max(best, height) - _DROP and np.isfinite(height):
+            front += [p for p in _around(place) if p not in found]
+    points = [frame.hyper_at + frame.hyper_scale @ (_APART * np.array(place)) for place in found]
+    return points, [height for height, _ in found.values()], [eta for _, eta in found.values()]
+
+
+def _around(place: Sequence[int]) -> list[tuple[int, ...]]:
+    return [(*place[:k], place[k] + step, *place[k + 1 :]) for k in range(len(place)) for step in (-1, 1)]
+
+
+class _Fit:
+    """A normal distribution of the linear predictor for given hyperparameters."""
+
+    def __init__(self, mode: _Mode, hyper: Array, eta: Array) -> None:
+        self.mode, self.model = mode, mode.model
+        model, field = self.model, self.model.field
+        named = dict(zip(model.hyper_names, hyper, strict=True))
+        likelihood = model.observed.likelihood
+        self.values = {name: _natural(name, likelihood, value) for name, value in named.items()}
+        sigma, rho = self.values["sigma"], self.values.get("rho", 0.0)
+        self.rest = (self.values.get("dispersion", 0.0), self.values.get("zero", 0.0))
+        n = len(model.X)
+        self.a, self.c = _precision(model.effects, sigma, rho, field.degree)
+        self.s2 = np.full(n, sigma**2 * (1 - rho) if model.effects == "bym2" else 0.0)
+        self.s2[np.setdiff1d(np.arange(n), field.nodes)] = sigma**2
+        self.mean, self.variance = eta, np.zeros(n)
+
+    def improve(self) -> None:
+        """A Newton step towards the closest normal distribution, its variance as it is."""
+        model, at = self.model, self.model.field.nodes
+        W, r = self._expected()
+        self._W = W
+        D = W / (1 + self.s2 * W)
+        DX = D[:, None] * model.X
+        prior_mean, prior_precision = _beta_prior(model)
+        K = model.X.shape[1]
+        answers = np.empty((0, K + 1))
+        self.solver = None
+        if len(at):
+            precision = (self.a * model.field.matrix + sparse.diags_array(self.c + D[at])).tocsc()
+            self.solver = _FieldSolver(precision, model.field.component, model.effects in INTRINSIC)
+            answers = self.solver.solve(np.column_stack([DX[at], (D * r)[at]]))
+        of_beta = model.X.T @ DX - DX[at].T @ answers[:, :-1] + np.diag(prior_precision)
+        right = model.X.T @ (D * r) - DX[at].T @ answers[:, -1] + prior_precision * prior_mean
+        beta = np.linalg.solve(of_beta, right)
+        fixed = model.X @ beta
+        fixed[at] += answers[:, -1] - answers[:, :-1] @ beta
+        self._slope = model.X.copy()
+        self._slope[at] -= answers[:, :-1]
+        self._of_beta = of_beta
+        shrunk = self.s2 * W / (1 + self.s2 * W)
+        new = fixed + shrunk * (r - fixed)
+        self.change = float(np.abs(new - self.mean).max())
+        linear = model.observed.likelihood == "normal"
+        self.mean = new if linear else self.mean + np.clip(new - self.mean, -2, 2)
+
+    def spread(self, inverse_diagonal: Array) -> None:
+        """Take the variance of the last step, given the diagonal of the inverse of the field's precision."""
+        at = self.model.field.nodes
+        variance = np.sum((self._slope @ np.linalg.inv(self._of_beta)) * self._slope, axis=1)
+        if self.solver is not None:
+            variance[at] += inverse_diagonal
+            if self.model.effects in INTRINSIC:
+                variance[at] -= self.solver._base**2 / self.solver.total[self.model.field.component]
+        shrink = 1 / (1 + self.s2 * self._W)
+        self.variance = self.s2 * shrink + shrink**2 * variance
+
+    def _expected(self) -> tuple[Array, Array]:
+        """Working weights and responses from the expected slope and curvature of the log likelihood."""
+        model = self.model
+        if model.observed.likelihood == "normal":
+            return self.mode._exact_working(self.mean)
+        W, r = np.zeros_like(self.mean), np.zeros_like(self.mean)
+        rows = model.rows
+        eta = self.mean[rows] + np.sqrt(self.variance[rows]) * _NODES[:, None]
+        low, mid, high = (model.observed.log_density(eta + step, *self.rest) for step in (-_STEP, 0.0, _STEP))
+        slope = _WEIGHTS @ ((high - low) / (2 * _STEP))
+        weight = np.maximum(_WEIGHTS @ (-(high - 2 * mid + low) / _STEP**2), 1e-4)
+        W[rows] = weight
+        r[rows] = self.mean[rows] + slope / weight
+        self.mode._fill_empty(W, r, self.mean)
+        return W, r
+
+
+def _closest(fits: Sequence[_Fit]) -> None:
+    """The closest normal distribution at each point: means for given variances and variances in turn."""
+    for _ in range(_ROUNDS):
+        for fit in fits:
+            for _ in range(8):
+                fit.improve()
+                if fit.change < 1e-4:
+                    break
+        solvers = [fit.solver for fit in fits]
+        if solvers[0] is None:
+            diagonals = [np.empty(0)] * len(fits)
+        else:
+            diagonals = inverse_diagonals([solver.factor for solver in solvers])
+        for fit, diagonal in zip(fits, diagonals, strict=True):
+            fit.spread(diagonal)
