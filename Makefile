@@ -33,7 +33,7 @@ dry-run: .venv/installed
 	@$(SNAKEMAKE) --configfile "$(CONFIG)" --dry-run
 
 test: .venv/installed-dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 bench: .venv/installed .venv-bench/installed
 	@$(BIN)/python tests/benchmarks/compare.py .venv-bench/bin/python
