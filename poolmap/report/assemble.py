@@ -214,9 +214,9 @@ def _predictive_figure(result: ModelResult, interval: float) -> NamedFigure:
         figure=draw_predictive(table, result.value, interval),
         title=f"Posterior predictive check, model {result.name}",
         caption=f"Left: {result.value}, observed (points) and replicated from the fitted model (bars: "
-        f"{100 * interval:g}% predictive intervals). {found} Right: posterior predictive p-values; many near 0 or "
-        "1 speak against the model. Where each observation has an effect of its own in the model, they "
-        "gather around one half.",
+        f"{100 * interval:g}% predictive intervals). {found} Right: posterior predictive p-values; many "
+        "near 0 or 1 speak against the model. Where each observation has an effect of its own in the "
+        "model, they gather around one half.",
         alt=f"Observed data against the model's predictive intervals. {found}",
         model=result.name,
     )
