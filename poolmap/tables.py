@@ -22,13 +22,19 @@ EXCLUSION_COLUMNS = ["file", "row", "id", "reason"]
 _SHOWN = 5
 
 
+def close_to(name: str, valid: Iterable[str]) -> str | None:
+    """The valid name that is nearest, if one is near."""
+    lower = {str(v).lower(): str(v) for v in valid}
+    close = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.6)
+    return lower[close[0]] if close else None
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """A sentence with the nearest valid name, or with all of them where none is near."""
     valid = [str(v) for v in valid]
-    lower = {v.lower(): v for v in valid}
-    close = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.6)
-    if close:
-        return f"did you mean '{lower[close[0]]}'?"
+    near = close_to(name, valid)
+    if near is not None:
+        return f"did you mean '{near}'?"
     listed = ", ".join(valid[:25]) + (" ..." if len(valid) > 25 else "")
     return f"valid names: {listed}"
 
