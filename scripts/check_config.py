@@ -7,8 +7,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from poolmap.config import load_config
 from poolmap.errors import InputError
+from poolmap.families import look
 
 try:
-    load_config(sys.argv[1])
+    load_config(sys.argv[1], look=look)
 except InputError as error:
     sys.exit(f"poolmap cannot run {sys.argv[1]}.\n{error}")

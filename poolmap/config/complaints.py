@@ -32,6 +32,7 @@ EXPECTED = {
     "string_type": ("a text is expected", "put it in quotes"),
     "string_too_short": ("a text is expected", "write it, or leave the key away"),
 }
+LONGEST = 60  # characters of a wrong value that are shown
 BOUNDS = {
     "greater_than": ("gt", "above"),
     "greater_than_equal": ("ge", "of at least"),
@@ -143,7 +144,7 @@ def complaints(
 def _words(item: Any, at: Location, content: Any, schema: Schema) -> tuple[str, str]:
     """What is wrong, and what to do."""
     kind, given, context = item["type"], item.get("input"), item.get("ctx", {})
-    written = "nothing" if given is None else repr(given)
+    written = _as_yaml(given)
     if kind == "extra_forbidden":
         return "there is no such key", nearest(str(at[-1]), schema.keys(content, at[:-1]))
     if kind == "missing":
@@ -154,7 +155,8 @@ def _words(item: Any, at: Location, content: Any, schema: Schema) -> tuple[str, 
         if (measure := _measure(at, given)) is not None:
             ratio = ", with `estimate_scale: ratio`" if str(given).lower() in ("hr", "hazard ratio") else ""
             return f"'{given}' is not one of {context['expected']}", f"write {measure}{ratio}"
-        return f"'{given}' is not one of {context['expected']}", nearest(str(given), _valid_values(context))
+        given = given if isinstance(given, str) else written
+        return f"'{given}' is not one of {context['expected']}", nearest(given, _valid_values(context))
     if kind == "union_tag_invalid":
         return f"'{given.get('family')}' is not a family", nearest(str(given.get("family")), schema.families)
     if kind == "union_tag_not_found":
@@ -164,17 +166,28 @@ def _words(item: Any, at: Location, content: Any, schema: Schema) -> tuple[str, 
         return f"'{at[-1]}' cannot be a name", remedy
     if kind in BOUNDS:
         key, bound = BOUNDS[kind]
-        return f"a number {bound} {context[key]:g} is expected (given: {written})", ""
+        share = context[key] == 1 and key == "lt" and isinstance(given, int | float) and 1 < given <= 100
+        remedy = f"write it as a share: {given / 100:g} for {given:g}%" if share else ""
+        return f"a number {bound} {context[key]:g} is expected (given: {written})", remedy
     if kind == "too_long":
         return f"{context['max_length']} entries are expected (given: {context['actual_length']})", ""
     if kind in EXPECTED:
         what, remedy = EXPECTED[kind]
         if given is None and at[-2:-1] == ("models",):
             remedy = "write {} behind it for a model with all keys left at their defaults"
+        elif at[-1] == "models":
+            remedy = "write each model's name and its keys below: models: {normal: {likelihood: normal}}"
         return f"{what} (given: {written})", remedy
     if "input" in item and not isinstance(given, dict | list):
         return f"{item['msg'][0].lower()}{item['msg'][1:]} (given: {written})", ""
     return item["msg"], ""
+
+
+def _as_yaml(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return "nothing" if value is None else str(value).lower()
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
 
 
 def _meaning(schema: Schema, content: Any, at: Location) -> str:

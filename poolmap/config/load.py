@@ -25,6 +25,7 @@ from poolmap.tables import close_to, nearest, read_header
 FAMILIES = {"meta": MetaAnalysis, "areas": AreasAnalysis, "mrp": MrpAnalysis}
 AnyAnalysis = Annotated[MetaAnalysis | AreasAnalysis | MrpAnalysis, Field(discriminator="family")]
 RESERVED_NAMES = {"analysis": ("stan",), "model": ("data", "graph", "figures")}
+ROUNDS = 3  # each looks behind the mistakes that the one before it found
 INHERITED = ("seed", "interval", "on_failed_checks")
 
 
@@ -157,20 +158,19 @@ def _read(
     found: list[tuple[Location, int, Problem]],
 ) -> Config | None:
     """The config, or as much of it as can be read; what is wrong goes to `found`."""
-    try:
-        return Config.model_validate(content).resolved()
-    except ValidationError as error:
-        found += complaints(error, content, SCHEMA, lines, said)
-        content, silent, moved = mend(content, error, SCHEMA)
-    for place in list(lines):
-        for new, old in moved.items():
-            if place[: len(old)] == old:
-                lines[(*new, *place[len(old) :])] = lines[place]
-    try:
-        Config.model_validate(content)
-    except ValidationError as error:
-        more = complaints(error, content, SCHEMA, lines, said)
-        found += [entry for entry in more if not any(entry[0][: len(at)] == at for at in silent)]
+    silent: list[Location] = []
+    for _ in range(ROUNDS):
+        try:
+            return Config.model_validate(content).resolved()
+        except ValidationError as error:
+            more = complaints(error, content, SCHEMA, lines, said)
+            found += [entry for entry in more if not any(entry[0][: len(at)] == at for at in silent)]
+            content, no_more, moved = mend(content, error, SCHEMA)
+            silent += no_more
+        for place in list(lines):
+            for new, old in moved.items():
+                if place[: len(old)] == old:
+                    lines[(*new, *place[len(old) :])] = lines[place]
     for _ in range(2):
         try:
             return Config.model_validate(content, context={"unchecked": True}).resolved()

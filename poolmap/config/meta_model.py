@@ -80,7 +80,13 @@ class MetaModel(Section):
             words = self.likelihood.replace("_", "-")
             valid = ["normal", *(name for name, of in LIKELIHOODS.items() if measure in of)]
             what = f"the {words} likelihood is available for {listed}, not for measure {measure}"
-            return [Conflict("likelihood", what, f"for {measure} write {' or '.join(valid)}")]
+            return [
+                Conflict(
+                    "likelihood",
+                    what,
+                    f"for {measure} write {' or '.join(filter(None, (', '.join(valid[:-1]), valid[-1])))}",
+                )
+            ]
         counts, heterogeneous = self.likelihood == "beta_binomial", self.heterogeneous
         has_baseline = self.likelihood != "normal" and measure not in SINGLE_GROUP
         two_arms = has_baseline and not counts
