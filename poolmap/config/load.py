@@ -212,7 +212,9 @@ def file_problems(spec: Analysis) -> list[Conflict]:
             try:
                 headers[key] = read_header(path, getattr(spec, "sheet", None))
             except InputError as error:
-                found += [Conflict(key, f"{p.where}: {p.what}", p.remedy) for p in error.problems]
+                for problem in error.problems:
+                    at = "sheet" if "sheet" in problem.what else key
+                    found.append(Conflict(at, f"{problem.where}: {problem.what}", problem.remedy))
     for key, file, column in spec.column_references():
         if file in headers and column not in headers[file]:
             what = f"'{spec.input_files()[file]}' has no column '{column}'"

@@ -76,7 +76,7 @@ def _columns(spec: MetaAnalysis) -> list[Conflict]:
         kind = name.split("_")[0]
         if first != name and not (kind == first.split("_")[0] and kind in SHARED_KINDS):
             what = f"the column '{column}' is named for {first} already"
-            found.append(Conflict(f"columns.{name}", what, f"name the column with {name}"))
+            found.append(Conflict(f"columns.{name}", what, f"name the column that holds {name}"))
     if spec.add is not None and not spec.has_cells:
         what = f"measure {spec.measure} has no cells of counts to add to: leave `add` away"
         found.append(Conflict("add", what))

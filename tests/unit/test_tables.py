@@ -94,7 +94,7 @@ def test_bounds(table):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a,b\n1\n", "line 2: 1 fields, but the header names 2 columns"),
+        ("a,b\n1\n", "line 2: 1 field, but the header names 2 columns"),
         ("a,a\n1,2\n", "the column 'a' stands twice"),
         ("a,\n1,2\n3,4\n", None),
         ("", "the file is empty"),
