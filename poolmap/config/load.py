@@ -100,8 +100,8 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-Look = Callable[[Analysis], Sequence[Conflict]]
-"""What else can be told of an analysis before it is run, with its input files at hand."""
+Look = Callable[[Analysis, bool], Sequence[Conflict]]
+"""What else can be told of an analysis before it is run; the second argument: also with its input files."""
 
 
 def load_config(
@@ -117,7 +117,8 @@ def load_config(
         path: the YAML file.
         overrides: values from the command line, by key; they win over the file.
         check_files: also check that the input files exist and hold the columns that the config names.
-        look: with `check_files`: what else to check of each analysis whose keys and files are in order.
+        look: with `check_files`: what else to check of each analysis; with its files where its keys and files
+            are in order.
 
     Returns:
         the config, defaults filled in (`Config.resolved`).
@@ -139,8 +140,8 @@ def load_config(
         wrong = {at[:2] for at, _, _ in found}
         for name, spec in config.analyses.items():
             at, problems = ("analyses", name), file_problems(spec)
-            if not problems and look is not None and at not in wrong:
-                problems = look(spec)
+            if look is not None:
+                problems += look(spec, not problems and at not in wrong)
             for problem in problems:
                 place = (*at, *problem.at.split("."))
                 told = Problem(said(place), problem.what, problem.remedy)

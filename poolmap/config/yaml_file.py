@@ -30,9 +30,16 @@ def read_yaml(path: str | Path) -> tuple[dict[str, Any], dict[Location, int]]:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError([Problem(str(path), "the config file does not exist", "check the path")]) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except IsADirectoryError:
         raise InputError(
-            [Problem(str(path), f"the config file cannot be read ({error})", "save it as UTF-8")]
+            [Problem(str(path), "this is a folder, not a config file", "name the .yaml file in it")]
+        ) from None
+    except UnicodeDecodeError:
+        what = "the config file is not text in UTF-8"
+        raise InputError([Problem(str(path), what, "save it as UTF-8")]) from None
+    except OSError as error:
+        raise InputError(
+            [Problem(str(path), f"the config file cannot be read ({error.strerror})", "check that you may")]
         ) from None
     yaml = YAML(typ="rt")
     yaml.allow_duplicate_keys = False

@@ -1,8 +1,9 @@
 """The families of analyses. Each is a folder with the same doors, one module a door.
 
     ingest.py     ingest(spec) -> contracts.Dataset
-    look.py       look(spec) -> list of config.conflicts.Conflict: what in the config does not fit the input
-                  files, told before anything is run; only where the family has something to say
+    look.py       look(spec, files) -> list of config.conflicts.Conflict: what in the config cannot be, or
+                  (where `files` says that they are in order) does not fit the input files; told before
+                  anything is run; only where the family has something to say
     model.py      stan_data(spec, model, data) -> contracts.StanData
     estimate.py   estimate(spec, model, data, draws, rng) -> list of contracts.Quantity
                   predictive(spec, model, data, draws, rng) -> contracts.Predictive
@@ -64,6 +65,6 @@ def has_door(family: str, name: str) -> bool:
     return find_spec(f"poolmap.families.{family}.{DOORS[name]}") is not None
 
 
-def look(spec: Analysis) -> list[Conflict]:
-    """What in an analysis's config does not fit its input files, by its family's `look`, if it has one."""
-    return door(spec.family, "look")(spec) if has_door(spec.family, "look") else []
+def look(spec: Analysis, files: bool) -> list[Conflict]:
+    """What in an analysis's config cannot be, by its family's `look`, if it has one."""
+    return door(spec.family, "look")(spec, files) if has_door(spec.family, "look") else []

@@ -11,8 +11,8 @@ from poolmap.families.meta.ingest import ingest
 from poolmap.families.meta.usable import used_by
 
 
-def look(spec: MetaAnalysis) -> list[Conflict]:
-    """Formulas that cannot be read, and what in formulas and subgroups does not fit the study table.
+def look(spec: MetaAnalysis, files: bool) -> list[Conflict]:
+    """Formulas that cannot be read; with `files`, formulas and subgroups that do not fit the study table.
 
     A table with mistakes is not told of here, but by `ingest`, where other analyses can go on.
     """
@@ -25,7 +25,7 @@ def look(spec: MetaAnalysis) -> list[Conflict]:
             except InputError as error:
                 found += _conflicts(error)
                 chosen.remove(name)
-    if not chosen:
+    if not (chosen and files):
         return found
     try:
         data = ingest(spec)
