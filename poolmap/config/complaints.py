@@ -89,7 +89,9 @@ class Schema:
             return close_to(str(given.get("family")), self.families)
         if kind != "literal_error":
             return None
-        return _measure(at, given) or close_to(str(given), _valid_values(context))
+        if (measure := _measure(at, given)) is not None:
+            return None if measure == "GEN" else measure  # the scale of the estimates would be a guess
+        return close_to(str(given), _valid_values(context))
 
 
 def _sections(annotation: Any) -> list[type[Section]]:
@@ -107,7 +109,7 @@ def _measure(at: Location, given: Any) -> str | None:
     """The measure that is called so elsewhere."""
     if at[-1] != "measure":
         return None
-    word = str(given).strip().lower().replace("_", " ").replace("'s", "s")
+    word = str(given).strip().lower().replace("_", " ").replace("'", "")
     return next((measure for measure, names in CALLED.items() if word in names), None)
 
 
