@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from meta_tables import long, make, placed, refused
 
 from poolmap.families.meta.ingest import ingest
+from tests.unit.meta_tables import long, make, placed, refused
 
 
 def test_one_row_an_arm(tmp_path):

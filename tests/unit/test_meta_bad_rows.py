@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import pytest
-from meta_tables import COUNTS, EFFECTS, GEN, GOOD, columns, gen, ingested, make, refused, several
 from pydantic import ValidationError
 
 from poolmap.config.load import parse_analysis
 from poolmap.errors import InputError
+from poolmap.families.meta.ingest import ingest
+from tests.unit.meta_tables import (
+    COUNTS,
+    EFFECTS,
+    GEN,
+    GOOD,
+    columns,
+    gen,
+    ingested,
+    make,
+    placed,
+    refused,
+    several,
+)
 
 
 @pytest.mark.parametrize(
@@ -181,3 +194,87 @@ def test_problems_of_all_options_at_once(tmp_path):
         "study 'B' has the correlations 0.5 and 0.4",
     ):
         assert words in problems
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("10%", "without the percent sign (0.1 for 10%, where it is a share)"),
+        ('"0,5"', "with a decimal point, not a comma"),
+        ("<0.1", "an exact value, not a bound"),
+        ("\u22121.5", "with the minus sign of the keyboard (-), not a dash"),
+        ("1.2 mg", "without units, signs or remarks behind the number"),
+        ("0.3*", "without units, signs or remarks behind the number"),
+        ("1.2 (0.4)", "without units, signs or remarks behind the number"),
+    ],
+)
+def test_numbers_as_papers_print_them(tmp_path, value, hint):
+    spec = make(tmp_path, f"A,{value},1\nB,2,1\nC,1,1\n", measure="GEN", header="trial,y,s")
+    (problem,) = refused(spec)
+    placed(
+        tmp_path,
+        problem,
+        "line 2, column 'y'",
+        "is not a number",
+        f"write the study's effect estimate: {hint}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "what", "remedy"),
+    [
+        ("10%", "'10%' is not a number", "how many, not a percentage"),
+        ('"1,000"', "'1,000' is not a number", "without separators between thousands"),
+        ("1 000", "'1 000' is not a number", "without separators between thousands"),
+        ("1.000", "'1.000' may be a whole number with decimals, or with a point", "write it without a point"),
+        ("1.500", "'1.500' may be a whole number with decimals, or with a point", "write it without a point"),
+    ],
+)
+def test_counts_as_papers_print_them(tmp_path, value, what, remedy):
+    (problem,) = refused(make(tmp_path, f"{GOOD}C,1,{value},1,10\n"))
+    placed(tmp_path, problem, "line 4, column 'n1'", what, remedy)
+
+
+def test_repeated_studies(tmp_path):
+    rows = "".join(f"A,{i},50,{i + 1},60\n" for i in range(1, 10))
+    problems = refused(make(tmp_path, rows))
+    assert len(problems) == 6
+    words = ("'A' stands already in line 2", "`effect_id: outcome`", "`layout: long`")
+    placed(tmp_path, problems[0], "line 3, column 'trial'", *words)
+    placed(tmp_path, problems[-1], "column 'trial'", "the same in 3 more rows")
+    (problem,) = refused(gen(tmp_path, "x", "A,1,1,\nA,2,1,\n"))
+    assert "`effect_id: outcome`" in problem
+    assert "layout" not in problem
+
+
+@pytest.mark.parametrize("name", ["Total", "TOTAL:", "Subtotal", "Overall", "All studies"])
+def test_a_row_of_totals_is_no_study(tmp_path, name):
+    (problem,) = refused(make(tmp_path, f"{GOOD}{name},4,30,7,31\n"))
+    placed(
+        tmp_path,
+        problem,
+        "line 4, column 'trial'",
+        f"'{name}' is no study: its counts are the sums of those of the others",
+        f"`exclude: {{trial: ['{name}']}}`",
+    )
+    data = ingest(make(tmp_path, f"{GOOD}{name},4,30,7,31\n", exclude={"trial": [name]}))
+    assert data.tables["studies"]["study"].tolist() == ["A", "B"]
+
+
+def test_what_is_no_row_of_totals(tmp_path):
+    for row in ("Total,4,30,7,32", "Tot 2001,4,30,7,31"):  # other counts; another name
+        assert len(ingest(make(tmp_path, f"{GOOD}{row}\n")).tables["studies"]) == 3
+
+
+def test_standard_errors_rounded_to_0(tmp_path):
+    (problem,) = refused(make(tmp_path, "A,1,0.00\nB,2,1\n", measure="GEN", header="trial,y,s"))
+    placed(tmp_path, problem, "line 2, column 's'", "0.00 is not above 0", "(not rounded to 0)")
+
+
+def test_a_remedy_that_several_problems_share_is_told_once(tmp_path):
+    spec = make(tmp_path, "A,1,0\nB,2,0\nC,x,1\n", measure="GEN", header="trial,y,s")
+    with pytest.raises(InputError) as caught:
+        ingest(spec)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "3 problems were found:"
+    assert ["->" in line for line in lines[1:]] == [False, True, False, False, True]

@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from meta_tables import GOOD, gen, make, placed, refused
 
 from poolmap.dataset import read_dataset, write_dataset
 from poolmap.families.meta.ingest import ingest
 from poolmap.figures import forest
+from tests.unit.meta_tables import GOOD, gen, make, placed, refused
 
 FIVE = "A,1,.1,3,x\nB,2,.1,3.0,y\nC,3,.1,4,y\nD,4,.1,03,\nE,5,.1,,x\n"
 

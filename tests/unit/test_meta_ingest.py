@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from meta_tables import GEN, GOOD, columns, ingested, make
 
 from poolmap.families.meta.ingest import ingest
 from poolmap.families.meta.usable import used_by
+from tests.unit.meta_tables import GEN, GOOD, columns, ingested, make
 
 
 def test_counts(tmp_path):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from meta_tables import EFFECTS, long, make, placed, refused, several
 
 from poolmap.families.meta.ingest import ingest
+from tests.unit.meta_tables import EFFECTS, long, make, placed, refused, several
 
 
 def test_several_effects_of_a_study(tmp_path):
