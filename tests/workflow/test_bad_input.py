@@ -180,8 +180,8 @@ def test_a_folder_or_a_table_of_another_format(project):
     refused(
         project,
         META + second,
-        "line 5: analyses.a.data: trials.csv: the first line names a single column: 'study|e1|n1|e2|n2'",
-        "line 11: analyses.b.data: 'resources' is a folder, not a file",
+        "line 6: analyses.a.data: trials.csv: the first line names a single column: 'study|e1|n1|e2|n2'",
+        "line 12: analyses.b.data: 'resources' is a folder, not a file",
     )
 
 
