@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +31,11 @@ EXPECTED = {
     "bool_parsing": ("true or false is expected", "write true or false"),
     "bool_type": ("true or false is expected", "write true or false"),
     "string_type": ("a text is expected", "put it in quotes"),
+    "string_pattern_mismatch": ("a formula with ~ is expected", 'write it in quotes, such as "~ age + sex"'),
+    "string_too_long": ("a shorter text is expected", "shorten it"),
     "string_too_short": ("a text is expected", "write it, or leave the key away"),
 }
+TYPES = ("constrained-str", "str", "int", "float", "bool")  # of a value that may be of several
 LONGEST = 60  # characters of a wrong value that are shown
 BOUNDS = {
     "greater_than": ("gt", "above"),
@@ -77,7 +81,7 @@ class Schema:
         at = tuple(part for part in loc if part != "[key]")
         if len(at) > 2 and at[0] == "analyses" and at[2] in self.families:
             at = (*at[:2], *at[3:])
-        return at
+        return at[:-1] if at[-1:] and at[-1] in TYPES and at[-2] not in ("analyses", "models") else at
 
     def meant(
         self, content: Any, at: Location, kind: str, given: Any, context: Mapping[str, Any]
@@ -160,7 +164,9 @@ def _words(item: Any, at: Location, content: Any, schema: Schema) -> tuple[str, 
         given = given if isinstance(given, str) else written
         return f"'{given}' is not one of {context['expected']}", nearest(given, _valid_values(context))
     if kind == "union_tag_invalid":
-        return f"'{given.get('family')}' is not a family", nearest(str(given.get("family")), schema.families)
+        family = given.get("family")
+        said = family if isinstance(family, str) else _as_yaml(family)
+        return f"'{said}' is not a family", nearest(said, schema.families)
     if kind == "union_tag_not_found":
         return "this key is needed and is not there", nearest("", schema.families)
     if kind == "string_pattern_mismatch" and len(at) <= 4 and at[-2:-1] in (("analyses",), ("models",)):
@@ -171,10 +177,14 @@ def _words(item: Any, at: Location, content: Any, schema: Schema) -> tuple[str, 
         share = context[key] == 1 and key == "lt" and isinstance(given, int | float) and 1 < given <= 100
         remedy = f"write it as a share: {given / 100:g} for {given:g}%" if share else ""
         return f"a number {bound} {context[key]:g} is expected (given: {written})", remedy
+    if kind == "too_short" and schema.place(item["loc"]) == at:
+        return "at least one entry is expected (given: none)", "write one, or leave the key away"
     if kind == "too_long":
         return f"{context['max_length']} entries are expected (given: {context['actual_length']})", ""
     if kind in EXPECTED:
         what, remedy = EXPECTED[kind]
+        if item["loc"][-1] in TYPES:
+            what, remedy = "a text or a number is expected", "put it in quotes, spelt as in the table"
         if given is None and at[-2:-1] == ("models",):
             remedy = "write {} behind it for a model with all keys left at their defaults"
         elif at[-1] == "models":
@@ -188,6 +198,8 @@ def _words(item: Any, at: Location, content: Any, schema: Schema) -> tuple[str, 
 def _as_yaml(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return "nothing" if value is None else str(value).lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        return "no number" if math.isnan(value) else "infinity"
     text = repr(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
 

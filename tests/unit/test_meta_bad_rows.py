@@ -278,3 +278,12 @@ def test_a_remedy_that_several_problems_share_is_told_once(tmp_path):
     lines = str(caught.value).splitlines()
     assert lines[0] == "3 problems were found:"
     assert ["->" in line for line in lines[1:]] == [False, True, False, False, True]
+
+
+def test_numbers_beyond_what_can_be_computed(tmp_path):
+    rows = "A,1,1\nB,2,1\nHuge,1,1e300\nTiny,1,1e-300\n"
+    data = ingest(make(tmp_path, rows, measure="GEN", header="trial,y,s"))
+    assert data.exclusions["id"].tolist() == ["Huge", "Tiny"]
+    assert set(data.exclusions["reason"]) == {
+        "its estimate or variance is too large or too small to be computed with"
+    }

@@ -114,13 +114,14 @@ def ingest(spec: MetaAnalysis) -> Dataset:
     told = {line: reason(spec, kind) for line, kind in kinds.items() if kind}
     if not some_model_could(spec):
         known = known.drop(index=list(told))
-    yi, vi, corrected = _effects(spec, known)
+    with np.errstate(over="ignore", under="ignore"):  # what overflows is left out below, and listed
+        yi, vi, corrected = _effects(spec, known)
     undefined = ~(np.isfinite(yi) & np.isfinite(vi) & (vi > 0))
     left_out |= missing | told
-    left_out |= {
-        line: "a zero cell leaves its estimate or variance undefined, and nothing is added (add.to: none)"
-        for line in known.index[undefined]
-    }
+    why = "its estimate or variance is too large or too small to be computed with"
+    if spec.has_cells and spec.zero_cells.to == "none":
+        why = "a zero cell leaves its estimate or variance undefined, and nothing is added (add.to: none)"
+    left_out |= dict.fromkeys(known.index[undefined], why)
     known, yi, vi, corrected = (part[~undefined] for part in (known, yi, vi, corrected))
     keep, by_itself = known.index.tolist(), known.index.difference(list(told))
     if study[by_itself].nunique() < 2:
