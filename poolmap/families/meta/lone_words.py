@@ -33,7 +33,7 @@ def lone_studies(spec: MetaAnalysis, data: Dataset, models: Iterable[str]) -> li
         found.append(
             f"Caution: in model {model} each subgroup has a tau of its own, and {listed(alone)} {have}. One "
             "study cannot tell how the studies of a subgroup differ: tau there is known from its prior alone "
-            f"({prior}), and {rest} on that prior. Do not report either without it, or let the subgroups share "
-            "one tau (subgroup_tau: common)."
+            f"({prior}), and {rest} on that prior. Do not report either without it, or let the subgroups "
+            "share one tau (subgroup_tau: common)."
         )
     return found
