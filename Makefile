@@ -12,7 +12,7 @@ SNAKEMAKE := $(BIN)/python -m snakemake --cores $(CORES)
 help:
 	@echo "make demo                       run the demonstration and print where its report is"
 	@echo "make run CONFIG=config/my.yaml  run your own config"
-	@echo "make dry-run CONFIG=...         show what would be run"
+	@echo "make dry-run CONFIG=...         check config and tables, show what would be run"
 	@echo "make test                       run all tests"
 	@echo "make bench                      effective samples a second, against PyMC"
 	@echo "make check                      formatter and linter"
@@ -29,11 +29,11 @@ run: .venv/installed
 	@echo "The report: results/report.html"
 
 dry-run: .venv/installed
-	@$(BIN)/python scripts/check_config.py "$(CONFIG)"
+	@$(BIN)/python scripts/check_config.py "$(CONFIG)" --tables
 	@$(SNAKEMAKE) --configfile "$(CONFIG)" --dry-run
 
 test: .venv/installed-dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 bench: .venv/installed .venv-bench/installed
 	@$(BIN)/python tests/benchmarks/compare.py .venv-bench/bin/python

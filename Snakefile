@@ -12,6 +12,7 @@ sys.path.insert(0, str(workflow.basedir))
 
 from poolmap.config import load_config
 from poolmap.errors import PoolmapError
+from poolmap.families import look
 from poolmap.report.unfinished import close, withdraw
 from poolmap.stan.toolchain import find_toolchain
 from poolmap.terminal import watch
@@ -26,7 +27,10 @@ WATCH = watch(logger, terse=not (SHOWN.dryrun or SHOWN.verbose)) if MAIN else No
 try:
     # Jobs read the config again, but only the first reading looks into the input files.
     CONFIG = load_config(
-        CONFIG_FILE, overrides=dict(workflow.config_settings.config), check_files=MAIN
+        CONFIG_FILE,
+        overrides=dict(workflow.config_settings.config),
+        check_files=MAIN,
+        look=look,
     )
     ANALYSES = CONFIG.analyses
     PROGRAMS = sorted({spec.program(m) for spec in ANALYSES.values() for m in spec.models})

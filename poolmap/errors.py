@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class PoolmapError(Exception):
 class InputError(PoolmapError):
     """Everything found wrong with the config or with one input, collected and raised once.
 
+    A remedy that several problems in a row share is told below the last of them.
+
     Args:
         problems: at least one `Problem`.
     """
@@ -36,7 +38,11 @@ class InputError(PoolmapError):
         self.problems = list(problems)
         count = len(self.problems)
         head = "1 problem was found" if count == 1 else f"{count} problems were found"
-        super().__init__("\n".join([f"{head}:", *(f"  - {problem}" for problem in self.problems)]))
+        shown = []
+        for problem, after in zip(self.problems, [*self.problems[1:], None], strict=True):
+            said_below = after is not None and after.remedy == problem.remedy
+            shown.append(f"  - {replace(problem, remedy='') if said_below else problem}")
+        super().__init__("\n".join([f"{head}:", *shown]))
 
 
 class ToolchainError(PoolmapError):

@@ -6,8 +6,9 @@ import csv
 import datetime
 import difflib
 import math
+import re
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,21 +17,36 @@ import numpy as np
 import pandas as pd
 
 from poolmap.errors import InputError, Problem
+from poolmap.number_words import THOUSANDS, how_to_write
 
 MISSING = frozenset({"", "NA", "NaN", "nan", "."})
 EXCLUSION_COLUMNS = ["file", "row", "id", "reason"]
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
+MOST = 20  # mistakes of the form of a table that are shown
 _SHOWN = 5
+_NAMES_SEPARATOR = re.compile(r'"?sep=.?"?,*', re.IGNORECASE)
+
+
+def close_to(name: str, valid: Iterable[str]) -> str | None:
+    """The valid name that is nearest, if one is near."""
+    lower = {str(v).lower(): str(v) for v in valid}
+    close = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.6)
+    return lower[close[0]] if close else None
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
     """A sentence with the nearest valid name, or with all of them where none is near."""
     valid = [str(v) for v in valid]
-    lower = {v.lower(): v for v in valid}
-    close = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.6)
-    if close:
-        return f"did you mean '{lower[close[0]]}'?"
+    near = close_to(name, valid)
+    if near is not None:
+        return f"did you mean '{near}'?"
     listed = ", ".join(valid[:25]) + (" ..." if len(valid) > 25 else "")
     return f"valid names: {listed}"
+
+
+def article(noun: str) -> str:
+    """The noun with a or an."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
 def exclusions(rows: Sequence[tuple[str, int, str, str]] = ()) -> pd.DataFrame:
@@ -81,31 +97,35 @@ class Table:
         """Which rows hold no value in the column (empty, NA, NaN or a single dot)."""
         return self.frame[column].isin(MISSING)
 
-    def _report(self, column: str, lines: Sequence[int], what: str, remedy: str) -> None:
+    def _report(
+        self, column: str, lines: Sequence[int], what: str, remedy: str | Callable[[str], str]
+    ) -> None:
         for line in lines[:_SHOWN]:
             value = self.frame.at[line, column]
-            self.problem(what.format(value=value), remedy, line=line, column=column)
+            said = remedy if isinstance(remedy, str) else remedy(value)
+            self.problem(what.format(value=value), said, line=line, column=column)
         if len(lines) > _SHOWN:
             self.problem(f"the same in {len(lines) - _SHOWN} more rows", column=column)
 
-    def ids(self, column: str, *, what: str, unique: bool = True) -> pd.Series:
-        """An identifier column as text (so that 01 stays 01); empty and repeated ids are problems."""
+    def ids(self, column: str, *, what: str, unique: bool = True, remedy: str = "") -> pd.Series:
+        """An identifier column as text (so that 01 stays 01); empty and repeated ids are problems.
+
+        Args:
+            remedy: what to do about a repeated one; left out: merge the rows or rename them.
+        """
         values = self.frame[column]
         empty = values.index[values == ""].tolist()
-        self._report(column, empty, f"the {what} is empty", f"give every row a {what}")
+        self._report(column, empty, f"the {what} is empty", f"give every row {article(what)}")
         if unique:
             full = values[values != ""]
-            first: dict[str, int] = {}
-            for line, value in full.items():
-                if value in first:
-                    self.problem(
-                        f"{what} '{value}' stands already in {self.unit} {first[value]}",
-                        f"each {what} may stand once: merge the rows or give them different names",
-                        line=line,
-                        column=column,
-                    )
-                else:
-                    first[value] = line
+            first = dict(zip(full[::-1], full.index[::-1], strict=True))
+            lines = full.index[full.duplicated()].tolist()
+            remedy = remedy or f"each {what} may stand once: merge the rows or give them different names"
+            for line in lines[:_SHOWN]:
+                said = f"{what} '{full[line]}' stands already in {self.unit} {first[full[line]]}"
+                self.problem(said, remedy, line=line, column=column)
+            if len(lines) > _SHOWN:
+                self.problem(f"the same in {len(lines) - _SHOWN} more rows", column=column)
         return values
 
     def numbers(
@@ -127,11 +147,21 @@ class Table:
         missing = self.is_missing(column)
         values = pd.to_numeric(text.where(~missing), errors="coerce").astype("float64")
         bad = ~missing & ~np.isfinite(values)
-        comma = not integer and text[bad].str.contains(",").any()
-        remedy = f"write {what}" + (" with a decimal point, not a comma" if comma else "")
-        self._report(column, text.index[bad].tolist(), "'{value}' is not a number", remedy)
+        self._report(
+            column,
+            text.index[bad].tolist(),
+            "'{value}' is not a number",
+            lambda value: how_to_write(what, value, integer=integer),
+        )
         good = ~missing & ~bad
         if integer:
+            two_ways = good & text.str.fullmatch(THOUSANDS) & text.str.contains(".", regex=False)
+            what_it_may_be = (
+                "'{value}' may be a whole number with decimals, or with a point between thousands"
+            )
+            remedy = "write it without a point"
+            self._report(column, text.index[two_ways].tolist(), what_it_may_be, remedy)
+            good &= ~two_ways
             whole = good & (values != np.floor(values))
             self._report(column, text.index[whole].tolist(), "{value} is not a whole number", f"write {what}")
             good &= ~whole
@@ -170,8 +200,9 @@ def read_header(path: str | Path, sheet: str | None = None) -> list[str]:
     else:
         line = _header_line(read_text(path, 65536))
         header = [field.strip() for field in next(csv.reader([line], delimiter=_delimiter(line)), [])]
-    if not any(header):
-        raise _is_empty(path)
+    while header and not header[-1]:
+        header.pop()
+    _check_header(str(path), header)
     return header
 
 
@@ -204,7 +235,19 @@ def _format(path: str | Path, sheet: str | None) -> str:
 
 
 def _header_line(text: str) -> str:
-    return next((line for line in text.splitlines() if line.strip()), "")
+    """The first line that is not blank, after the one by which Excel names the separator (`sep=;`)."""
+    lines = (line for line in text.splitlines() if line.strip(" ,;\t"))
+    return next((line for line in lines if not _NAMES_SEPARATOR.fullmatch(line.strip())), "")
+
+
+def _how_to_separate(fields: list[str], delimiter: str) -> str:
+    other = _delimiter(fields[0]) if len(fields) == 1 else delimiter
+    if other != delimiter and other in fields[0]:
+        return f"the header is separated by {SEPARATORS[delimiter]}, this line by {SEPARATORS[other]}"
+    remedy = "look for a missing or extra separator, or an unquoted separator inside a text"
+    if delimiter == "," and sum(field.isdigit() for field in fields) >= 2:
+        remedy += "; numbers have a decimal point, not a comma"
+    return remedy
 
 
 def _delimiter(header_line: str) -> str:
@@ -282,12 +325,34 @@ def _check_header(name: str, header: list[str], problems: Sequence[Problem] = ()
     """Raise what is wrong with the header, and the problems found in the rows, together."""
     if not header:
         raise _is_empty(name)
-    problems = list(problems)
-    for column in sorted({c for c in header if header.count(c) > 1}):
-        what = f"the column '{column}' stands twice" if column else "a column has no name"
-        problems.append(Problem(name, what, "give each column a name of its own in the header"))
-    if problems:
-        raise InputError(problems[:20])
+    found = []
+    if len(header) == 1 and re.search(r"[|\s]", header[0]):
+        raise InputError(
+            [
+                Problem(
+                    name,
+                    f"the first line names a single column: '{header[0]}'",
+                    "the first line is the header, with columns separated by comma, semicolon or tab: take a "
+                    "title above it away, or save the table as CSV UTF-8",
+                )
+            ]
+        )
+    if header.count("") > 1:
+        shown = ", ".join(f"'{column}'" for column in header if column)
+        what = f"{header.count('')} of {len(header)} columns have no name (those named: {shown})"
+        remedy = (
+            "the first line that is not empty is the header: take a title above it away, and give each "
+            "column a name of its own"
+        )
+        found.append(Problem(name, what, remedy))
+    for column in sorted({c for c in header if c and header.count(c) > 1}):
+        what = f"the column '{column}' stands twice"
+        found.append(Problem(name, what, "give each column a name of its own in the header"))
+    found += problems
+    if len(found) > MOST:
+        found = [*found[:MOST], Problem(name, f"and {len(found) - MOST} more rows or columns with mistakes")]
+    if found:
+        raise InputError(found)
 
 
 def _text_table(path: str | Path, problems: list[Problem]) -> tuple[list[str], list[list[str]], list[int]]:
@@ -299,7 +364,7 @@ def _text_table(path: str | Path, problems: list[Problem]) -> tuple[list[str], l
     lines: list[int] = []
     for fields in reader:
         fields = [f.strip() for f in fields]
-        if not any(fields):
+        if not any(fields) or (not header and _NAMES_SEPARATOR.fullmatch(delimiter.join(fields))):
             continue
         if not header:
             header = fields
@@ -307,13 +372,17 @@ def _text_table(path: str | Path, problems: list[Problem]) -> tuple[list[str], l
             problems.append(
                 Problem(
                     f"{path}, line {reader.line_num}",
-                    f"{len(fields)} fields, but the header names {len(header)} columns",
-                    "look for a missing or extra separator, or an unquoted separator inside a text",
+                    f"{'1 field' if len(fields) == 1 else f'{len(fields)} fields'}, but the header names "
+                    f"{len(header)} columns",
+                    _how_to_separate(fields, delimiter),
                 )
             )
         else:
             rows.append(fields)
             lines.append(reader.line_num)
+    while header and not header[-1] and not any(row[-1] for row in rows):  # empty columns behind the table
+        header = header[:-1]
+        rows = [row[:-1] for row in rows]
     return header, rows, lines
 
 

@@ -1,4 +1,7 @@
-"""Check a config before Snakemake reads it: `make run` says in our own words what is wrong with the file."""
+"""Check a config before Snakemake reads it: `make run` says in our own words what is wrong with the file.
+
+With `--tables` (`make dry-run`) the input files are read too.
+"""
 
 import sys
 from pathlib import Path
@@ -7,8 +10,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from poolmap.config import load_config
 from poolmap.errors import InputError
+from poolmap.families import door, look
 
+path, *options = sys.argv[1:]
 try:
-    load_config(sys.argv[1])
+    config = load_config(path, look=look)
+    problems = []
+    for spec in config.analyses.values() if "--tables" in options else ():
+        try:
+            door(spec.family, "ingest")(spec)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
 except InputError as error:
-    sys.exit(f"poolmap cannot run {sys.argv[1]}.\n{error}")
+    sys.exit(f"poolmap cannot run {path}.\n{error}")

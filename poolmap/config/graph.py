@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from poolmap.config.base import PathText, Section, first_read_by
+from poolmap.config.conflicts import Conflict, tell
 
 Area = Annotated[str, Field(min_length=1)]
 
@@ -53,9 +53,7 @@ class GraphRule(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> GraphSpec:
-        conflicts = [*self._other_methods(), *self._own_method(), *self._more()]
-        if conflicts:
-            raise PydanticCustomError("graph", "the keys do not fit together", {"conflicts": conflicts})
+        tell([Conflict(*found) for found in (*self._other_methods(), *self._own_method(), *self._more())])
         return self
 
     def _other_methods(self) -> list[tuple[str, str]]:

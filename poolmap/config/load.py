@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,28 +13,19 @@ from pydantic_core import PydanticCustomError
 
 from poolmap.config.areas import AreasAnalysis
 from poolmap.config.base import Analysis, Name, Sampling, Section
+from poolmap.config.complaints import Schema, complaints
+from poolmap.config.conflicts import Conflict
 from poolmap.config.meta import MetaAnalysis
 from poolmap.config.mrp import MrpAnalysis
+from poolmap.config.second_look import mend
 from poolmap.config.yaml_file import Location, line_of, read_yaml
 from poolmap.errors import InputError, Problem
-from poolmap.tables import nearest, read_header
+from poolmap.tables import close_to, nearest, read_header
 
 FAMILIES = {"meta": MetaAnalysis, "areas": AreasAnalysis, "mrp": MrpAnalysis}
 AnyAnalysis = Annotated[MetaAnalysis | AreasAnalysis | MrpAnalysis, Field(discriminator="family")]
 RESERVED_NAMES = {"analysis": ("stan",), "model": ("data", "graph", "figures")}
-SECTION = ("a section with keys below it is expected", "indent its keys below this one")
-# what pydantic expected: the same in the words of the config, and what to write
-EXPECTED = {
-    "dict_type": SECTION,
-    "model_type": SECTION,
-    "model_attributes_type": SECTION,
-    "tuple_type": ("a list is expected", "write it in brackets, also one entry: [entry]"),
-    "float_parsing": ("a number is expected", "write it with a decimal point: 0.95, not 95%"),
-    "float_type": ("a number is expected", "write it with a decimal point, without quotes"),
-    "int_parsing": ("a whole number is expected", "write it without quotes or separators"),
-    "int_type": ("a whole number is expected", "write it without quotes or separators"),
-    "string_type": ("a text is expected", "put it in quotes"),
-}
+ROUNDS = 3  # each looks behind the mistakes that the one before it found
 INHERITED = ("seed", "interval", "on_failed_checks")
 
 
@@ -82,6 +73,9 @@ class Config(Section):
         return self.model_copy(update={"analyses": analyses})
 
 
+SCHEMA = Schema(Config, FAMILIES)
+
+
 def derive_seed(seed: int, *parts: str) -> int:
     """A seed for one job, from the config's seed and the job's wildcards; between 1 and 2^31 - 1."""
     digest = hashlib.sha256(json.dumps([seed, *parts]).encode()).digest()
@@ -106,8 +100,16 @@ def json_schema() -> dict[str, Any]:
     }
 
 
+Look = Callable[[Analysis, bool], Sequence[Conflict]]
+"""What else can be told of an analysis before it is run; the second argument: also with its input files."""
+
+
 def load_config(
-    path: str | Path, *, overrides: Mapping[str, Any] | None = None, check_files: bool = True
+    path: str | Path,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    check_files: bool = True,
+    look: Look | None = None,
 ) -> Config:
     """Read and check a config.
 
@@ -115,6 +117,8 @@ def load_config(
         path: the YAML file.
         overrides: values from the command line, by key; they win over the file.
         check_files: also check that the input files exist and hold the columns that the config names.
+        look: with `check_files`: what else to check of each analysis; with its files where its keys and files
+            are in order.
 
     Returns:
         the config, defaults filled in (`Config.resolved`).
@@ -125,20 +129,61 @@ def load_config(
     content, lines = read_yaml(path)
     content = _merged(content, overrides or {})
 
-    def place(at: Location) -> str:
+    def said(at: Location) -> str:
         line = line_of(lines, at)
         key = ".".join(str(part) for part in at)
         return f"{path}, line {line}: {key}" if line else f"{path}: {key}"
 
-    try:
-        config = Config.model_validate(content).resolved()
-    except ValidationError as error:
-        raise InputError(_problems(error, content, lines, place)) from None
-    if check_files:
-        problems = _file_problems(config, place)
-        if problems:
-            raise InputError(problems)
+    found: list[tuple[Location, int, Problem]] = []
+    config = _read(content, lines, said, found)
+    if config is not None and check_files:
+        wrong = {at[:2] for at, _, _ in found}
+        for name, spec in config.analyses.items():
+            at, problems = ("analyses", name), file_problems(spec)
+            if look is not None:
+                problems += look(spec, not problems and at not in wrong)
+            for problem in problems:
+                place = (*at, *problem.at.split("."))
+                told = Problem(said(place), problem.what, problem.remedy)
+                found.append((place, line_of(lines, place) or 0, told))
+    if found or config is None:
+        in_order = sorted(found, key=lambda entry: entry[1])
+        raise InputError(dict.fromkeys(problem for _, _, problem in in_order))
     return config
+
+
+def _read(
+    content: dict[str, Any],
+    lines: dict[Location, int],
+    said: Callable[[Location], str],
+    found: list[tuple[Location, int, Problem]],
+) -> Config | None:
+    """The config, or as much of it as can be read; what is wrong goes to `found`."""
+    silent: list[Location] = []
+    for _ in range(ROUNDS):
+        try:
+            return Config.model_validate(content).resolved()
+        except ValidationError as error:
+            more = complaints(error, content, SCHEMA, lines, said)
+            found += [entry for entry in more if not any(entry[0][: len(at)] == at for at in silent)]
+            content, no_more, moved = mend(content, error, SCHEMA)
+            silent += no_more
+        for place in list(lines):
+            for new, old in moved.items():
+                if place[: len(old)] == old:
+                    lines[(*new, *place[len(old) :])] = lines[place]
+    for _ in range(2):
+        try:
+            return Config.model_validate(content, context={"unchecked": True}).resolved()
+        except ValidationError as error:
+            analyses = content.get("analyses")
+            unreadable = {SCHEMA.place(item["loc"])[:2] for item in error.errors()}
+            if not isinstance(analyses, dict):
+                return None
+            content = content | {
+                "analyses": {n: v for n, v in analyses.items() if ("analyses", n) not in unreadable}
+            }
+    return None
 
 
 def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,106 +194,30 @@ def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _valid_keys(content: Any, at: Location) -> list[str]:
-    """The keys that may stand in the section at a place of the config."""
-    section: Any = Config
-    for part in at:
-        field = section.model_fields.get(part) if isinstance(section, type) else None
-        if field is None:
-            return []
-        if part == "analyses":
-            break
-        section = next((a for a in _sections(field.annotation)), None)
-    if at and at[0] == "analyses":
-        if len(at) < 2:
-            return []
-        entry = content.get("analyses", {}).get(at[1], {})
-        section = FAMILIES.get(entry.get("family")) if isinstance(entry, dict) else None
-        rest = list(at[2:])
-        while section is not None and rest:
-            part = rest.pop(0)
-            field = section.model_fields.get(part)
-            section = next(iter(_sections(field.annotation)), None) if field else None
-            if part == "models" and rest:
-                rest.pop(0)
-    return list(section.model_fields) if section is not None else []
-
-
-def _sections(annotation: Any) -> list[type[Section]]:
-    """The config sections named in a type annotation."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return [annotation]
-    return [s for a in getattr(annotation, "__args__", ()) for s in _sections(a)]
-
-
-def _problems(
-    error: ValidationError,
-    content: dict[str, Any],
-    lines: Mapping[Location, int],
-    place: Callable[[Location], str],
-) -> list[Problem]:
-    problems = []
-    for item in error.errors():
-        at: Location = tuple(p for p in item["loc"] if p != "[key]")
-        if len(at) > 2 and at[0] == "analyses" and at[2] in FAMILIES:
-            at = (*at[:2], *at[3:])
-        context = item.get("ctx", {})
-        for key, what in context.get("conflicts", ()):
-            here = (*at, key)
-            problems.append((line_of(lines, here) or 0, Problem(place(here), what)))
-        if "conflicts" in context:
-            continue
-        if "at" in context:
-            at = (*at, *str(context["at"]).split("."))
-        kind, given = item["type"], item.get("input")
-        what, remedy = item["msg"], ""
-        if kind == "extra_forbidden":
-            what = "there is no such key"
-            remedy = nearest(str(at[-1]), _valid_keys(content, at[:-1]))
-        elif kind == "missing":
-            what = "this key is needed and is not there"
-            remedy = "add it; README.md and config/config.yaml show each key in use"
-        elif kind == "literal_error":
-            valid = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-            what, remedy = f"'{given}' is not one of {context['expected']}", nearest(str(given), valid)
-        elif kind in ("union_tag_invalid", "union_tag_not_found"):
-            given_family = given.get("family") if isinstance(given, dict) else None
-            at = (*at, "family")
-            what = (
-                f"'{given_family}' is not a family" if given_family else "this key is needed and is not there"
-            )
-            remedy = nearest(str(given_family or ""), FAMILIES)
-        elif kind == "string_pattern_mismatch" and len(at) <= 4 and at[-2:-1] in (("analyses",), ("models",)):
-            what = f"'{at[-1]}' cannot be a name"
-            remedy = "use lower-case letters, digits and underscores, beginning with a letter"
-        elif kind in EXPECTED:
-            what, remedy = EXPECTED[kind]
-            what += f" (given: {'nothing' if given is None else repr(given)})"
-        elif "input" in item and not isinstance(given, dict | list):
-            what = f"{what[0].lower()}{what[1:]} (given: {given!r})"
-        problems.append((line_of(lines, at) or 0, Problem(place(at), what, remedy)))
-    return [problem for _, problem in sorted(problems, key=lambda pair: pair[0])]
-
-
-def _file_problems(config: Config, place: Callable[[Location], str]) -> list[Problem]:
-    problems = []
-    for name, spec in config.analyses.items():
-        headers: dict[str, list[str]] = {}
-        for key, path in spec.input_files().items():
-            at = ("analyses", name, *key.split("."))
-            if not Path(path).is_file():
-                remedy = "check the path; it is relative to the project folder"
-                problems.append(Problem(place(at), f"the file '{path}' does not exist", remedy))
-            elif key not in ("geometry", "graph.file"):
-                try:
-                    headers[key] = read_header(path, getattr(spec, "sheet", None))
-                except InputError as error:
-                    problems.extend(error.problems)
-        for key, file, column in spec.column_references():
-            if file in headers and column not in headers[file]:
-                at = ("analyses", name, *key)
-                path = spec.input_files()[file]
-                problems.append(
-                    Problem(place(at), f"'{path}' has no column '{column}'", nearest(column, headers[file]))
-                )
-    return problems
+def file_problems(spec: Analysis) -> list[Conflict]:
+    """Input files that do not exist or cannot be read, and columns that they do not have."""
+    found = []
+    headers: dict[str, list[str]] = {}
+    for key, path in spec.input_files().items():
+        if Path(path).is_dir():
+            remedy = "name the file in it, with its ending"
+            found.append(Conflict(key, f"'{path}' is a folder, not a file", remedy))
+        elif not Path(path).exists():
+            folder = Path(path).parent
+            there = [p.name for p in folder.iterdir() if p.is_file()] if folder.is_dir() else []
+            near = close_to(Path(path).name, there)
+            hint = f"did you mean '{folder / near}'? " if near else "check the path; "
+            remedy = f"{hint}{'It' if near else 'it'} is relative to the project folder"
+            found.append(Conflict(key, f"the file '{path}' does not exist", remedy))
+        elif key not in ("geometry", "graph.file"):
+            try:
+                headers[key] = read_header(path, getattr(spec, "sheet", None))
+            except InputError as error:
+                for problem in error.problems:
+                    at = "sheet" if "sheet" in problem.what else key
+                    found.append(Conflict(at, f"{problem.where}: {problem.what}", problem.remedy))
+    for key, file, column in spec.column_references():
+        if file in headers and column not in headers[file]:
+            what = f"'{spec.input_files()[file]}' has no column '{column}'"
+            found.append(Conflict(".".join(key), what, nearest(column, headers[file])))
+    return found

@@ -17,8 +17,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from poolmap.config.base import Analysis, Column, Name, PathText, PositivePrior, Prior, Section, first_read_by
-from poolmap.config.meta_model import MetaModel, ModelConflictError
+from poolmap.config.base import Analysis, Column, Name, PathText, Prior, Section, first_read_by
+from poolmap.config.conflicts import tell
+from poolmap.config.measures import COUNT_COLUMNS as COUNT_COLUMNS
+from poolmap.config.measures import DEFAULT_PRIORS, GENERIC_COLUMNS, MEASURES, NO_CORRECTION
+from poolmap.config.meta_conflicts import conflicts
+from poolmap.config.meta_model import MetaModel
 
 
 def _text_or_number(value: object) -> object:
@@ -40,51 +44,6 @@ def _not_empty(values: tuple[object, ...]) -> tuple[object, ...]:
 Value = Annotated[StrictStr | StrictInt | StrictFloat, BeforeValidator(_text_or_number)]
 """A value of a table's column, as it is written in the config."""
 Values = Annotated[tuple[Value, ...], AfterValidator(_not_empty), Field(json_schema_extra={"minItems": 1})]
-
-COUNT_COLUMNS = ("events_1", "total_1", "events_2", "total_2")
-
-_PERSON_TIME = ("events_1", "time_1", "events_2", "time_2")
-_MEANS = ("mean_1", "sd_1", "n_1", "mean_2", "sd_2", "n_2")
-MEASURES: dict[str, tuple[str, ...]] = {
-    "OR": COUNT_COLUMNS,
-    "RR": COUNT_COLUMNS,
-    "RD": COUNT_COLUMNS,
-    "PETO": COUNT_COLUMNS,
-    "IRR": _PERSON_TIME,
-    "IRD": _PERSON_TIME,
-    "MD": _MEANS,
-    "SMD": _MEANS,
-    "ROM": _MEANS,
-    "PLO": ("events", "total"),
-    "PFT": ("events", "total"),
-    "PR": ("events", "total"),
-    "IRLN": ("events", "time"),
-    "IR": ("events", "time"),
-    "MN": ("mean", "sd", "n"),
-    "ZCOR": ("r", "n"),
-}
-"""The raw columns of each measure but GEN, in a table with one row a study."""
-PRECISION_COLUMNS = (("se",), ("variance",), ("lower", "upper"), ("p_value",))
-"""What may tell the precision of an estimate (measure GEN); exactly one of them does."""
-GENERIC_COLUMNS = ("estimate", *(name for names in PRECISION_COLUMNS for name in names))
-RISK_MEASURES = ("OR", "RR", "RD", "PETO")
-"""Measures from which a risk follows, given the risk without the intervention."""
-RATIOS = ("OR", "RR", "PETO", "IRR", "ROM", "IRLN")
-"""Measures that are reported as ratios or rates and analysed as logarithms."""
-NO_CORRECTION = ("PETO",)
-"""Measures that zero cells leave defined, so that nothing is added to them unless the config says so."""
-
-DEFAULT_PRIORS = {
-    # measure: (mu, tau). Ratios: Günhan, Röver & Friede 2020 (mu), Röver et al. 2021 (tau).
-    "RR": (Prior("normal", (0, 2.82)), PositivePrior("half_normal", (0.5,))),
-    "OR": (Prior("normal", (0, 2.82)), PositivePrior("half_normal", (0.5,))),
-    "RD": (Prior("normal", (0, 1)), PositivePrior("half_normal", (0.25,))),
-    "PETO": (Prior("normal", (0, 2.82)), PositivePrior("half_normal", (0.5,))),
-    "IRR": (Prior("normal", (0, 2.82)), PositivePrior("half_normal", (0.5,))),
-}
-
-
-UNSTATED = {"beta_prior": "a coefficient", "tau_within_prior": "the variation within studies"}
 
 
 class MetaColumns(Section):
@@ -222,128 +181,10 @@ class MetaAnalysis(Analysis):
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> MetaAnalysis:
-        self._check_columns()
-        self._check_options()
-        whole = not (info.context or {}).get("partial")
-        for name, model in self.models.items():
-            at = f"models.{name}"
-            try:
-                model.check(self.measure, several_effects=self.effect_id is not None)
-                self._check_model(model, first=whole and name == next(iter(self.models)))
-            except ModelConflictError as conflict:
-                raise conflict.at(at) from None
-            several = self.effect_id is not None
-            needed = model.needs_priors(self.measure in DEFAULT_PRIORS, several) if whole else []
-            if needed:
-                raise PydanticCustomError(
-                    "prior_needed",
-                    "state {needed}: there is no default that could be defended for {what} whatever its unit "
-                    "and subject",
-                    {
-                        "needed": " and ".join(needed),
-                        "what": UNSTATED.get(" ".join(needed), f"measure {self.measure}"),
-                        "at": at,
-                    },
-                )
+        context = info.context or {}
+        if not context.get("unchecked"):
+            tell(conflicts(self, whole=not context.get("partial")))
         return self
-
-    def _check_model(self, model: MetaModel, *, first: bool) -> None:
-        if first and model.effects == "independent":
-            raise ModelConflictError(
-                "effects", "the first model is the primary one and must pool: put another one before it"
-            )
-        if self.add is not None and self.add.to == "none" and model.likelihood != "normal":
-            raise PydanticCustomError(
-                "add",
-                "`to: none` leaves out studies whose own estimate a zero cell makes undefined; the "
-                "{name} likelihood needs no addition and can use them: leave `add` away",
-                {"name": model.likelihood, "at": "add.to"},
-            )
-        if self.columns.correlation is not None and model.correlation is not None:
-            raise ModelConflictError(
-                "correlation", "the column `columns.correlation` gives it: leave one of the two away"
-            )
-        for key, names in {"formula": model.formula_names, "subgroups": model.subgroup_names}.items():
-            for column in names:
-                if column not in self.moderators:
-                    raise ModelConflictError(
-                        key, f"'{column}' is not among `moderators`: name the columns to be read there"
-                    )
-        measures = getattr(model.tau_prior, "measures", None)
-        if measures is not None and self.measure not in measures:
-            raise ModelConflictError(
-                "tau_prior",
-                f"the prior {model.tau_prior.family} is one for measure {' or '.join(measures)}, not for "
-                f"{self.measure}",
-            )
-
-    def _check_options(self) -> None:
-        if self.effect_id is not None and self.layout == "long":
-            raise PydanticCustomError(
-                "effect_id",
-                "`effect_id` has one row an effect, `layout: long` one an arm: give the effects in wide rows",
-                {"at": "effect_id"},
-            )
-        if self.columns.correlation is not None and self.effect_id is None:
-            raise PydanticCustomError(
-                "correlation",
-                "a correlation is that of several effects of a study: name the column that tells them apart "
-                "in `effect_id`",
-                {"at": "columns.correlation"},
-            )
-        if self.baseline_risks and self.measure not in RISK_MEASURES:
-            raise PydanticCustomError(
-                "baseline_risks",
-                "absolute risks follow from {risk}, not from measure {measure}: leave `baseline_risks` away",
-                {"risk": ", ".join(RISK_MEASURES), "measure": self.measure, "at": "baseline_risks"},
-            )
-        ratio = self.measure in RATIOS or self.estimate_scale != "plain"
-        if ratio and any(threshold <= 0 for threshold in self.thresholds):
-            raise PydanticCustomError(
-                "thresholds",
-                "thresholds of a ratio are ratios, above 0 (not their logarithms)",
-                {"at": "thresholds"},
-            )
-
-    def _check_columns(self) -> None:
-        given = {name for name in MetaColumns.model_fields if getattr(self.columns, name) is not None}
-        given.discard("correlation")
-        if self.layout == "long" and not self.compares_arms:
-            raise PydanticCustomError(
-                "layout",
-                "measure {measure} has no two arms to stand in rows of their own: leave `layout` away",
-                {"measure": self.measure, "at": "layout"},
-            )
-        if (self.layout == "long") != (self.reference is not None):
-            raise PydanticCustomError(
-                "reference",
-                "`reference` names the arm to compare with where `layout: long` says that each arm has a "
-                "row: give both or neither",
-                {"at": "reference" if self.reference is not None else "layout"},
-            )
-        if self.measure == "GEN":
-            valid = any(given == {"estimate", *precision} for precision in PRECISION_COLUMNS)
-            needed = "estimate and one of " + "; ".join(" with ".join(names) for names in PRECISION_COLUMNS)
-        else:
-            valid = given == set(self.needed_columns)
-            needed = "exactly the columns " + ", ".join(sorted(self.needed_columns))
-        if not valid:
-            raise PydanticCustomError(
-                "columns",
-                "measure {measure} takes {needed}; given: {given}",
-                {
-                    "measure": self.measure,
-                    "needed": needed,
-                    "given": ", ".join(sorted(given)) or "none",
-                    "at": "columns",
-                },
-            )
-        if self.add is not None and not self.has_cells:
-            raise PydanticCustomError(
-                "add",
-                "measure {measure} has no cells of counts to add to: leave `add` away",
-                {"measure": self.measure, "at": "add"},
-            )
 
     @property
     def compares_arms(self) -> bool:

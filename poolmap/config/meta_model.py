@@ -6,9 +6,9 @@ import re
 from typing import Literal
 
 from pydantic import Field
-from pydantic_core import PydanticCustomError
 
 from poolmap.config.base import Column, PositivePrior, Prior, Section, UnitPrior
+from poolmap.config.conflicts import Conflict
 from poolmap.config.priors import TauPrior
 
 LIKELIHOODS: dict[str, tuple[str, ...]] = {
@@ -25,19 +25,6 @@ ICC_PRIOR = UnitPrior("beta", (1, 1))
 DEFAULT_DF = 4.0
 FORMULA_WORDS = ("True", "False", "None", "Treatment", "Sum")
 """Words of the formula language that name no column."""
-
-
-class ModelConflictError(ValueError):
-    """Keys of a model that do not go together: the key at fault, and what to do."""
-
-    def __init__(self, key: str, message: str) -> None:
-        super().__init__(message)
-        self.key = key
-
-    def at(self, place: str) -> PydanticCustomError:
-        """The same as an error of the config."""
-        text = str(self).replace("{", "(").replace("}", ")")
-        return PydanticCustomError("model", text, {"at": f"{place}.{self.key}"})
 
 
 class MetaModel(Section):
@@ -85,19 +72,21 @@ class MetaModel(Section):
     icc_prior: UnitPrior | None = None
     """Prior of the intraclass correlation of the beta-binomial likelihood."""
 
-    def check(self, measure: str, *, several_effects: bool) -> None:
-        """Whether the keys go together.
-
-        Raises:
-            ModelConflictError: a key that the model cannot have, or that would have no effect.
-        """
+    def conflicts(self, measure: str, *, several_effects: bool) -> list[Conflict]:
+        """Keys that the model cannot have, or that would have no effect."""
         fits = LIKELIHOODS.get(self.likelihood, (measure,))
         if measure not in fits:
             listed = " and ".join((", ".join(fits[:-1]), fits[-1]) if len(fits) > 1 else fits)
             words = self.likelihood.replace("_", "-")
-            raise ModelConflictError(
-                "likelihood", f"the {words} likelihood is available for {listed}, not for measure {measure}"
-            )
+            valid = ["normal", *(name for name, of in LIKELIHOODS.items() if measure in of)]
+            what = f"the {words} likelihood is available for {listed}, not for measure {measure}"
+            return [
+                Conflict(
+                    "likelihood",
+                    what,
+                    f"for {measure} write {' or '.join(filter(None, (', '.join(valid[:-1]), valid[-1])))}",
+                )
+            ]
         counts, heterogeneous = self.likelihood == "beta_binomial", self.heterogeneous
         has_baseline = self.likelihood != "normal" and measure not in SINGLE_GROUP
         two_arms = has_baseline and not counts
@@ -136,10 +125,12 @@ class MetaModel(Section):
             "baseline_sd_prior": (two_arms and self.baseline == "random", "it belongs to `baseline: random`"),
             "icc_prior": (counts, "it belongs to `likelihood: beta_binomial`"),
         }
+        found = []
         for key, (fitting, words) in by_key.items():
             always = key in ("effects", "likelihood")
             if not fitting and (always or getattr(self, key) is not None):
-                raise ModelConflictError(key, words if always else f"{words}: leave `{key}` away")
+                found.append(Conflict(key, words if always else f"{words}: leave `{key}` away"))
+        return found
 
     @property
     def heterogeneous(self) -> bool:

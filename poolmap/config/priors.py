@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -129,8 +130,8 @@ class Prior:
         if family not in cls.ALLOWED:
             raise PydanticCustomError(
                 "prior_family",
-                "'{family}' is not a prior for this parameter; write one of {example}",
-                {"family": str(family), "example": example},
+                "'{family}' is not a prior for this parameter; {near}write one of {example}",
+                {"family": str(family), "near": _near(str(family), cls.ALLOWED), "example": example},
             )
         if family in EMPIRICAL:
             setting = _setting(family, given)
@@ -276,6 +277,11 @@ def _setting(family: str, given: Any) -> dict[str, str]:
             "prior_setting", "{family}: {wrong}", {"family": family, "wrong": "; ".join(wrong)}
         )
     return {key: str(name) for key, name in found.items()}
+
+
+def _near(family: str, allowed: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(family.lower(), allowed, n=1, cutoff=0.7)
+    return f"did you mean {{{near[0]}: {_example(near[0])}}}? Or " if near else ""
 
 
 def _example(family: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,16 @@ def read_yaml(path: str | Path) -> tuple[dict[str, Any], dict[Location, int]]:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError([Problem(str(path), "the config file does not exist", "check the path")]) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except IsADirectoryError:
         raise InputError(
-            [Problem(str(path), f"the config file cannot be read ({error})", "save it as UTF-8")]
+            [Problem(str(path), "this is a folder, not a config file", "name the .yaml file in it")]
+        ) from None
+    except UnicodeDecodeError:
+        what = "the config file is not text in UTF-8"
+        raise InputError([Problem(str(path), what, "save it as UTF-8")]) from None
+    except OSError as error:
+        raise InputError(
+            [Problem(str(path), f"the config file cannot be read ({error.strerror})", "check that you may")]
         ) from None
     yaml = YAML(typ="rt")
     yaml.allow_duplicate_keys = False
@@ -51,10 +59,8 @@ def read_yaml(path: str | Path) -> tuple[dict[str, Any], dict[Location, int]]:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}, line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
-        remedy = "check indentation (spaces, no tabs), brackets, quotes and the blank after each colon"
-        raise InputError(
-            [Problem(where, f"this is not YAML: {error.problem or error.context}", remedy)]
-        ) from None
+        what, remedy = _in_words(str(error.problem or error.context), text, mark.line if mark else 0)
+        raise InputError([Problem(where, what, remedy)]) from None
     except YAMLError as error:
         raise InputError(
             [Problem(str(path), f"this is not YAML: {error}", "check the file's encoding")]
@@ -64,6 +70,34 @@ def read_yaml(path: str | Path) -> tuple[dict[str, Any], dict[Location, int]]:
         raise InputError([Problem(str(path), "the config holds no keys", remedy)])
     lines: dict[Location, int] = {}
     return _plain(tree, (), lines), lines
+
+
+def _in_words(said: str, text: str, line: int) -> tuple[str, str]:
+    """What the YAML library found wrong, in plain words, and what to do."""
+    lines = text.splitlines()
+    here = lines[line] if line < len(lines) else ""
+    if "\\t" in said or "\t" in here[: len(here) - len(here.lstrip())]:
+        return "this is not YAML: the line begins with a tab", "indent it with blanks"
+    before = next((part for part in reversed(lines[: line + 1]) if part.strip()), "")
+    if "expected ':'" in said or ("mapping values are not allowed" in said and ": " not in before):
+        return (
+            "this is not YAML: a key has no colon with a blank behind it, here or in the line above",
+            "write key: value",
+        )
+    if "mapping values are not allowed" in said:
+        remedy = "put a text with a colon in quotes; begin each key of a section in the same column"
+        return "this is not YAML: a colon stands where none can be", remedy
+    if "expected ',' or" in said or "flow" in said:
+        return "this is not YAML: a bracket is not closed, or a comma is missing", "check the brackets"
+    if "quoted scalar" in said or "end of stream" in said:
+        return "this is not YAML: a quotation mark is not closed", "check the quotation marks"
+    if sign := re.search(r"found character '(.)' that cannot start", said):
+        return f"this is not YAML: a text cannot begin with {sign[1]}", "put it in quotes"
+    if "expected <block end>" in said or "did not find expected key" in said:
+        remedy = "begin all keys of a section in the same column"
+        return "this is not YAML: the line is indented otherwise than those of its section", remedy
+    remedy = "check indentation (spaces, no tabs), brackets, quotes and the blank after each colon"
+    return f"this is not YAML: {said}", remedy
 
 
 def _plain(node: Any, at: Location, lines: dict[Location, int]) -> Any:

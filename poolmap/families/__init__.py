@@ -1,6 +1,9 @@
 """The families of analyses. Each is a folder with the same doors, one module a door.
 
     ingest.py     ingest(spec) -> contracts.Dataset
+    look.py       look(spec, files) -> list of config.conflicts.Conflict: what in the config cannot be, or
+                  (where `files` says that they are in order) does not fit the input files; told before
+                  anything is run; only where the family has something to say
     model.py      stan_data(spec, model, data) -> contracts.StanData
     estimate.py   estimate(spec, model, data, draws, rng) -> list of contracts.Quantity
                   predictive(spec, model, data, draws, rng) -> contracts.Predictive
@@ -25,9 +28,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from poolmap.config.base import Analysis
+    from poolmap.config.conflicts import Conflict
 
 DOORS = {
     "ingest": "ingest",
+    "look": "look",
     "stan_data": "model",
     "estimate": "estimate",
     "predictive": "estimate",
@@ -54,3 +63,8 @@ def door(family: str, name: str) -> Callable:
 def has_door(family: str, name: str) -> bool:
     """Whether a family has a door that not every family needs."""
     return find_spec(f"poolmap.families.{family}.{DOORS[name]}") is not None
+
+
+def look(spec: Analysis, files: bool) -> list[Conflict]:
+    """What in an analysis's config cannot be, by its family's `look`, if it has one."""
+    return door(spec.family, "look")(spec, files) if has_door(spec.family, "look") else []

@@ -210,19 +210,19 @@ def _predictive_figure(result: ModelResult, interval: float) -> NamedFigure:
     names = ", ".join(outside["label"][:10]) + (" ..." if len(outside) > 10 else "")
     lie = "lies" if len(outside) == 1 else "lie"
     found = (
-        f"{len(outside)} of {len(table)} {plural(unit)} {lie} outside their {interval:.0%} predictive "
+        f"{len(outside)} of {len(table)} {plural(unit)} {lie} outside their {100 * interval:g}% predictive "
         "interval"
         f"{': ' + names if names else ''}; where the model fits, no more than "
-        f"about {1 - interval:.0%} do."
+        f"about {100 * (1 - interval):g}% do."
     )
     return NamedFigure(
         name=f"predictive_{result.name}",
         figure=draw_predictive(table, result.value, interval),
         title=f"Posterior predictive check, model {result.name}",
         caption=f"Left: {result.value}, observed (points) and replicated from the fitted model (bars: "
-        f"{interval:.0%} predictive intervals). {found} Right: posterior predictive p-values; many near 0 or "
-        "1 speak against the model. Where each observation has an effect of its own in the model, they "
-        "gather around one half.",
+        f"{100 * interval:g}% predictive intervals). {found} Right: posterior predictive p-values; many "
+        "near 0 or 1 speak against the model. Where each observation has an effect of its own in the "
+        "model, they gather around one half.",
         alt=f"Observed data against the model's predictive intervals. {found}",
         model=result.name,
     )
@@ -242,7 +242,7 @@ def _statistics_table(result: ModelResult, interval: float) -> ReportTable:
             "Statistic": rows["statistic"],
             "Observed": written("observed"),
             "Predicted median": written("median"),
-            f"{interval:.0%} interval": [f"{lower} to {upper}" for lower, upper in limits],
+            f"{100 * interval:g}% interval": [f"{lower} to {upper}" for lower, upper in limits],
             "p-value": rows["p_value"].map("{:.2f}".format),
         }
     )

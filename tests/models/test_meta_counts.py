@@ -597,7 +597,7 @@ def test_simulated_rates_with_a_slope_and_subgroups(compiled, tmp_path):
     model |= {"formula": "x", "beta_prior": {"normal": [0, 1]}, "subgroups": "kind", "subgroup_tau": "own"}
     model |= {"baseline": "random", "baseline_prior": {"normal": [0, 5]}}
     view = counts(tmp_path, frame, "IRR", model, moderators=["x", "kind"])
-    fitted = Fitted(compiled, view, sampling=Sampling(chains=4, warmup=500, draws=500))
+    fitted = Fitted(compiled, view, sampling=Sampling(chains=4, warmup=500, draws=1000))
     subgroups = next(q for q in fitted.quantities if q.table == "subgroups").keys["subgroup"]
     for j, name in enumerate(subgroups):
         within(fitted.parameter("beta", j), {"a": -0.5, "b": 0.3}[name])

@@ -81,7 +81,12 @@ def test_all_errors_come_at_once_with_line_and_nearest_name(write):
         ("  bcg:", "  BCG trials:", "analyses.BCG trials", "cannot be a name"),
         ("  bcg:", "  stan:", "analyses.stan", "cannot be the name"),
         ("total_2: d}", "se: d}", "analyses.bcg.columns", "takes exactly the columns"),
-        ("measure: RR", "measure: RR\n    seed: 0", "analyses.bcg.seed", "greater than or equal to 1"),
+        (
+            "measure: RR",
+            "measure: RR\n    seed: 0",
+            "analyses.bcg.seed",
+            "a number of at least 1 is expected (given: 0)",
+        ),
         (
             "measure: RR",
             "measure: RR\n    models: {m: {tau_prior: {normal: [0, 1]}}}",

@@ -213,7 +213,7 @@ def test_keys_that_go_together(read, model, keys, program):
         ),
         ({"thresholds": [0.9, 0]}, "thresholds", "ratios, above 0 (not their logarithms)"),
         ({"thresholds": ["high"]}, "thresholds.0", "a number is expected"),
-        ({"baseline_risks": [1.2]}, "baseline_risks.0", "less than 1"),
+        ({"baseline_risks": [1.2]}, "baseline_risks.0", "a number below 1 is expected (given: 1.2)"),
         ({"measure": "IRR", "baseline_risks": [0.1]}, "baseline_risks", "not from measure IRR"),
     ],
 )  # fmt: skip

@@ -94,7 +94,13 @@ def test_bounds(table):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a,b\n1\n", "line 2: 1 fields, but the header names 2 columns"),
+        ("a,b\n1\n", "line 2: 1 field, but the header names 2 columns"),
+        ("a;b\n1,2\n", "the header is separated by semicolon, this line by comma"),
+        ("a,b\n1,5,2,5\n", "numbers have a decimal point, not a comma"),
+        ("a|b\n1|2\n", "the first line names a single column: 'a|b'"),
+        ("My table\na,b\n1,2\n", "take a title above it away"),
+        ("a,,b,\n1,2,3,4\n", "2 of 4 columns have no name (those named: 'a', 'b')"),
+        ("a,b\n" + "1\n" * 30, "1 field, but the header names 2 columns"),
         ("a,a\n1,2\n", "the column 'a' stands twice"),
         ("a,\n1,2\n3,4\n", None),
         ("", "the file is empty"),
@@ -106,6 +112,19 @@ def test_broken_tables(table, text, words):
         assert table(text).frame.shape == (2, 2)
     else:
         assert words in refused(lambda: table(text))[0]
+
+
+def test_many_broken_rows_are_cut_short_aloud(table):
+    problems = refused(lambda: table("a,b\n" + "1\n" * 30))
+    assert len(problems) == 21
+    assert "and 10 more rows or columns with mistakes" in problems[-1]
+
+
+def test_what_excel_adds(table):
+    t = table("sep=;\na;b;;\n1;2;;\n3;4;;\n")
+    assert list(t.frame.columns) == ["a", "b"] == read_header("t.csv")
+    assert t.frame.to_numpy().tolist() == [["1", "2"], ["3", "4"]]
+    assert t.frame.index.tolist() == [3, 4]
 
 
 def test_unreadable_files(tmp_path, monkeypatch):

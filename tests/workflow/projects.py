@@ -59,6 +59,14 @@ class Project:
         return {p.relative_to(self.folder).as_posix(): p.read_bytes() for p in found if p.is_file()}
 
 
+def differences(found: dict[str, bytes], expected: dict[str, bytes]) -> list[str]:
+    """What tells the result files of two runs apart, a line a file."""
+    lines = [f"{path}: missing" for path in sorted(expected.keys() - found.keys())]
+    lines += [f"{path}: not expected" for path in sorted(found.keys() - expected.keys())]
+    both = sorted(found.keys() & expected.keys())
+    return lines + [f"{path}: other content" for path in both if found[path] != expected[path]]
+
+
 def make_project(folder: Path) -> Project:
     folder.mkdir(parents=True)
     for part in PARTS:

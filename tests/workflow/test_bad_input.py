@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -107,9 +108,80 @@ def test_collinear_moderators(project):
     refused(
         project,
         META + f"    moderators: [dose, double]\n    models: {{main: {model}}}\n",
-        "models.main.formula",
+        "config/config.yaml, line 11: analyses.a.models.main.formula",
         "'double' follows from 'dose': they are collinear",
-        results=["a"],
+        "take one of them out of the formula",
+    )
+
+
+def test_tables_that_form_no_meta_analysis(project):
+    """One run, an analysis for each kind of mistake: each is told with its file and line."""
+    project.write("arms.csv", "study,arm,e,n\nA,drug,1,9\nA,placebo,2,9\nB,drug,1,9\n")
+    project.write("se.csv", "study,y,s\nA,1,0\nB,2,5%\n")
+    project.write("limits.csv", "study,y,l,u\nA,1,2,3\nB,1,0,2\n")
+    project.write("twice.csv", "study,y,s\nA,1,1\nA,2,1\n")
+    models = "    models: {m: {mu_prior: {normal: [0, 1]}, tau_prior: {half_normal: 1}}}\n"
+    gen = "    family: meta\n    study: study\n    measure: GEN\n" + models
+    arms = "{events: e, total: n, arm: arm}"
+    text = (
+        "  arms:\n    family: meta\n    study: study\n    measure: OR\n    data: arms.csv\n"
+        f"    columns: {arms}\n    layout: long\n    reference: placebo\n"
+        f"  se:\n{gen}    data: se.csv\n    columns: {{estimate: y, se: s}}\n"
+        f"  limits:\n{gen}    data: limits.csv\n    columns: {{estimate: y, lower: l, upper: u}}\n"
+        f"  twice:\n{gen}    data: twice.csv\n    columns: {{estimate: y, se: s}}\n"
+    )
+    refused(
+        project,
+        text,
+        "arms.csv, line 4, column 'arm': the arms of study 'B' do not form a comparison: only 'drug'",
+        "se.csv, line 2, column 's': 0 is not above 0",
+        "se.csv, line 3, column 's': '5%' is not a number",
+        "limits.csv, line 2, column 'l': the limits 2 to 3 do not contain the estimate 1",
+        "twice.csv, line 3, column 'study': study 'A' stands already in line 2",
+        "`effect_id: outcome`",
+    )
+
+
+def test_dry_run_reads_the_tables(project):
+    """`make dry-run` tells what is wrong with config and tables, and runs nothing."""
+    project.write("trials.csv", "study,e1,n1,e2,n2\nA,11,10,2,10\nB,2,20,3,20\n")
+    project.write("config/config.yaml", HEAD + META)
+    check = [".venv/bin/python", "scripts/check_config.py", "config/config.yaml"]
+    for options, code in ((["--tables"], 1), ([], 0)):
+        done = subprocess.run(
+            [*check, *options], cwd=project.folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code
+        assert ("trials.csv, line 2, column 'e1': 11 events among 10" in done.stderr) == bool(code)
+        assert "Traceback" not in done.stderr
+    assert not (project.folder / "results").exists()
+
+
+def test_mistakes_of_config_formula_and_columns_come_at_once(project):
+    project.write("trials.csv", TRIALS)
+    text = META.replace("e1,", "ee1,") + (
+        "    thresholds: [0]\n    models:\n      main: {likelihood: poisson}\n"
+        "      slope: {formula: 'n1 +', beta_prior: {normal: [0, 1]}}\n    moderators: [n1]\n"
+    )
+    refused(
+        project,
+        text,
+        "line 9: analyses.a.columns.events_1: 'trials.csv' has no column 'ee1'",
+        "line 10: analyses.a.thresholds: thresholds of a ratio are ratios",
+        "line 12: analyses.a.models.main.likelihood: the poisson likelihood is available for IRR and IRLN",
+        "for RR write normal or binomial",
+        "line 13: analyses.a.models.slope.formula: the formula 'n1 +' is not complete",
+    )
+
+
+def test_a_folder_or_a_table_of_another_format(project):
+    project.write("trials.csv", TRIALS.replace(",", "|"))
+    second = META.replace("  a:", "  b:").replace("trials.csv", "resources")
+    refused(
+        project,
+        META + second,
+        "line 6: analyses.a.data: trials.csv: the first line names a single column: 'study|e1|n1|e2|n2'",
+        "line 12: analyses.b.data: 'resources' is a folder, not a file",
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 from ruamel.yaml import YAML
 
-from tests.workflow.projects import QUICK, make_project
+from tests.workflow.projects import QUICK, differences, make_project
 
 COLUMNS = ["mean", "sd", "median", "lower", "upper", "mcse", "ess_bulk", "ess_tail", "rhat"]
 
@@ -114,6 +114,4 @@ def test_same_seed_gives_the_same_bytes(demo):
     shutil.rmtree(project.folder / ".snakemake")
     code, output = project.run()
     assert code == 0, output
-    after = project.results()
-    assert before.keys() == after.keys()
-    assert [path for path in before if before[path] != after[path]] == []
+    assert differences(project.results(), before) == []

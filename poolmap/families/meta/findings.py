@@ -20,6 +20,7 @@ from poolmap.families.meta.finding_tables import (
     subgroup_table,
     threshold_table,
 )
+from poolmap.families.meta.lone_words import lone_studies
 from poolmap.families.meta.model_kinds import kinds, prior_of, t_df
 from poolmap.families.meta.numbers import (
     Interval,
@@ -50,7 +51,8 @@ def findings(spec: MetaAnalysis, data: Dataset, results: Mapping[str, ModelResul
     primary = next(iter(results.values()))
     blocks: list[Block] = _subgroups(spec, primary)
     blocks += [_headline(spec, data, primary), _heterogeneity(spec, primary)]
-    blocks += _few_studies(spec, data, primary) + _thresholds(spec, primary)
+    blocks += _few_studies(spec, data, primary) + lone_studies(spec, data, results)
+    blocks += _thresholds(spec, primary)
     blocks += [_source(spec, primary), *_other_models(spec, results)]
     blocks.append(pooled_table(spec, results))
     for result in results.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from io import StringIO
 
@@ -38,20 +38,12 @@ def slopes(key: str, formula: str, names: list[str], moderators: pd.DataFrame) -
         InputError: a formula that cannot be read or computed, without an intercept or a moderator, or with
             a part that would not mean what it says.
     """
-    text = formula.strip().removeprefix("~").strip()
-
-    def refuse(what: str, remedy: str = EXAMPLE) -> InputError:
-        return InputError([Problem(key, f"the formula '{formula}' {what}", remedy)])
-
-    _check_text(text, refuse)
+    text = read_formula(key, formula, names)
+    refuse = _refusal(key, formula)
     try:
-        columns, read = _columns(text, moderators)
+        columns = _columns(text, moderators)
     except Exception as error:  # formulae raises errors of its own and lets any of Python's through
-        raise refuse(*_in_words(error, text, names, moderators)) from None
-    unread = [name for name in names if name not in read]
-    if unread:
-        listed = ", ".join(f"'{name}'" for name in unread)
-        raise refuse(f"cannot be read as far as {listed}", f"join the terms by + : {EXAMPLE}")
+        raise refuse(*_in_words(error, text, names, moderators.columns, _words(names, moderators))) from None
     if "Intercept" not in columns:
         remedy = "leave 0 and -1 away; the pooled effect is the intercept. Use `subgroups` for a mean of each"
         raise refuse("has no intercept", remedy)
@@ -67,14 +59,47 @@ def slopes(key: str, formula: str, names: list[str], moderators: pd.DataFrame) -
     return columns.set_axis(plain, axis=1) if plain.is_unique else columns
 
 
-def _columns(text: str, moderators: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
-    from formulae import design_matrices, model_description
+def read_formula(key: str, formula: str, names: list[str]) -> str:
+    """The right-hand side of a formula, read without data.
 
-    read = set(model_description(text).var_names)
+    Raises:
+        InputError: a formula that cannot be read, or with a part that would not mean what it says.
+    """
+    from formulae import model_description
+
+    text = formula.strip().removeprefix("~").strip()
+    refuse = _refusal(key, formula)
+    _check_text(text, refuse)
+    try:
+        read = set(model_description(text).var_names)
+    except Exception as error:  # see `slopes`
+        raise refuse(*_in_words(error, text, names, names, [])) from None
+    unread = [name for name in names if name not in read]
+    if unread:
+        listed = ", ".join(f"'{name}'" for name in unread)
+        raise refuse(f"cannot be read as far as {listed}", f"join the terms by + : {EXAMPLE}")
+    return text
+
+
+def _refusal(key: str, formula: str) -> Callable[..., InputError]:
+    def refuse(what: str, remedy: str = EXAMPLE) -> InputError:
+        return InputError([Problem(key, f"the formula '{formula}' {what}", remedy)])
+
+    return refuse
+
+
+def _columns(text: str, moderators: pd.DataFrame) -> pd.DataFrame:
+    from formulae import design_matrices
+
     with np.errstate(all="ignore"), redirect_stdout(StringIO()):  # formulae prints what it then raises
         found = design_matrices(text, moderators, na_action="pass", extra_namespace=FUNCTIONS)
     columns = found.common.as_dataframe() if found.common is not None else pd.DataFrame()
-    return columns.astype("float64").reset_index(drop=True), read
+    return columns.astype("float64").reset_index(drop=True)
+
+
+def _words(names: list[str], moderators: pd.DataFrame) -> list[str]:
+    """The moderators named that are categories."""
+    return [name for name in names if name in moderators and moderators[name].dtype.kind not in "fiu"]
 
 
 def _check_text(text: str, refuse: Callable[..., InputError]) -> None:
@@ -94,17 +119,19 @@ def _check_text(text: str, refuse: Callable[..., InputError]) -> None:
         raise refuse("has a power outside of I()", "write I(latitude**2) for the square of a moderator")
 
 
-def _in_words(error: Exception, text: str, names: list[str], moderators: pd.DataFrame) -> tuple[str, str]:
+def _in_words(
+    error: Exception, text: str, names: list[str], known: Iterable[str], words: list[str]
+) -> tuple[str, str]:
     """What is wrong with the formula, and what to do."""
     said = str(error)
     if isinstance(error, KeyError) or "has no attribute" in said:
         name = str(error.args[0]) if isinstance(error, KeyError) else ""
         call = re.search(rf"(?<![\w.])({re.escape(name)}[\w.]*)\s*\(", text)
         if call or not name:
-            known = "log, log2, log10, exp, sqrt, abs, center, scale, poly, bs, C, T and I"
+            functions = "log, log2, log10, exp, sqrt, abs, center, scale, poly, bs, C, T and I"
             function = f"the function '{call[1]}'" if call and name else "a function"
-            return f"uses {function}, which is not known", f"the functions are {known}"
-        return f"names '{name}', which is no moderator", nearest(name, moderators.columns)
+            return f"uses {function}, which is not known", f"the functions are {functions}"
+        return f"names '{name}', which is no moderator", nearest(name, known)
     kind, mark = type(error).__name__, re.search(r"(?:character: |parse ')([^']?)", said)
     if kind in ("ParseError", "ScanError") and mark:
         if not mark[1]:
@@ -121,7 +148,6 @@ def _in_words(error: Exception, text: str, names: list[str], moderators: pd.Data
         return "has a category that C() cannot use", REFERENCE
     if "not in levels" in said or "is not in list" in said:
         return "takes a reference category that no study has", f"{REFERENCE}, as the table spells it"
-    words = [name for name in names if name in moderators and moderators[name].dtype.kind not in "fiu"]
     if isinstance(error, TypeError) and words:
         listed = " and ".join(f"'{name}'" for name in words)
         return (

@@ -23,6 +23,7 @@ from poolmap.families.meta.study_columns import (
     per_study,
 )
 from poolmap.families.meta.study_values import estimates, pairs, raw_data, side_by_side
+from poolmap.families.meta.total_row import check_total_row
 from poolmap.families.meta.usable import COLUMN, no_contrast, reason, some_model_could, table_facts
 from poolmap.tables import Table, exclusions, read_table
 
@@ -74,12 +75,15 @@ def ingest(spec: MetaAnalysis) -> Dataset:
         raise InputError([_too_few(spec, table, 0, left_out, label)])
 
     long = spec.layout == "long"
-    study = table.ids(spec.study, what="study", unique=not long and spec.effect_id is None)
+    single = not long and spec.effect_id is None
+    study = table.ids(spec.study, what="study", unique=single, remedy=_repeated(spec))
     effect = check_effects(spec, table, study) if spec.effect_id is not None else None
     if spec.measure == "GEN":
         values, facts["asymmetric"] = estimates(spec, table, wanted, label)
     else:
         values = raw_data(spec.measure, table, {k: v for k, v in wanted.items() if k != "arm"})
+        if single:
+            check_total_row(table, study, values, spec.study)
     if effect is not None:
         values = values.loc[effect_order(study)]
     rows = values.index.to_frame(index=False, name="row").set_index(values.index)
@@ -110,13 +114,14 @@ def ingest(spec: MetaAnalysis) -> Dataset:
     told = {line: reason(spec, kind) for line, kind in kinds.items() if kind}
     if not some_model_could(spec):
         known = known.drop(index=list(told))
-    yi, vi, corrected = _effects(spec, known)
+    with np.errstate(over="ignore", under="ignore"):  # what overflows is left out below, and listed
+        yi, vi, corrected = _effects(spec, known)
     undefined = ~(np.isfinite(yi) & np.isfinite(vi) & (vi > 0))
     left_out |= missing | told
-    left_out |= {
-        line: "a zero cell leaves its estimate or variance undefined, and nothing is added (add.to: none)"
-        for line in known.index[undefined]
-    }
+    why = "its estimate or variance is too large or too small to be computed with"
+    if spec.has_cells and spec.zero_cells.to == "none":
+        why = "a zero cell leaves its estimate or variance undefined, and nothing is added (add.to: none)"
+    left_out |= dict.fromkeys(known.index[undefined], why)
     known, yi, vi, corrected = (part[~undefined] for part in (known, yi, vi, corrected))
     keep, by_itself = known.index.tolist(), known.index.difference(list(told))
     if study[by_itself].nunique() < 2:
@@ -222,9 +227,20 @@ def _no_events(spec: MetaAnalysis, table: Table, studies: int, wanted: dict[str,
         table.where(),
         f"all events are zero: none of the {studies} studies with data counts a single one "
         f"(columns of events: {columns})",
-        f"a {spec.measure} cannot be estimated without events; check that the columns are the right ones, or "
+        f"{spec.measure} cannot be estimated without events; check that the columns are the right ones, or "
         "add studies with events",
     )
+
+
+def _repeated(spec: MetaAnalysis) -> str:
+    """What to do about the name of a study that stands twice."""
+    remedy = (
+        "each study may stand once: merge the rows, give different studies different names, or, where a "
+        "study has several effects, name the column that tells them apart: `effect_id: outcome`"
+    )
+    if spec.compares_arms:
+        remedy += "; where each row is an arm, write `layout: long`"
+    return remedy
 
 
 def _too_few(

@@ -33,11 +33,16 @@ def estimates(
     uneven: list[str] = []
     if "se" in wanted:
         se = table.numbers(
-            wanted["se"], lower=0, strict_lower=True, what="the estimate's standard error, above 0"
+            wanted["se"],
+            lower=0,
+            strict_lower=True,
+            what="the estimate's standard error, above 0 (not rounded to 0)",
         )
         vi = se**2
     elif "variance" in wanted:
-        vi = table.numbers(wanted["variance"], lower=0, strict_lower=True, what="its variance, above 0")
+        vi = table.numbers(
+            wanted["variance"], lower=0, strict_lower=True, what="its variance, above 0 (not rounded to 0)"
+        )
     elif "p_value" in wanted:
         vi = _variance_from_p(table, wanted, estimate)
     else:
