@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from poolmap.config.base import Analysis, Column, Name, PathText, Section, first_read_by
@@ -81,6 +81,19 @@ class AreaOutcome(Section):
     """Column with direct estimates (survey means, say), in place of `cases`."""
     se: Column | None = None
     """Column with their standard errors, taken as known."""
+
+    @field_validator("standard", mode="before")
+    @classmethod
+    def _known_standard(cls, value: Any) -> Any:
+        """One message in place of one for each form that it could have."""
+        own = isinstance(value, dict) and list(value) == ["weights"] and isinstance(value["weights"], str)
+        if value in (None, "who_world", "european_2013") or isinstance(value, StandardWeights) or own:
+            return value
+        raise PydanticCustomError(
+            "standard",
+            "'{given}' is not a standard population: write who_world, european_2013 or {own}",
+            {"given": str(value), "own": "{weights: column}"},
+        )
 
     @model_validator(mode="after")
     def _consistent(self) -> AreaOutcome:

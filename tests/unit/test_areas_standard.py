@@ -191,10 +191,12 @@ def test_bad_reference_rates(tmp_path, old, new, says):
         ({"standard": "who_world", "strata": []}, "direct standardisation needs 'strata'"),
         ({"standard": "who_world"}, "say which of 'strata' has the age groups"),
         ({"standard": "who_world", "age": "agegroup"}, "'agegroup' is not one of 'strata'"),
-        ({"standard": "world"}, "who_world"),
+        ({"standard": "world"}, "'world' is not a standard population: write who_world, european_2013 or"),
+        ({"standard": {"weight": "w"}}, "is not a standard population"),
     ],
 )
 def test_standards_that_are_refused(outcome, says):
     section = {"family": "areas", "data": "a", "geometry": "b", "area": "id", "outcome": OUTCOME | outcome}
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=says) as caught:
         AreasAnalysis.model_validate(section)
+    assert len(caught.value.errors()) == 1
