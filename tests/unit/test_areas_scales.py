@@ -292,6 +292,28 @@ def test_numbers_show_two_digits_of_their_interval():
     assert form(SCALES["mean"], [0.12], [0.34])(0.23456) == "0.23"
 
 
+def test_the_legend_of_rare_cases_has_digits():
+    spec, data, draws = _spec("binomial"), _data("binomial"), _draws("binomial")
+    draws["alpha"] = draws["alpha"] - 4
+    named = {f.name: f.figure for f in figures(spec, data, {"m": _result(spec, data, draws)})}
+    bars = [axes for axes in named["maps"].axes if axes.get_xlabel().startswith(("share of", "width of"))]
+    assert len(bars) == 2
+    for bar in bars:
+        labels = [tick.get_text() for tick in bar.get_xticklabels()]
+        assert len(set(labels)) == len(labels) == 4 and all(label.endswith("%") for label in labels)
+    assert min(named["ranked"].axes[0].get_yticks()) >= 0
+
+
+def test_a_small_parameter_is_not_written_as_zero():
+    spec, data, draws = _spec("beta_binomial"), _data("beta_binomial"), _draws("beta_binomial")
+    draws["dispersion"] = draws["dispersion"] / 1000
+    blocks = findings(spec, data, {"m": _result(spec, data, draws)})
+    rows = next(b for b in blocks if isinstance(b, ReportTable) and "parameter" in b.frame).frame
+    shown = rows.set_index("parameter").loc["icc"]
+    assert float(shown["mean"]) == pytest.approx(float(draws["dispersion"].mean()), rel=0.05)
+    assert rows.set_index("parameter").at["alpha", "mean"].count(".") == 1
+
+
 def test_clopper_pearson_cuts_off_the_tails():
     lower, upper = proportion_interval([3, 0, 10, np.nan, 0], [10, 10, 10, 10, 0], 0.95)
     assert binom.sf(2, 10, lower[0]) == pytest.approx(0.025)

@@ -167,9 +167,9 @@ def _name_ends(axes: Axes, scale: Scale, table: pd.DataFrame, rank: np.ndarray) 
     ceiling, ground = np.max(top[:quarter]), np.min(bottom[-quarter:])
     high = max(high, low + (ceiling - low) / (1 - room))
     low = min(low, high - (high - ground) / (1 - room))
-    if scale.quantity == "prevalence":
-        low = max(low, -0.02 * high)
     axes.set_ylim(back(low), back(high))
+    if scale.quantity == "prevalence":  # below 0 there is room for names only
+        axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= high])
     across = axes.get_xaxis_transform()
     for step in range(count):
         for i, height, end, side in (

@@ -116,7 +116,8 @@ def _parameter_sentences(spec: AreasAnalysis, scale: Scale, result: ModelResult)
     likelihood = spec.likelihood(result.name)
     if likelihood in OWN:
         name, about = OWN[likelihood]
-        sentences.append(f"{name}, the {about}, is {_with_interval(spec, table.loc[name], Form(3))}.")
+        row = table.loc[name]
+        sentences.append(f"{name}, the {about}, is {_with_interval(spec, row, _plain(row))}.")
     sentences += _covariate_sentences(spec, scale, table)
     return sentences
 
@@ -235,8 +236,8 @@ def _parameters_table(spec: AreasAnalysis, scale: Scale, results: Mapping[str, M
             name,
             row["quantity"],
             row["term"],
-            f"{row['mean']:.3f}",
-            f"{row['lower']:.3f} to {row['upper']:.3f}",
+            _plain(row)(row["mean"]),
+            _plain(row).interval(row["lower"], row["upper"]),
         ]
         for name, result in results.items()
         for _, row in result.estimates["parameters"].iterrows()
@@ -253,6 +254,11 @@ def _parameters_table(spec: AreasAnalysis, scale: Scale, results: Mapping[str, M
         ["mean", level],
         EVERY_MODEL,
     )
+
+
+def _plain(row: pd.Series) -> Form:
+    """Three decimals, more where the interval is narrow."""
+    return Form(max(3, form(SCALES["mean"], [row["lower"]], [row["upper"]]).decimals))
 
 
 def _with_interval(spec: AreasAnalysis, row: pd.Series, number: Form = _TWO) -> str:

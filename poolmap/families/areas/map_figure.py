@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -104,12 +105,21 @@ def _colours(
         return colours, MapPanel("", upper / lower, sequential_scale(label, upper / lower, log=True))
     percent = scale.quantity == "prevalence"
     label = f"share of {spec.cases_name}" if percent else spec.value_name
-    colours = sequential_scale(label, mean, percent=percent)
+    colours = _few_digits(sequential_scale(label, mean), percent)
     below, above = (raw < mean.min()).any(), (raw > mean.max()).any()
     ends = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
     colours = replace(colours, extend=ends[int(below), int(above)])
     label = f"width of the {level} interval"
-    return colours, MapPanel("", upper - lower, sequential_scale(label, upper - lower, percent=percent))
+    return colours, MapPanel("", upper - lower, _few_digits(sequential_scale(label, upper - lower), percent))
+
+
+def _few_digits(scale: ColourScale, percent: bool) -> ColourScale:
+    """Ticks with two digits of what is between them, as percentages where they are shares."""
+    factor = 100 if percent else 1
+    step = factor * (scale.ticks[1] - scale.ticks[0])
+    decimals = max(0, 1 - math.floor(math.log10(step)))
+    sign = "%" if percent else ""
+    return replace(scale, labels=[f"{factor * tick:,.{decimals}f}{sign}" for tick in scale.ticks])
 
 
 def _missing(spec: AreasAnalysis, data: Dataset) -> str:
