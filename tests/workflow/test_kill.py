@@ -56,13 +56,21 @@ def undisturbed(tmp_path_factory):
         ("SIGINT", 0.4),
         ("SIGINT", 0.7),
         ("SIGTERM", 0.5),
+        # one analysis is finished, so that the run leaves an index; the other one's page is being made
+        ("SIGTERM", ("results/schools/report.html", "results/sids/report.log")),
+        ("SIGINT", ("results/schools/report.html", "results/sids/report.log")),
     ],
 )
 def test_killed_and_started_again(project, undisturbed, how, moment):
     results, seconds = undisturbed
     project.write("config/config.yaml", CONFIG)
     process = project.start()
-    time.sleep(moment * seconds)
+    if isinstance(moment, float):
+        time.sleep(moment * seconds)
+    else:
+        until = time.monotonic() + 5 * seconds
+        while not all((project.folder / file).exists() for file in moment) and time.monotonic() < until:
+            time.sleep(0.05)
     number = getattr(signal, how.split()[0])
     if how.endswith("alone"):
         os.kill(process.pid, number)
@@ -73,6 +81,8 @@ def test_killed_and_started_again(project, undisturbed, how, moment):
     assert code == 0, output
     assert differences(project.results(), results) == [], output
     assert not list((project.folder / "results").rglob("*.part"))
+    assert all((project.folder / f"results/{name}/report.html").exists() for name in ("schools", "sids"))
+    assert "did not come to its end" not in project.read("results/report.html")
     code, output = project.run()
     assert code == 0
     assert "Nothing to be done" in output

@@ -61,7 +61,7 @@ rule index:
 rule verdict:
     input:
         checks=of_fits("results/{analysis}/{model}/checks.json"),
-        index="results/report.html",
+        index="results/.index.complete",
     output:
         "results/verdict.txt",
     log:
