@@ -7,7 +7,7 @@ CORES ?= all
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/python -m snakemake --cores $(CORES)
 
-.PHONY: help demo run dry-run test bench check format schema clean
+.PHONY: help demo run dry-run test bench sbc check format schema clean
 
 help:
 	@echo "make demo                       run the demonstration and print where its report is"
@@ -15,6 +15,7 @@ help:
 	@echo "make dry-run CONFIG=...         check config and tables, show what would be run"
 	@echo "make test                       run all tests"
 	@echo "make bench                      effective samples a second, against PyMC"
+	@echo "make sbc                        simulation-based calibration of the disease maps (an hour)"
 	@echo "make check                      formatter and linter"
 	@echo "make schema                     write config/config.schema.json anew"
 	@echo "make clean                      delete results/ (not your data, not the compiled programs)"
@@ -37,6 +38,9 @@ test: .venv/installed-dev
 
 bench: .venv/installed .venv-bench/installed
 	@$(BIN)/python tests/benchmarks/compare.py .venv-bench/bin/python
+
+sbc: .venv/installed
+	@$(BIN)/python tests/calibration/sbc_areas.py
 
 check: .venv/installed-dev
 	@$(BIN)/python -m ruff check .
