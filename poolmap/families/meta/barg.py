@@ -17,12 +17,13 @@ from poolmap.families.meta.numbers import (
     interval_of,
     level,
     listed,
+    models_named,
     number,
     pooled_row,
     with_interval,
     writer,
 )
-from poolmap.families.meta.run_facts import NOT_DONE, TO_ADD, Item, RunFacts, models_named, places, sentence
+from poolmap.families.meta.run_facts import NOT_DONE, TO_ADD, Item, RunFacts, places, sentence
 
 
 def barg_items(run: RunFacts) -> list[Item]:

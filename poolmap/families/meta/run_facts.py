@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Dataset, ModelResult, NamedFigure
 from poolmap.families.meta.model_kinds import kinds
-from poolmap.families.meta.numbers import listed
+from poolmap.families.meta.numbers import listed, models_named
 
 NOT_DONE = "Not done by poolmap: "
 """Begins what the guideline asks for and this program does not do."""
@@ -134,11 +134,6 @@ class RunFacts:
             for model, words in kinds(self.spec).items()
             if model in self.results
         )
-
-
-def models_named(names: Sequence[str]) -> str:
-    """`model a`, or `models a and b`."""
-    return f"model{'s' * (len(names) > 1)} {listed(names)}"
 
 
 def sentence(text: str) -> str:
