@@ -27,6 +27,8 @@ MEASURES: dict[str, tuple[str, ...]] = {
     "ZCOR": ("r", "n"),
 }
 """The raw columns of each measure but GEN, in a table with one row a study."""
+ADDING_UP = ("events", "total", "time", "n")
+"""Raw data that add up over studies: what stands before `_1` and `_2`."""
 PRECISION_COLUMNS = (("se",), ("variance",), ("lower", "upper"), ("p_value",))
 """What may tell the precision of an estimate (measure GEN); exactly one of them does."""
 GENERIC_COLUMNS = ("estimate", *(name for names in PRECISION_COLUMNS for name in names))

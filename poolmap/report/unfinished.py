@@ -44,7 +44,7 @@ def _write_index(
     folder: Path, config: Config, finished: list[str], earlier: list[str], failures: Sequence[Failure]
 ) -> None:
     from poolmap.report.assemble import assemble_index
-    from poolmap.report.page import Unfinished
+    from poolmap.report.content import Unfinished
 
     unfinished = Unfinished(
         missing=[(s.title, s.family) for name, s in config.analyses.items() if name not in finished],

@@ -55,6 +55,7 @@ def long(tmp_path, rows, **more):
 
 
 EFFECTS = {"estimate": "y", "se": "s"}
+CORRELATED = {"columns": {**EFFECTS, "correlation": "r"}}
 
 
 def gen(tmp_path, header, rows, **more):

@@ -9,6 +9,7 @@ from poolmap.config.load import parse_analysis
 from poolmap.errors import InputError
 from poolmap.families.meta.ingest import ingest
 from tests.unit.meta_tables import (
+    CORRELATED,
     COUNTS,
     EFFECTS,
     GEN,
@@ -151,9 +152,6 @@ def test_bad_config(change, words):
     with pytest.raises(ValidationError) as caught:
         parse_analysis(view | change)
     assert words in str(caught.value)
-
-
-CORRELATED = {"columns": {**EFFECTS, "correlation": "r"}}
 
 
 def test_columns_of_the_options_must_exist(tmp_path):

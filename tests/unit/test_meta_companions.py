@@ -279,23 +279,23 @@ def test_subgroups_stand_beside_those_of_metafor():
     assert "Q = 1.77 on 2 degrees of freedom, p = 0.413" in block.caption
 
 
+PRIORS = {"mu_prior": {"normal": [0, 1]}, "tau_prior": {"half_normal": 0.5}}
+
+
+def of_several_effects(path, effect_id, models, **more):
+    """An analysis of estimates `y` with standard errors `se`, several of a study."""
+    view = {
+        "family": "meta", "data": str(path), "study": "study", "effect_id": effect_id, "measure": "GEN",
+        "columns": {"estimate": "y", "se": "se"}, "interval": 0.95, "models": models,
+    }  # fmt: skip
+    return parse_analysis(view | more)
+
+
 def test_effects_of_studies_stand_beside_the_classical_multilevel_model(tmp_path):
     path = tmp_path / "effects.csv"
     rows = [f"s{i // 2},{i},{0.1 * (i % 3) + 0.2 * (i // 2 % 2):.2f},0.1" for i in range(12)]
     path.write_text("study,effect,y,se\n" + "\n".join(rows) + "\n")
-    prior = {"mu_prior": {"normal": [0, 1]}, "tau_prior": {"half_normal": 0.5}}
-    spec = parse_analysis(
-        {
-            "family": "meta",
-            "data": str(path),
-            "study": "study",
-            "effect_id": "effect",
-            "measure": "GEN",
-            "columns": {"estimate": "y", "se": "se"},
-            "interval": 0.95,
-            "models": {"three": prior, "two": prior | {"levels": 2}},
-        }
-    )
+    spec = of_several_effects(path, "effect", {"three": PRIORS, "two": PRIORS | {"levels": 2}})
     data, results = analysed(spec)
     for name, columns in (("three", 5), ("two", 4)):
         tables = results[name].estimates
@@ -309,20 +309,8 @@ def test_coefficients_of_several_effects_stand_beside_the_bayesian_ones(tmp_path
     path = tmp_path / "effects.csv"
     rows = [f"s{i // 2},{'ab'[i % 2]},{0.1 * (i % 3) + 0.2 * (i % 2):.2f},0.1" for i in range(12)]
     path.write_text("study,outcome,y,se\n" + "\n".join(rows) + "\n")
-    prior = {"mu_prior": {"normal": [0, 1]}, "tau_prior": {"half_normal": 0.5}}
-    spec = parse_analysis(
-        {
-            "family": "meta",
-            "data": str(path),
-            "study": "study",
-            "effect_id": "outcome",
-            "moderators": ["outcome"],
-            "measure": "GEN",
-            "columns": {"estimate": "y", "se": "se"},
-            "interval": 0.95,
-            "models": {"by": prior | {"subgroups": "outcome"}},
-        }
-    )
+    models = {"by": PRIORS | {"subgroups": "outcome"}}
+    spec = of_several_effects(path, "outcome", models, moderators=["outcome"])
     data, results = analysed(spec)
     tables = results["by"].estimates
     found = {c.name: c.frame for c in companions(spec, "by", data, tables)}

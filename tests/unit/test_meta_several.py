@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from poolmap.families.meta.ingest import ingest
-from tests.unit.meta_tables import EFFECTS, long, make, placed, refused, several
+from tests.unit.meta_tables import CORRELATED, long, make, placed, refused, several
 
 
 def test_several_effects_of_a_study(tmp_path):
@@ -57,9 +57,6 @@ def test_effects_of_one_study_only(tmp_path):
 def test_one_effect_in_every_study(tmp_path):
     (problem,) = refused(several(tmp_path, "A,1,.1,pain,,\nB,2,.1,mood,,\nC,3,.1,pain,,\n"))
     placed(tmp_path, problem, "column 'outcome'", "one effect only", "leave `effect_id` away")
-
-
-CORRELATED = {"columns": {**EFFECTS, "correlation": "r"}}
 
 
 def test_correlations(tmp_path):

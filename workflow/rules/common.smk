@@ -38,11 +38,11 @@ def graph_of(wildcards):
 
 def resting_on(job):
     """What a job makes worthless when it begins: its log, and the pages that rest on its results."""
-    pages = ["results/report.html", "results/.index.complete", "results/verdict.txt"]
     if job.rule.name in ("index", "verdict"):
         pages = job.output
     elif "analysis" in job.wildcards_dict:
-        pages = [*pages, f"results/{job.wildcards_dict['analysis']}/report.html"]
+        page = f"results/{job.wildcards_dict['analysis']}/report.html"
+        pages = [page, "results/report.html", "results/.index.complete", "results/verdict.txt"]
     else:
         pages = []
     return [*job.log, *pages]

@@ -18,12 +18,13 @@ from poolmap.families.meta.numbers import (
     interval_of,
     level,
     listed,
+    models_named,
     number,
     pooled_row,
     with_interval,
     writer,
 )
-from poolmap.families.meta.run_facts import RunFacts, models_named, places, sentence
+from poolmap.families.meta.run_facts import RunFacts, places, sentence
 
 
 def barg_items(run: RunFacts) -> list[Item]:

@@ -24,6 +24,7 @@ from poolmap.families.meta.numbers import (
     number,
     pooled_row,
     short_name,
+    whole_percent,
     with_interval,
     writer,
 )
@@ -69,7 +70,7 @@ def _pooling(spec: MetaAnalysis, result: ModelResult) -> list[Block]:
         return f"{write(values[0])} to {write(values[1])}"
 
     def share(value: float) -> str:
-        return NOTHING if pd.isna(value) else f"{value:.0f}%"
+        return NOTHING if pd.isna(value) else whole_percent(value)
 
     def spread(values: Interval) -> str:
         return NOTHING if pd.isna(values[0]) else with_interval(values, lambda x: number(x, places))

@@ -37,6 +37,7 @@ from poolmap.families.meta.numbers import (
     pooled_row,
     probability,
     two_sides,
+    whole_percent,
     with_interval,
     writer,
 )
@@ -115,7 +116,7 @@ def _heterogeneity(spec: MetaAnalysis, primary: ModelResult) -> str:
         return with_interval(values, lambda x: number(x, places), interval)
 
     def share(quantity: str) -> str:
-        return with_interval(interval_of(pooled_row(pooled, quantity)), lambda x: f"{x:.0f}%", interval)
+        return with_interval(interval_of(pooled_row(pooled, quantity)), whole_percent, interval)
 
     if has(pooled, "tau"):
         tau = interval_of(pooled_row(pooled, "tau"))

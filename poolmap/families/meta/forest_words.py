@@ -20,6 +20,7 @@ from poolmap.families.meta.numbers import (
     number,
     pooled_row,
     ratio,
+    whole_percent,
     with_interval,
 )
 
@@ -49,7 +50,7 @@ def foot_note(spec: MetaAnalysis, result: ModelResult) -> str:
             parts.append(f"{scale}{symbol} {_unbroken(with_interval(interval_of(row), _places(row)))}")
     between = " between studies" if (pooled["quantity"] == "i2_within").any() else ""
     for _, row in pooled[pooled["quantity"] == "i2"].iterrows():
-        share = with_interval(interval_of(row), lambda x: f"{x:.0f}%")
+        share = with_interval(interval_of(row), whole_percent)
         parts.append(f"I²{between} {_unbroken(share)}")
     told = [f"Heterogeneity ({percent} intervals): {'; '.join(parts)}"] if parts else []
     return ". ".join(told + _difference(spec, result))

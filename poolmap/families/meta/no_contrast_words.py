@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Dataset
 from poolmap.families.meta.effects import scale_of
-from poolmap.families.meta.numbers import listed
+from poolmap.families.meta.numbers import models_named
 from poolmap.families.meta.usable import COLUMN, EVENTS_ONLY, NO_EVENTS, uses
 
 SHOWN = 40  # studies named in a sentence
@@ -40,9 +40,9 @@ def no_contrast_sentences(spec: MetaAnalysis, data: Dataset) -> list[str]:
         leaving = [model for model in spec.models if model not in using]
         text = f"{_named(some)}: {kind}."
         if using:
-            text += f" Used by {_models(using)}, which {_why_used(spec, using)}."
+            text += f" Used by {models_named(using)}, which {_why_used(spec, using)}."
         if leaving:
-            whom = "all models" if not using else _models(leaving)
+            whom = "all models" if not using else models_named(leaving)
             text += f" Left out of {whom}: {_why_left(spec, leaving, ratio)}."
         if not using:
             needed = f"`likelihood: {'poisson' if spec.measure == 'IRR' else 'binomial'}`"
@@ -77,10 +77,6 @@ def _why_left(spec: MetaAnalysis, models: Sequence[str], ratio: str) -> str:
             "from the prior of its baseline"
         )
     return "; ".join(reasons)
-
-
-def _models(names: Sequence[str]) -> str:
-    return f"model{'s' * (len(names) > 1)} {listed(names)}"
 
 
 def _named(names: Sequence[str]) -> str:

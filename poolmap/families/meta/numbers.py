@@ -143,6 +143,16 @@ def two_sides(below: float, above: float) -> tuple[str, str]:
     return words if below <= above else words[::-1]
 
 
+def whole_percent(share: float) -> str:
+    """A share in per cent, without decimals: `92%`."""
+    return f"{share:.0f}%"
+
+
+def models_named(names: Sequence[str]) -> str:
+    """`model a`, or `models a and b`."""
+    return f"model{'s' * (len(names) > 1)} {listed(names)}"
+
+
 def count(number_of: int, word: str) -> str:
     """`1 study`, `3 studies`, `2,000 rows`."""
     several = f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"

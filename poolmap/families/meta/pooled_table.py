@@ -20,12 +20,13 @@ from poolmap.families.meta.numbers import (
     has,
     interval_of,
     level,
-    listed,
+    models_named,
     number,
     on_scale,
     pooled_row,
     short_name,
     two_sides,
+    whole_percent,
     with_interval,
     writer,
 )
@@ -93,7 +94,7 @@ def _written(
     """One quantity of all models as text; all with the decimals of the most precise one."""
     found = {m: pooled_row(table, quantity) for m, table in tables.items() if has(table, quantity)}
     if quantity in SHARES:
-        write = _percent
+        write = whole_percent
     elif scale.ratio and quantity.removesuffix("_new") == scale.ratio:
         write = writer(scale, [])
     else:
@@ -152,7 +153,7 @@ def _caption(
     regressions = [model for model in tables if spec.models[model].formula or spec.models[model].subgroups]
     if regressions:
         text.append(
-            f"Of model{'s' * (len(regressions) > 1)} {listed(regressions)} the pooled effect is that at the "
+            f"Of {models_named(regressions)} the pooled effect is that at the "
             "average of the studies; where there is a tau, it is what remains between studies that are alike "
             "in these."
         )
@@ -166,7 +167,3 @@ def _caption(
         else "Numbers of each model: estimates/pooled.csv in its folder."
     )
     return " ".join(text)
-
-
-def _percent(value: float) -> str:
-    return f"{value:.0f}%"

@@ -11,9 +11,9 @@ from poolmap.checklist import NOT_DONE, TO_ADD, Item
 from poolmap.families.meta.describe import BY_CHOICE, precision, studies_and_effects
 from poolmap.families.meta.effects import scale_of
 from poolmap.families.meta.model_kinds import kinds
-from poolmap.families.meta.numbers import count, has, listed, on_scale
+from poolmap.families.meta.numbers import count, has, listed, models_named, on_scale
 from poolmap.families.meta.prisma_results import result_items
-from poolmap.families.meta.run_facts import RunFacts, models_named, places, sentence
+from poolmap.families.meta.run_facts import RunFacts, places, sentence
 from poolmap.families.meta.small_study import ENOUGH_STUDIES
 from poolmap.families.meta.usable import COLUMN
 

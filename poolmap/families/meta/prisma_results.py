@@ -15,6 +15,7 @@ from poolmap.families.meta.numbers import (
     listed,
     number,
     pooled_row,
+    whole_percent,
     with_interval,
     writer,
 )
@@ -88,7 +89,7 @@ def _results(run: RunFacts) -> tuple[str, str]:
             told = with_interval(sd, lambda x: number(x, places_))
             text += f"; standard deviation between studies {told}"
     if has(pooled, "i2"):
-        share = with_interval(interval_of(pooled_row(pooled, "i2")), lambda x: f"{x:.0f}%")
+        share = with_interval(interval_of(pooled_row(pooled, "i2")), whole_percent)
         text += f"; I-squared {share}"
     text += f". Model {name}."
     if run.spec.models[name].subgroups:
@@ -122,7 +123,7 @@ def _of_regression(run: RunFacts, model: str) -> str:
     text = f"Model {model}{run.stamp(model)}, change per unit: {'; '.join(told)}"
     pooled = run.results[model].estimates["pooled"]
     if has(pooled, "r2"):
-        share = with_interval(interval_of(pooled_row(pooled, "r2")), lambda x: f"{x:.0f}%")
+        share = with_interval(interval_of(pooled_row(pooled, "r2")), whole_percent)
         text += f"; R-squared {share}"
     return f"{text}."
 

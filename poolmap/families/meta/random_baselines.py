@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special, stats
 
+from poolmap.families.meta.study_likelihood import log_choose
+
 if TYPE_CHECKING:
     import xarray
 
@@ -90,7 +92,7 @@ def _smooth(
     def log_probability(y, n, eta):
         if poisson:
             return y * (np.log(n) + eta) - n * np.exp(eta) - special.gammaln(y + 1)
-        return _ways(y, n) + y * special.log_expit(eta) + (n - y) * special.log_expit(-eta)
+        return log_choose(y, n) + y * special.log_expit(eta) + (n - y) * special.log_expit(-eta)
 
     def slope_and_curvature(y, n, eta):
         if poisson:
@@ -129,7 +131,7 @@ def _risk_ratio(
     below; the mean of the logits and the effect may take any values together (stan/meta/binomial.stan).
     """
     (y1, y2), (n1, n2) = events, sizes
-    constant = _ways(y1, n1) + _ways(y2, n2) - LOG_2PI
+    constant = log_choose(y1, n1) + log_choose(y2, n2) - LOG_2PI
 
     def arm(theta, mean):
         """Log risk and log of 1 less the risk of the arm whose risk is exp(theta) times the other's."""
@@ -162,11 +164,6 @@ def _risk_ratio(
     a = np.broadcast_to(0.5 * (logit1 + logit2), location.shape).copy()
     effect = np.log((y1 + 0.5) / (n1 + 0.5)) - np.log((y2 + 0.5) / (n2 + 0.5))
     return value, slopes, a, np.clip((effect - location) / np.maximum(tau, 1e-8), -4, 4)
-
-
-def _ways(y: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """Log of the number of ways to have y events among n."""
-    return special.gammaln(n + 1) - special.gammaln(y + 1) - special.gammaln(n - y + 1)
 
 
 def _integral(value: Value, slopes: Slopes, a: np.ndarray, b: np.ndarray, side: int) -> np.ndarray:

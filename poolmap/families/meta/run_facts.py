@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from poolmap.config.meta import MetaAnalysis
 from poolmap.contracts import Dataset, ModelResult, NamedFigure
 from poolmap.families.meta.model_kinds import kinds
-from poolmap.families.meta.numbers import listed
+from poolmap.families.meta.numbers import listed, models_named
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,6 @@ class RunFacts:
             for model, words in kinds(self.spec).items()
             if model in self.results
         )
-
-
-def models_named(names: Sequence[str]) -> str:
-    """`model a`, or `models a and b`."""
-    return f"model{'s' * (len(names) > 1)} {listed(names)}"
 
 
 def sentence(text: str) -> str:

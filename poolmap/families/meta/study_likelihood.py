@@ -389,8 +389,12 @@ def _arm(measure: str, y: float, n: float, linear: np.ndarray) -> np.ndarray:
 
 
 def _binomial(y: float, n: float, log_risk: np.ndarray, log_safe: np.ndarray) -> np.ndarray:
-    constant = special.gammaln(n + 1) - special.gammaln(y + 1) - special.gammaln(n - y + 1)
-    return constant + y * log_risk + (n - y) * log_safe
+    return log_choose(y, n) + y * log_risk + (n - y) * log_safe
+
+
+def log_choose(y: np.ndarray | float, n: np.ndarray | float) -> np.ndarray:
+    """Log of the number of ways to have y events among n."""
+    return special.gammaln(n + 1) - special.gammaln(y + 1) - special.gammaln(n - y + 1)
 
 
 LOCATION_FAMILIES = {"normal": np.inf, "cauchy": 1.0, "student_t": None}

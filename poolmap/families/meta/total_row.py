@@ -6,6 +6,7 @@ import re
 
 import pandas as pd
 
+from poolmap.config.measures import ADDING_UP
 from poolmap.tables import Table
 
 NAMES = re.compile(
@@ -21,7 +22,7 @@ def check_total_row(table: Table, study: pd.Series, values: pd.DataFrame, column
         values: the raw data, by line, under the names of `poolmap.config.meta.MEASURES`.
         column: that of the study's name.
     """
-    counts = values[[name for name in values if name.split("_")[0] in ("events", "total", "time", "n")]]
+    counts = values[[name for name in values if name.split("_")[0] in ADDING_UP]]
     called = study.str.strip(" :.").map(lambda name: NAMES.fullmatch(name) is not None)
     others = counts[~called]
     if counts.columns.empty or len(others) < 2:

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from poolmap.config.meta import MEASURES, MetaAnalysis
+from poolmap.config.measures import ADDING_UP, MEASURES
+from poolmap.config.meta import MetaAnalysis
 from poolmap.config.meta_model import LIKELIHOODS
 from poolmap.contracts import Dataset
 from poolmap.families.meta.study_columns import moderator_facts
@@ -98,7 +99,7 @@ def table_facts(spec: MetaAnalysis, studies: pd.DataFrame, moderators: pd.DataFr
     totals = {
         name: studies[name].sum().item()
         for name in MEASURES.get(spec.measure, ())
-        if name.split("_")[0] in ("events", "total", "time", "n")
+        if name.split("_")[0] in ADDING_UP
     }
     count = studies["study"].nunique()
     return {
