@@ -4,97 +4,140 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, StrictFloat, StrictInt, StrictStr, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from poolmap.config.base import Analysis, Column, Name, PathText, Section, first_read_by
-from poolmap.config.priors import HalfPrior, UnboundedPrior
+from poolmap.config.conflicts import Conflict, tell
+from poolmap.config.graph import GraphSpec
+from poolmap.config.mrp_frame import AreaPredictors, Extension, Margin
+from poolmap.config.mrp_model import MrpModel
+from poolmap.config.mrp_survey import Answer, Bands, SurveyDesign, SurveyOutcome
 
-
-class SurveyOutcome(Section):
-    """The yes/no outcome of the survey."""
-
-    column: Column
-    """Column of the survey with the answer."""
-    positive: StrictStr | StrictInt | StrictFloat
-    """The answer that counts as yes."""
-    negative: Literal["others"] | tuple[StrictStr | StrictInt | StrictFloat, ...] | None = None
-    """The answers that count as no; any further one is left out and listed. `others`: every other answer
-    counts as no. Needed where the survey holds more than one other answer. Missing answers are left out."""
+Text = Annotated[str, Field(min_length=1)]
 
 
 class Truth(Section):
-    """Known true shares, to show beside the estimates (a demonstration, a validation)."""
+    """Known true values, to show beside the estimates (a demonstration, a validation)."""
 
     data: PathText
-    """Table with a column for each grouping variable (empty where a row is not about it) and the share; other
+    """Table with a column for each grouping variable (empty where a row is not about it) and the value; other
     columns are passed over."""
     value: Column
-    """Column with the true share, between 0 and 1."""
+    """Column with the true share (binary: between 0 and 1) or mean."""
+    level: Column | None = None
+    """Column with the answer that a share is of (ordered, categorical)."""
 
 
 class MrpMap(Section):
-    """Polygons on which the estimates of one variable are drawn."""
+    """Polygons on which the estimates of one variable are drawn, and from which neighbours are found."""
 
     geometry: PathText
     """The polygons, in any format that GDAL reads."""
     variable: Column
-    """The variable of the census (and of `estimates`) that names the area."""
+    """The variable of the census that names the area."""
     column: Column | None = None
     """Column of the polygons with the area's name, where it is called otherwise there."""
+    layer: Column | None = None
+    """Layer (TopoJSON: object) with the polygons, where their file holds several."""
+    crs: Column | None = None
+    """Coordinate reference system of the polygons (EPSG:27700), where their file names none."""
 
 
-class MrpModel(Section):
-    """One model of a survey outcome."""
+class Contrast(Section):
+    """Levels of a variable that are compared, by difference and by ratio: first minus (over) second."""
 
-    alpha_prior: UnboundedPrior = UnboundedPrior("normal", (0, 2.5))
-    """Prior of the intercept, on the logit scale with predictors centred."""
-    beta_prior: UnboundedPrior = UnboundedPrior("normal", (0, 1))
-    """Prior of each coefficient, on the logit scale, predictors standardised."""
-    sigma_prior: HalfPrior = HalfPrior("half_normal", (1,))
-    """Prior of the standard deviation of each batch of varying intercepts, on the logit scale."""
+    variable: Column
+    """A variable of the census, or the `time`."""
+    levels: tuple[Text, Text]
+    """The two levels; first - second, first / second."""
+    within: tuple[Column, ...] = ()
+    """Variables within whose levels they are compared; none: in the whole population."""
 
 
 class MrpAnalysis(Analysis):
-    """Small-area estimates of a share from a survey and a census."""
+    """Small-area and subgroup estimates from a survey and a census."""
 
     family: Literal["mrp"]
-    survey: PathText
-    """The survey: one row a respondent."""
-    census: PathText
-    """The census: one row a cell, with every variable of the formula and the number of people."""
-    count: Column
-    """Column of the census with the number of people in the cell."""
+
+    survey: PathText | dict[Name, PathText]
+    """The survey: one row a respondent. Several, pooled: a name and a file each; the variable `survey` then
+    says which one a respondent is from."""
+    outcome: SurveyOutcome
+    """What was asked."""
     weight: Column | None = None
     """Column of the survey with the sampling weight, for the weighted estimates shown beside the model's."""
-    outcome: SurveyOutcome
-    """The yes/no outcome."""
+    design: SurveyDesign = SurveyDesign()
+    """How the survey was drawn, for the standard errors of the weighted estimates."""
+    recode: dict[Column, dict[Text, Text]] = Field(default_factory=dict)
+    """New names of levels, by variable, for survey and census alike: `{sex: {M: male, F: female}}`."""
+    bands: dict[Column, Bands] = Field(default_factory=dict)
+    """Numbers cut into bands, by the name of the new variable, for survey and census alike:
+    `{age: {column: age_years, lower: [18, 30, 45, 65]}}`."""
+    missing: Literal["drop", "level"] | dict[Column, Literal["drop", "level"]] = "drop"
+    """Respondents without a value of a variable: `drop` (left out and listed) or `level` (a level "missing"
+    of their own, which nobody in the census has)."""
+    house: tuple[Column, ...] = ()
+    """Variables of the formula that say how the survey was taken (survey house, mode) and that the census
+    lacks; estimates are for their average."""
+    time: Column | None = None
+    """Variable of the survey that says when it was taken (wave, week). A census without it holds for all
+    times."""
+
+    census: PathText | None = None
+    """The census: one row a cell with its number of people; with `microdata`, one row a person."""
+    count: Column | None = None
+    """Column of the census with the number of people in the cell; with `microdata`, the person's weight (left
+    out: 1 each)."""
+    microdata: bool = False
+    """Whether the census has a row for each person."""
+    margins: tuple[Margin, ...] = ()
+    """Tables of margins in place of a census of cells: the cells are made to agree with all (raking)."""
+    seed_table: Literal["survey", "uniform"] | PathText = "uniform"
+    """Where the cells of `margins` start from, which sets their associations: all alike (`uniform`), the
+    (weighted) survey, or a table of cells; what it holds as 0 stays 0."""
+    extend: tuple[Extension, ...] = ()
+    """Variables of the formula that the census lacks, put into it by a model of the survey."""
+    area_predictors: tuple[AreaPredictors, ...] = ()
+    """Tables of predictors of areas, joined to survey and census."""
+
     formula: str = Field(pattern=r"~")
-    """The model in lme4 notation, e.g. "vote ~ 1 + income + (1 | state) + (1 | age) + (1 | state:age)"."""
-    estimates: tuple[str, ...] = Field(min_length=1)
-    """Groupings to estimate for: variables of the census, or several joined by colons ("state:age").
-    The total is always estimated."""
-    truth: Truth | None = None
-    """Known true shares to show beside the estimates."""
+    """The model in lme4 notation, e.g. "vote ~ 1 + income + (1 | state) + (1 | age) + (1 | state:age)".
+    Numeric predictors, factors and their interactions; varying intercepts
+    and slopes, "(1 + income | state)"."""
+    order: dict[Column, tuple[Text, ...]] = Field(default_factory=dict)
+    """Order of the levels of a factor, where it is neither that of its numbers nor of its bands."""
     map: MrpMap | None = None
-    """Polygons on which the estimates of one variable are drawn."""
-    outcome_name: str = Field("", json_schema_extra=first_read_by("report"))
-    """What the share is called in the report."""
+    """Polygons of the areas."""
+    graph: GraphSpec = GraphSpec()
+    """Which areas are neighbours, where a model's structure is `icar` or `bym2`."""
     models: dict[Name, MrpModel] = Field(
         default_factory=lambda: {"main": MrpModel()}, min_length=1, json_schema_extra=first_read_by("fit")
     )
     """The models to fit; the first is the primary one, the rest are compared with it."""
 
+    estimates: tuple[str, ...] = Field(min_length=1)
+    """Groupings to estimate for: variables of the census, or several joined by colons ("state:age").
+    The total is always estimated."""
+    contrasts: tuple[Contrast, ...] = ()
+    """Differences and ratios between groups, or changes over time."""
+    thresholds: tuple[float, ...] = Field((), json_schema_extra=first_read_by("estimate"))
+    """Values whose posterior probability of being exceeded is reported, of every group."""
+    truth: Truth | None = None
+    """Known true values to show beside the estimates."""
+    leave_out: Column | None = None
+    """A variable (the area) whose levels are left out one by one, to see how well each is predicted."""
+    calibrate: int = Field(0, ge=0, le=1000, json_schema_extra=first_read_by("estimate"))
+    """Number of surveys simulated from the fitted model and fitted again, to tell the expected error of each
+    area's estimate."""
+    outcome_name: str = Field("", json_schema_extra=first_read_by("report"))
+    """What the share or mean is called in the report."""
+
     @model_validator(mode="after")
     def _consistent(self) -> MrpAnalysis:
-        if self.map is not None and self.map.variable not in self.estimates:
-            raise PydanticCustomError(
-                "map",
-                "'{variable}' is mapped but not estimated: add it to 'estimates'",
-                {"variable": self.map.variable, "at": "map.variable"},
-            )
+        tell(self._conflicts())
         tables = ["total", "parameters"]
         for grouping in self.groupings()[1:]:
             table = self.table_name(grouping)
@@ -108,6 +151,35 @@ class MrpAnalysis(Analysis):
             tables.append(table)
         return self
 
+    def _conflicts(self) -> list[Conflict]:
+        found = []
+        if (self.census is None) == (not self.margins):
+            found.append(Conflict("census", "give either `census` or `margins`, not both and not neither"))
+        if self.census is not None and self.count is None and not self.microdata:
+            found.append(
+                Conflict(
+                    "count",
+                    "name the census's column of people; or write `microdata: true` for a row a person",
+                )
+            )
+        if self.map is not None and not any(self.map.variable in grouping for grouping in self.groupings()):
+            found.append(
+                Conflict(
+                    "map.variable",
+                    f"'{self.map.variable}' is mapped but not estimated: add it to 'estimates'",
+                )
+            )
+        areal = [
+            name for name, model in self.models.items() if set(model.structure.values()) & {"icar", "bym2"}
+        ]
+        if areal and self.map is None:
+            found.append(
+                Conflict(
+                    f"models.{areal[0]}.structure", "icar and bym2 need `map`: the polygons of the areas"
+                )
+            )
+        return found
+
     def groupings(self) -> list[tuple[str, ...]]:
         """The variables of each requested table of estimates; the empty tuple is the total."""
         return [(), *(tuple(part.strip() for part in text.split(":")) for text in self.estimates)]
@@ -117,9 +189,31 @@ class MrpAnalysis(Analysis):
         """The estimates table (and file) of a grouping: `total`, `county`, `county_school_type`."""
         return re.sub(r"\W+", "_", "_".join(grouping)) or "total"
 
+    def formula_of(self, model: str) -> str:
+        """The formula of a model."""
+        return self.models[model].formula or self.formula
+
+    @property
+    def surveys(self) -> dict[str, str]:
+        """The survey files by name; a single one is called `survey`."""
+        return self.survey if isinstance(self.survey, dict) else {"survey": self.survey}
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether a model shares effects between neighbours."""
+        return any(set(m.structure.values()) & {"icar", "bym2"} for m in self.models.values())
+
     def input_files(self) -> dict[str, str]:
-        """Survey, census, and the truth and the polygons where they are given."""
-        files = {"survey": self.survey, "census": self.census}
+        """Surveys, census or margins, and what else the config names."""
+        pooled = isinstance(self.survey, dict)
+        files = {f"survey.{name}" if pooled else "survey": path for name, path in self.surveys.items()}
+        if self.census is not None:
+            files["census"] = self.census
+        files |= {f"margins.{i}": margin.data for i, margin in enumerate(self.margins)}
+        if self.margins and self.seed_table not in ("survey", "uniform"):
+            files["seed_table"] = self.seed_table
+        files |= {f"extend.{i}": e.known for i, e in enumerate(self.extend) if e.known is not None}
+        files |= {f"area_predictors.{i}": p.data for i, p in enumerate(self.area_predictors)}
         if self.truth is not None:
             files["truth"] = self.truth.data
         if self.map is not None:
@@ -128,15 +222,18 @@ class MrpAnalysis(Analysis):
 
     def column_references(self) -> Iterator[tuple[tuple[str, ...], str, str]]:
         """Outcome and weight in the survey; count and the variables of the estimates in the census."""
-        yield ("outcome", "column"), "survey", self.outcome.column
-        if self.weight is not None:
-            yield ("weight",), "survey", self.weight
-        yield ("count",), "census", self.count
-        for variable in dict.fromkeys(v for grouping in self.groupings() for v in grouping):
-            yield ("estimates",), "census", variable
+        if not isinstance(self.survey, dict):
+            yield ("outcome", "column"), "survey", self.outcome.column
+            if self.weight is not None:
+                yield ("weight",), "survey", self.weight
+        if self.census is not None and self.count is not None:
+            yield ("count",), "census", self.count
         if self.truth is not None:
             yield ("truth", "value"), "truth", self.truth.value
 
     def program(self, model: str) -> str:
-        """`mrp/binomial`."""
+        """The program of the outcome's kind."""
         return "mrp/binomial"
+
+
+__all__ = ["Answer", "Contrast", "MrpAnalysis", "MrpMap", "MrpModel", "Truth"]
