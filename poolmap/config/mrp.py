@@ -156,28 +156,15 @@ class MrpAnalysis(Analysis):
         if (self.census is None) == (not self.margins):
             found.append(Conflict("census", "give either `census` or `margins`, not both and not neither"))
         if self.census is not None and self.count is None and not self.microdata:
-            found.append(
-                Conflict(
-                    "count",
-                    "name the census's column of people; or write `microdata: true` for a row a person",
-                )
-            )
+            what = "name the column with the number of people; or write `microdata: true` for a row a person"
+            found.append(Conflict("count", what))
         if self.map is not None and not any(self.map.variable in grouping for grouping in self.groupings()):
-            found.append(
-                Conflict(
-                    "map.variable",
-                    f"'{self.map.variable}' is mapped but not estimated: add it to 'estimates'",
-                )
-            )
-        areal = [
-            name for name, model in self.models.items() if set(model.structure.values()) & {"icar", "bym2"}
-        ]
+            what = f"'{self.map.variable}' is mapped but not estimated: add it to 'estimates'"
+            found.append(Conflict("map.variable", what))
+        areal = [name for name, model in self.models.items() if model.is_areal]
         if areal and self.map is None:
-            found.append(
-                Conflict(
-                    f"models.{areal[0]}.structure", "icar and bym2 need `map`: the polygons of the areas"
-                )
-            )
+            what = "icar and bym2 need `map`: the polygons of the areas"
+            found.append(Conflict(f"models.{areal[0]}.structure", what))
         return found
 
     def groupings(self) -> list[tuple[str, ...]]:
@@ -201,7 +188,7 @@ class MrpAnalysis(Analysis):
     @property
     def has_graph(self) -> bool:
         """Whether a model shares effects between neighbours."""
-        return any(set(m.structure.values()) & {"icar", "bym2"} for m in self.models.values())
+        return any(model.is_areal for model in self.models.values())
 
     def input_files(self) -> dict[str, str]:
         """Surveys, census or margins, and what else the config names."""

@@ -39,3 +39,8 @@ class MrpModel(Section):
     """Prior of the standard deviation within cells (continuous), in standard deviations of the outcome."""
     dispersion_prior: HalfPrior = HalfPrior("half_normal", (1,))
     """Prior of the overdispersion of `negative_binomial`, whose variance is m + dispersion m^2."""
+
+    @property
+    def is_areal(self) -> bool:
+        """Whether effects are shared between neighbours on the map."""
+        return bool({"icar", "bym2"} & set(self.structure.values()))

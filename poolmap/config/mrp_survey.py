@@ -57,8 +57,8 @@ class SurveyOutcome(Section):
     answer counts as no. Needed where the survey holds more than one other answer. Missing answers are left
     out."""
     levels: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """The answers in their order (ordered), or those to be told apart (categorical: the first is the reference
-    of the model); by default all answers that the survey holds (categorical). Others are left out and listed."""
+    """The answers in their order (ordered), or those to be told apart (categorical: the first is the model's
+    reference); by default all answers that the survey holds (categorical). Others are left out and listed."""
     exposure: Column | None = None
     """Column of the survey with the time at risk that a count belongs to (count); by default the same for
     all, and the mean count is estimated."""
