@@ -1,0 +1,46 @@
+"""The parts of a linear predictor, draw by draw: what the model gives to poststratification."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A batch of varying intercepts and slopes: effects of every level of the census.
+
+    Attributes:
+        level: column of the tables `cells` and `census` with the code of the level, from 0; -1 where a row has
+            no such effect (houses are averaged over).
+        columns: for each of the J effects of a level the column of the design that it multiplies; -1 is the
+            intercept.
+        draw: for a block of draws (called once a block, blocks in order) the effects,
+            (draws in the block, levels, J, E), those of levels that the survey lacks drawn from their
+            distribution.
+    """
+
+    level: str
+    columns: tuple[int, ...]
+    draw: Callable[[slice], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """eta_e = alpha_e + x beta_e + sum over batches of the row's effects; E linear predictors, in general 1.
+
+    Attributes:
+        alpha: (draws, E).
+        beta: (draws, P, E), in the order of the columns of the design.
+        batches: the varying effects.
+        own: draws of what the outcome's kind has besides: `cutpoints` (draws, C - 1) of an ordered outcome,
+            `residual_sd` (draws,) in units of the outcome, `dispersion` (draws,), `sensitivity` and
+            `specificity` (draws,).
+    """
+
+    alpha: np.ndarray
+    beta: np.ndarray
+    batches: Sequence[Batch]
+    own: Mapping[str, np.ndarray] = field(default_factory=dict)
