@@ -13,8 +13,8 @@ class Batch:
     """A batch of varying intercepts and slopes: effects of every level of the census.
 
     Attributes:
-        level: column of the tables `cells` and `census` with the code of the level, from 0; -1 where a row has
-            no such effect (houses are averaged over).
+        level: column of the tables `cells` and `census` with the code of the level, from 0; -1 where a row
+            has no such effect (houses are averaged over).
         columns: for each of the J effects of a level the column of the design that it multiplies; -1 is the
             intercept.
         draw: for a block of draws (called once a block, blocks in order) the effects,
