@@ -69,7 +69,7 @@ def at_once(cells: int, draws: int, cores: int) -> np.ndarray:
 
 
 def measure(how: str, sizes: dict[str, int]) -> dict[str, float]:
-    """Wall and CPU seconds and peak memory (GB) of one way, in its own process; the data's making included."""
+    """Wall and CPU seconds and peak memory (GB) of one way, in its own process, with making the data."""
     code = (
         "import sys, json; sys.path[:0] = sys.argv[1:3]; import poststratify as here; "
         "print(json.dumps(here.measured(sys.argv[3], json.loads(sys.argv[4]))))"

@@ -1,4 +1,4 @@
-"""Poststratification against brute force for every kind of outcome, and effects of levels not in the survey."""
+"""Poststratification against brute force for every kind of outcome; effects of unseen levels."""
 
 import logging
 import tracemalloc
@@ -88,8 +88,9 @@ def streamed(census, kind: str, **blocks):
 def test_against_brute_force(census, kind):
     expected = brute(census, kind)
     np.testing.assert_allclose(streamed(census, kind), expected, rtol=1e-11)
-    for blocks in ({"cells_per_block": 1, "draws_per_block": 1}, {"cells_per_block": 7, "draws_per_block": 3}):
-        np.testing.assert_allclose(streamed(census, kind, **blocks), expected, rtol=1e-11)
+    for cells, draws in ((1, 1), (7, 3)):
+        found = streamed(census, kind, cells_per_block=cells, draws_per_block=draws)
+        np.testing.assert_allclose(found, expected, rtol=1e-11)
     two = streamed(census, kind, draws_per_block=7, cores=2)
     np.testing.assert_array_equal(two, streamed(census, kind, draws_per_block=7))
 

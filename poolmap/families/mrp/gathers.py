@@ -16,7 +16,7 @@ JOINED = 2_500
 
 @dataclass(frozen=True, eq=False)
 class _Look:
-    """One look-up: the batches summed into one table, its row for each cell, and the column that it multiplies.
+    """One look-up: batches summed into one table, its row for each cell, the column it multiplies.
 
     Attributes:
         batches: their places in `Parts.batches`; sizes: rows of each, the last one for "no effect".

@@ -1,4 +1,4 @@
-"""From the linear predictor to what an outcome's kind estimates: a share, a mean, a rate, shares of answers."""
+"""From the linear predictor to what a kind of outcome estimates: shares, a mean, a rate."""
 
 from __future__ import annotations
 

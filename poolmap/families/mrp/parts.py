@@ -19,8 +19,8 @@ class Batch:
             intercept.
         name: the batch in words of the formula ("county", "county:school_type").
         effects: names of the J effects ("intercept", a column of the design).
-        own: draws of the batch's parameters by their name: `sigma` (draws, J, E), `correlation` (draws, J, J, E)
-            where J is above 1, `rho` (draws, E) of bym2, `phi` (draws, E), the correlation of neighbours, of ar1.
+        own: draws of the batch's parameters by their name: `sigma` (draws, J, E), `correlation`
+            (draws, J, J, E) where J is above 1, `rho` (draws, E) of bym2 and ar1.
         draw: for a block of draws (called once a block, blocks in order) the effects,
             (draws in the block, levels, J, E), those of levels that the survey lacks drawn from their
             distribution.

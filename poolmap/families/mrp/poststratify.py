@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -166,7 +166,9 @@ def _blocks(weights: sparse.csc_array, size: int, dtype: np.dtype) -> list[_Cell
     return found
 
 
-def _in_order(work, arguments, cores: int) -> Iterator[int]:  # noqa: ANN001
+def _in_order(
+    work: Callable[..., int], arguments: Iterator[tuple[slice, EffectTables]], cores: int
+) -> Iterator[int]:
     """Results of the work on each of the arguments, which are made in order, at most `cores` ahead."""
     if cores == 1:
         for given in arguments:
