@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 AREAS, SUBGROUPS = 500, 6
 LEVELS = {"area": AREAS, "group": SUBGROUPS, "age": 10, "education": 6, "sex": 2}
 CROSSED = [("age", "group"), ("group", "education"), ("sex", "education")]
-WHOLE = {"cells": 1_000_000, "draws": 4_000, "cores": 2}
-FITTING = {"cells": 100_000, "draws": 400, "cores": 1}
+WHOLE = {"cells": 1_000_000, "draws": 4_000}
+FITTING = {"cells": 100_000, "draws": 400}
 
 
 def problem(cells: int, draws: int):
@@ -49,15 +49,15 @@ def problem(cells: int, draws: int):
     return parts, x, code, group_weights(count, [np.zeros(cells, np.int64), code["area"], groups])
 
 
-def streamed(cells: int, draws: int, cores: int) -> np.ndarray:
+def streamed(cells: int, draws: int) -> np.ndarray:
     """By blocks: the estimates (draws, groups)."""
     from poolmap.families.mrp.links import binary
     from poolmap.families.mrp.poststratify import poststratify
 
-    return poststratify(*problem(cells, draws), binary(), cores=cores, small=0).values[0]
+    return poststratify(*problem(cells, draws), binary(), small=0).values[0]
 
 
-def at_once(cells: int, draws: int, cores: int) -> np.ndarray:
+def at_once(cells: int, draws: int) -> np.ndarray:
     """The matrix of all cells and draws."""
     parts, x, code, weights = problem(cells, draws)
     eta = parts.alpha.T + x @ parts.beta[:, :, 0].T
@@ -99,9 +99,9 @@ def measured(how: str, sizes: dict[str, int]) -> dict[str, float]:
 def main() -> None:
     """Measure and print."""
     whole = measure("streamed", WHOLE)
-    print(f"1,000,000 cells x 4,000 draws into 3,000 groups, two cores: {told(whole)}")
+    print(f"1,000,000 cells x 4,000 draws into 3,000 groups: {told(whole)}")
     blocks, matrix = measure("streamed", FITTING), measure("at_once", FITTING)
-    print(f"100,000 cells x 400 draws, by blocks, one core: {told(blocks)}")
+    print(f"100,000 cells x 400 draws, by blocks: {told(blocks)}")
     print(f"the same, all at once: {told(matrix)}")
     print(
         f"all at once against by blocks: {matrix['cpu'] / blocks['cpu']:.1f} times the CPU time, "

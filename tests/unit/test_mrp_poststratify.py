@@ -91,8 +91,6 @@ def test_against_brute_force(census, kind):
     for cells, draws in ((1, 1), (7, 3)):
         found = streamed(census, kind, cells_per_block=cells, draws_per_block=draws)
         np.testing.assert_allclose(found, expected, rtol=1e-11)
-    two = streamed(census, kind, draws_per_block=7, cores=2)
-    np.testing.assert_array_equal(two, streamed(census, kind, draws_per_block=7))
 
 
 @pytest.mark.parametrize("kind", ["binary", "continuous", "count", "ordered", "categorical"])
@@ -141,7 +139,7 @@ def test_blocks_of_draws_are_asked_for_once_and_in_order(census):
     parts = Parts(np.zeros((DRAWS, 1)), np.zeros((DRAWS, 2, 1)), [Batch("area", (-1,), draw)])
     weights = group_weights(census["count"], [census["region"]])
     arguments = (parts, census["x"], census["codes"], weights, link_of("binary"))
-    poststratify(*arguments, draws_per_block=15, cells_per_block=50, cores=2)
+    poststratify(*arguments, draws_per_block=15, cells_per_block=50)
     assert asked == [(0, 15), (15, 30), (30, 40)]
 
 

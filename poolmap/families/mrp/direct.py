@@ -60,9 +60,9 @@ def domain_ratio(
 
     A group is a domain of the whole sample: the scores d_i = (y_i - r base_i) / sum w base of its members, 0
     for the others, are a variable of the sample whose total's variance is that of the design (Särndal,
-    Swensson and Wretman 1992, Model Assisted Survey Sampling, 5.8). Calibrated weights take the place of the sampling
-    weights, and then the scores' residuals from regression on the calibration variables that of the scores
-    (Deville and Särndal 1992, JASA 87:376-382).
+    Swensson and Wretman 1992, Model Assisted Survey Sampling, 5.8). Calibrated weights take the place of the
+    sampling weights, and then the scores' residuals from regression on the calibration variables that of the
+    scores (Deville and Särndal 1992, JASA 87:376-382).
 
     Args:
         design: how the respondents were drawn.
@@ -104,8 +104,8 @@ def logit_interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interval on the logit scale, back-transformed: it stays between 0 and 1.
 
-    logit(p) +- t se / (p (1 - p)), as `svyciprop(method = "logit")` of R's survey; not defined (NaN) where the
-    share is 0 or 1 or the standard error is not known.
+    logit(p) +- t se / (p (1 - p)), as `svyciprop(method = "logit")` of R's survey; not defined (NaN) where
+    the share is 0 or 1 or the standard error is not known.
     """
     z = t_quantile(level, freedom)
     inside = (share > 0) & (share < 1) & (se > 0)

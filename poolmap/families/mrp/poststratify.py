@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from poolmap.families.mrp.gathers import EffectTables, GatherPlan
+from poolmap.families.mrp.gathers import GatherPlan
 from poolmap.families.mrp.links import Link
 from poolmap.families.mrp.parts import Parts
 
@@ -77,14 +75,13 @@ def poststratify(
     rng: np.random.Generator | None = None,
     cells_per_block: int = 4_000,
     draws_per_block: int = 128,
-    cores: int = 1,
     small: int = SMALL,
 ) -> Poststratified:
     """Draws of the poststratified estimate of each group.
 
     theta_g = sum_j w_gj h(eta_j), over the cells j of the census, h the inverse of the link (Gelman and
     Little 1997, Survey Methodology 23(2):127-135; Park, Gelman and Bafumi 2004, Political Analysis
-    12(4):375-385). The working arrays hold `cells_per_block` x `draws_per_block` numbers a core, however many
+    12(4):375-385). The working arrays hold `cells_per_block` x `draws_per_block` numbers, however many
     cells there are. Beyond `small` cells times draws they are in single precision (an error of some 1e-6 of
     the estimate); sums over the blocks are double.
 
@@ -101,7 +98,6 @@ def poststratify(
             out.
         rng: draws their answers.
         cells_per_block, draws_per_block: size of the working arrays.
-        cores: blocks of draws worked on at a time.
         small: see above.
     """
     draws, cells = len(parts.alpha), weights.shape[1]
@@ -117,15 +113,13 @@ def poststratify(
     realised = None if people is None else np.zeros(averages.shape[1:])
     contributions = [np.empty((draws, len(b.columns), parts.alpha.shape[1])) for b in parts.batches]
 
-    def tables() -> Iterator[tuple[slice, EffectTables]]:
-        for start in range(0, draws, draws_per_block):
-            some = slice(start, min(start + draws_per_block, draws))
-            effects = [batch.draw(some) for batch in parts.batches]
-            for kept, effect in zip(contributions, effects, strict=True):
-                kept[some] = effect.std(axis=1, ddof=1) if effect.shape[1] > 1 else np.nan
-            yield some, plan.tables(parts, effects, some, dtype)
-
-    def work(some: slice, table: EffectTables) -> int:
+    progress = _Progress(draws, cells, told=cells * draws > small)
+    for start in range(0, draws, draws_per_block):
+        some = slice(start, min(start + draws_per_block, draws))
+        effects = [batch.draw(some) for batch in parts.batches]
+        for kept, effect in zip(contributions, effects, strict=True):
+            kept[some] = effect.std(axis=1, ddof=1) if effect.shape[1] > 1 else np.nan
+        table = plan.tables(parts, effects, some, dtype)
         own = {name: values[some] for name, values in parts.own.items()}
         sums = np.zeros((link.outputs, weights.shape[0], some.stop - some.start))
         for block in blocks:
@@ -138,11 +132,7 @@ def poststratify(
                     yes = rng.binomial(size.astype(np.int64), value)
                     realised[some, block.groups] += (block.weights @ (yes / np.maximum(size, 1))).T
         averages[:, some] = sums.transpose(0, 2, 1)
-        return some.stop
-
-    progress = _Progress(draws, cells, told=cells * draws > small)
-    for done in _in_order(work, tables(), 1 if realised is not None else cores):
-        progress(done)
+        progress(some.stop)
     return Poststratified(link.finish(averages), realised, contributions)
 
 
@@ -164,24 +154,6 @@ def _blocks(weights: sparse.csc_array, size: int, dtype: np.dtype) -> list[_Cell
         local = sparse.csc_array((part.data, place, part.indptr), shape=(len(groups), rows.stop - rows.start))
         found.append(_Cells(rows, groups, local.tocsr().astype(dtype)))
     return found
-
-
-def _in_order(
-    work: Callable[..., int], arguments: Iterator[tuple[slice, EffectTables]], cores: int
-) -> Iterator[int]:
-    """Results of the work on each of the arguments, which are made in order, at most `cores` ahead."""
-    if cores == 1:
-        for given in arguments:
-            yield work(*given)
-        return
-    with ThreadPoolExecutor(cores) as pool:
-        pending: deque[Future[int]] = deque()
-        for given in arguments:
-            if len(pending) == cores:
-                yield pending.popleft().result()
-            pending.append(pool.submit(work, *given))
-        while pending:
-            yield pending.popleft().result()
 
 
 class _Progress:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +25,7 @@ from poolmap.families.mrp.direct import (
     poisson_interval,
     wilson_interval,
 )
+from poolmap.families.mrp.groups import members
 from poolmap.families.mrp.survey_design import Design
 
 log = logging.getLogger("poolmap.direct")
@@ -34,15 +34,6 @@ FEWEST = 5
 """Respondents in every level of a variable that the sample is raked to."""
 
 Array = NDArray[np.float64]
-
-
-def members(frame: pd.DataFrame, names: Sequence[str], keys: pd.DataFrame) -> NDArray[np.int64]:
-    """The group of each row, its place in `keys` (groups by the variables `names`); -1 for none of them."""
-    if not len(names):
-        return np.zeros(len(frame), dtype=np.int64)
-    names = list(names)
-    numbered = frame[names].merge(keys[names].assign(group=np.arange(len(keys))), on=names, how="left")
-    return numbered["group"].fillna(-1).to_numpy(dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
