@@ -1,9 +1,10 @@
 """Design-based estimates against R's survey package: the California schools, and NHANES.
 
 Reference: R survey 4.1-1 (Debian r-cran-survey), data(api) and data(nhanes); svydesign and svymean of
-`dstrat` (id = ~1, strata = ~stype, fpc), `dclus1` (id = ~dnum, fpc), `dclus2` (id = ~dnum + snum, fpc = ~fpc1 + fpc2),
-`dsrs`; of `dclus1` also postStratify(~stype) and rake(~stype, ~sch.wide). The samples are mrp_samples.csv,
-their schools those of resources/california_schools/population.csv; mrp_nhanes.csv is data(nhanes).
+`dstrat` (id = ~1, strata = ~stype, fpc), `dclus1` (id = ~dnum, fpc), `dclus2` (id = ~dnum + snum, fpc =
+~fpc1 + fpc2), `dsrs`; of `dclus1` also postStratify(~stype) and rake(~stype, ~sch.wide). The samples are
+mrp_samples.csv, their schools those of resources/california_schools/population.csv; mrp_nhanes.csv is
+data(nhanes).
 """
 
 from pathlib import Path

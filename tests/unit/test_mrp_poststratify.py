@@ -15,7 +15,6 @@ from poolmap.families.mrp.poststratify import group_weights, poststratify
 
 DRAWS, CELLS, ANSWERS = 40, 300, 4
 SIZES = {"area": 12, "age": 5, "sex": 2, "house": 3}
-SCALE = {"mean": 50.0, "sd": 12.0}
 
 
 @pytest.fixture
@@ -65,7 +64,7 @@ def brute(census, kind: str) -> np.ndarray:
             if kind == "binary":
                 value = expit(eta)
             elif kind == "continuous":
-                value = SCALE["mean"] + SCALE["sd"] * eta
+                value = eta
             elif kind == "count":
                 value = np.exp(eta)
             elif kind == "ordered":
@@ -80,7 +79,7 @@ def brute(census, kind: str) -> np.ndarray:
 def streamed(census, kind: str, **blocks):
     parts, _ = made(ANSWERS - 1 if kind == "categorical" else 1)
     weights = group_weights(census["count"], [np.zeros(CELLS, int), census["region"]])
-    link = link_of(kind, ANSWERS, SCALE)
+    link = link_of(kind, ANSWERS)
     return poststratify(parts, census["x"], census["codes"], weights, link, **blocks).values
 
 

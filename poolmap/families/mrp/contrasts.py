@@ -69,7 +69,8 @@ def contrasts(
     Returns:
         `<quantity>_difference` and, where all draws are above 0, `<quantity>_ratio`; keys `variable`,
         `first`, `second`, the variables of any contrast's `within` (empty where it is not the contrast's)
-        and, with several answers, `answer`; `p_first_higher`, the posterior probability that the first is higher.
+        and, with several answers, `answer`; `p_first_higher`, the posterior probability
+        that the first is higher.
     """
     names = list(dict.fromkeys(name for contrast in spec.contrasts for name in contrast.within))
     keys, draws = [], {"difference": [], "ratio": []}

@@ -37,8 +37,8 @@ BESIDE = (
     "margins of {margins}; greg: generalised regression estimator, a linear assisting model of those "
     "margins and the numeric predictors, interval plus and minus Student's t standard errors; truth: the "
     "known value; p_..._gt_...: posterior probability of being above; predicted_lower, predicted_upper: "
-    "interval of the share in a finite population of n_census with these probabilities, wider than that of the expected "
-    "share where small."
+    "interval of the share in a finite population of n_census with these probabilities, wider than that "
+    "of the expected share where small."
 )
 RAW = {"continuous": "Student's t interval", "count": "exact Poisson interval"}
 HOW = {"continuous": "Student's t", "count": "on the log scale"}
@@ -92,7 +92,7 @@ def estimates_of(
         x,
         {batch.level: census[batch.level].to_numpy() for batch in given.batches},
         group_weights(counts, [numbered[grouping][0] for grouping in groupings]),
-        link_of(kind, len(answers), facts.get("outcome_scale")),
+        link_of(kind, len(answers)),
         people=countable(counts, len(given.alpha)) if kind == "binary" else None,
         rng=rng,
     )

@@ -42,9 +42,9 @@ def binary() -> Link:
     return Link(1, lambda _, eta, own: inverse_logit(eta[0]))
 
 
-def continuous(mean: float, sd: float) -> Link:
-    """The mean in the outcome's units, of an outcome that the model sees as (y - mean) / sd."""
-    return Link(1, lambda _, eta, own: eta[0], lambda averages: mean + sd * averages)
+def continuous() -> Link:
+    """The mean, in the outcome's units as the linear predictor is."""
+    return Link(1, lambda _, eta, own: eta[0])
 
 
 def count() -> Link:
@@ -85,16 +85,13 @@ def categorical(answers: int) -> Link:
     return Link(answers, values)
 
 
-def link_of(kind: str, answers: int = 0, scale: Mapping[str, float] | None = None) -> Link:
+def link_of(kind: str, answers: int = 0) -> Link:
     """The link of an outcome's kind.
 
     Args:
         kind: `binary`, `continuous`, `count`, `ordered` or `categorical`.
         answers: how many answers an ordered or categorical outcome has.
-        scale: `mean` and `sd` of a continuous outcome.
     """
-    if kind == "continuous":
-        return continuous(**(scale or {"mean": 0.0, "sd": 1.0}))
     if kind in ("ordered", "categorical"):
         return {"ordered": ordered, "categorical": categorical}[kind](answers)
-    return {"binary": binary, "count": count}[kind]()
+    return {"binary": binary, "continuous": continuous, "count": count}[kind]()

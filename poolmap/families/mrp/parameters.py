@@ -14,7 +14,7 @@ from poolmap.families.mrp.parts import Batch, Parts
 
 SCALE = {
     "binary": "logit of the share",
-    "continuous": "outcome, in its standard deviations",
+    "continuous": "outcome, in its units",
     "count": "log of the mean",
     "ordered": "logit of the share above each cutpoint",
     "categorical": "log odds of the answer against the first",
@@ -60,12 +60,13 @@ def parameters(
     if kind != "ordered":
         about = f"intercept: {scale} where numeric predictors have their mean and factors their first level"
         found.append(quantity("alpha", about, parts.alpha[:, None], ["intercept"]))
-    if parts.columns:
+    common = np.flatnonzero((parts.beta != 0).any(axis=(0, 2)))  # the others have varying slopes only
+    if common.size:
         about = (
             f"change of the {scale} per standard deviation in the census of a numeric predictor, or from the "
             "first level of a factor"
         )
-        found.append(quantity("beta", about, parts.beta, parts.columns))
+        found.append(quantity("beta", about, parts.beta[:, common], [parts.columns[p] for p in common]))
     found += _of_batches(quantity, parts.batches, scale)
     for name, (called, about) in OWN.items():
         if name in parts.own:
@@ -133,11 +134,13 @@ def contributions(
         design that of its part of the linear predictor over the people.
     """
     terms, values = [], []
-    if len(parts.columns):
+    common = np.flatnonzero((parts.beta != 0).any(axis=(0, 2)))
+    if common.size:
+        predictors = predictors[:, common]
         mean = np.average(predictors, axis=0, weights=counts)
         sd = np.sqrt(np.average((predictors - mean) ** 2, axis=0, weights=counts))
-        values.append(np.abs(parts.beta) * sd[:, None])
-        terms += parts.columns
+        values.append(np.abs(parts.beta[:, common]) * sd[:, None])
+        terms += [parts.columns[p] for p in common]
     for batch, spread in zip(parts.batches, spreads, strict=True):
         if np.isfinite(spread).all():
             values.append(spread)

@@ -38,6 +38,8 @@ class Batch:
 class Parts:
     """eta_e = alpha_e + x beta_e + sum over batches of the row's effects; E linear predictors, in general 1.
 
+    All in units of the linear predictor; of a continuous outcome in those of the outcome.
+
     Attributes:
         alpha: (draws, E).
         beta: (draws, P, E), in the order of the columns of the design.

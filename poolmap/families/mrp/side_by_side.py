@@ -149,8 +149,8 @@ class SideBySide:
         known = set(grouping) <= set(self.survey.columns)
         member = members(self.survey, grouping, keys) if known else np.full(len(self.survey), -1)
         cell = members(census, grouping, keys)
-        people = np.bincount(cell, census["count"], groups)
-        n = np.bincount(member[member >= 0], minlength=groups).astype(float)
+        people = _totals(cell, census["count"].to_numpy(dtype=float), groups)
+        n = _totals(member, np.ones(len(member)), groups)
         parts = []
         for answer, y in zip(self.answers, self.outcomes, strict=True):
             part = pd.DataFrame({"n_survey": n if known else np.nan, "n_census": people}, index=range(groups))
@@ -183,15 +183,14 @@ class SideBySide:
         return found
 
     def _raw(self, y: Array, member: NDArray[np.int64], groups: int) -> tuple[Array, Array, Array]:
-        inside = member >= 0
-        index, level = member[inside], self.spec.interval
-        base, total = (np.bincount(index, v[inside], groups) for v in (self.base, y))
+        level = self.spec.interval
+        base, total = (_totals(member, v, groups) for v in (self.base, y))
         value = np.divide(total, base, out=np.full(groups, np.nan), where=base > 0)
         if self.kind == "count":
             return value, *poisson_interval(total, base, level)
         if self.kind != "continuous":
             return value, *wilson_interval(total, base, level)
-        squares = np.bincount(index, (y[inside] - value[index]) ** 2, groups)
+        squares = _totals(member, (y - value[member]) ** 2, groups)
         with np.errstate(invalid="ignore", divide="ignore"):
             se = np.sqrt(squares / (base - 1) / base)
             return value, *plain_interval(value, se, level, np.where(base > 1, base - 1, np.nan))
@@ -202,11 +201,11 @@ class SideBySide:
         """Mean of the assisting linear model's fits over the people, plus the weighted mean residual."""
         with_x, count = self.calibrated, self.data.tables["census"]["count"].to_numpy(dtype=float)
         beta = coefficients(y[:, None], with_x.assisting, self.design.weight)[:, 0]
-        fits = np.bincount(cell, count * (with_x.census @ beta), groups)
+        fits = _totals(cell, count * (with_x.census @ beta), groups)
         left = y - with_x.assisting @ beta
         away, se = domain_ratio(self.design, left, np.ones_like(y), member, groups, weight=with_x.linear)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return fits / np.bincount(cell, count, groups) + away, se
+            return fits / _totals(cell, count, groups) + away, se
 
     def _truth(self, grouping: tuple[str, ...], keys: pd.DataFrame, answer: str) -> Array:
         truth = self.data.tables["truth"]
@@ -216,3 +215,9 @@ class SideBySide:
         found = np.full(len(keys), np.nan)
         found[members(truth, grouping, keys)] = truth["value"].to_numpy()
         return found
+
+
+def _totals(group: NDArray[np.int64], values: Array, groups: int) -> Array:
+    """Sum of the values of each group's rows; a row of group -1 is in none."""
+    inside = group >= 0
+    return np.bincount(group[inside], values[inside], groups)
