@@ -10,6 +10,7 @@ import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset, Predictive, Quantity
+from poolmap.families.mrp.accuracy import HOLDING, holding_level
 from poolmap.families.mrp.contrasts import contrast_grouping, contrasts
 from poolmap.families.mrp.effects import parts as parts_of
 from poolmap.families.mrp.groups import groups
@@ -33,12 +34,12 @@ WHAT = {
 BESIDE = (
     "n_survey: rows of the survey; n_census: population; raw: unweighted, with {raw}; weighted: by the "
     "sampling weights, standard error linearised under the design of the config (with replacement where it "
-    "gives no population sizes), interval {how}; raked: the same with weights raked to the census's "
-    "margins of {margins}; greg: generalised regression estimator, a linear assisting model of those "
-    "margins and the numeric predictors, interval plus and minus Student's t standard errors; truth: the "
-    "known value; p_..._gt_...: posterior probability of being above; predicted_lower, predicted_upper: "
-    "interval of the share in a finite population of n_census with these probabilities, wider than that "
-    "of the expected share where small."
+    "gives no population sizes), interval {how}; raked: the same with weights raked to the census's margins of "
+    "{margins}; greg: generalised regression estimator, a linear assisting model of those margins and the "
+    "numeric predictors, interval plus and minus Student's t standard errors; truth: the known value; "
+    "truth_level, predicted_truth_level: level of the narrowest interval that holds it; p_..._gt_...: "
+    "posterior probability of being above; predicted_lower, predicted_upper: interval of the share in a finite "
+    "population of n_census with these probabilities, wider than that of the expected share where small."
 )
 RAW = {"continuous": "Student's t interval", "count": "exact Poisson interval"}
 HOW = {"continuous": "Student's t", "count": "on the log scale"}
@@ -117,6 +118,11 @@ def estimates_of(
             tail = (1 - spec.interval) / 2
             limits = np.quantile(found.realised[:, columns], [tail, 1 - tail], axis=0)
             extra[["predicted_lower", "predicted_upper"]] = limits.T
+        if "truth" in extra:
+            truth = extra["truth"].to_numpy(dtype=float)
+            extra[HOLDING["model"]] = holding_level(rows, truth)
+            if found.realised is not None:
+                extra[HOLDING["predicted"]] = holding_level(found.realised[:, columns], truth)
         for threshold in spec.thresholds:
             extra[f"p_{name}_gt_{threshold:g}"] = (rows > threshold).mean(axis=0)
         if len(answers) > 1:
