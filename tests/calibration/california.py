@@ -114,7 +114,7 @@ def replicate(design: str, number: int, schools: pd.DataFrame, executable: Path)
         data = ingest(spec)
     survey = data.tables["survey"]
     given = stan_data(spec, "main", data)
-    settings = Sampling(chains=2, warmup=500, draws=500)
+    settings = Sampling(chains=2, warmup=300, draws=500)
     whitened = given.whitened is not None
     settings = brief(settings, given.whitened) if whitened else settings
     fit = sample(
@@ -219,15 +219,18 @@ def main() -> None:
     schools = population()
     program = analysis("stratified", Path()).program("main")
     executable = compile_program(ROOT / f"stan/{program}.stan", include_paths=[ROOT / "stan"]).executable
-    found = {}
-    for design in arguments.designs:
-        path = kept / f"{design}.csv"
-        done = pd.read_csv(path) if path.exists() else pd.DataFrame()
-        for number in range(done["replicate"].nunique() if len(done) else 0, arguments.samples):
-            done = pd.concat([done, replicate(design, number, schools, executable)], ignore_index=True)
-            done.to_csv(path, index=False)
-        found[design] = done
-        print(f"\n{design}: {DESIGNS[design]}\n{summary(done).round(3).to_string(index=False)}", flush=True)
+    paths = {design: kept / f"{design}.csv" for design in arguments.designs}
+    found = {d: pd.read_csv(path) if path.exists() else pd.DataFrame() for d, path in paths.items()}
+    for number in range(arguments.samples):
+        for design, done in found.items():
+            if len(done) and number in set(done["replicate"]):
+                continue
+            found[design] = pd.concat(
+                [done, replicate(design, number, schools, executable)], ignore_index=True
+            )
+            found[design].to_csv(paths[design], index=False)
+    for design, rows in found.items():
+        print(f"\n{design}: {DESIGNS[design]}\n{summary(rows).round(3).to_string(index=False)}", flush=True)
     for name, of in (("summary", summary), ("by_size", by_size)):
         together = pd.concat([of(rows).assign(design=design) for design, rows in found.items()])
         together.set_index("design").reset_index().round(4).to_csv(
