@@ -14,6 +14,7 @@ from poolmap.families.mrp.accuracy import HOLDING, holding_level
 from poolmap.families.mrp.contrasts import contrast_grouping, contrasts
 from poolmap.families.mrp.effects import parts as parts_of
 from poolmap.families.mrp.groups import groups
+from poolmap.families.mrp.left_out import by_level
 from poolmap.families.mrp.links import inverse_logit, link_of
 from poolmap.families.mrp.model import design, level_codes, terms
 from poolmap.families.mrp.parameters import contributions, parameters
@@ -159,6 +160,13 @@ def _description(spec: MrpAnalysis, beside: SideBySide) -> str:
 
 
 def predictive(
+    spec: MrpAnalysis, model: str, data: Dataset, draws: xarray.Dataset, rng: np.random.Generator
+) -> Predictive:
+    """What the model says of the survey's cells, by factor too, and of each area where areas are left out."""
+    return by_level(spec, data, cell_predictive(spec, model, data, draws, rng))
+
+
+def cell_predictive(
     spec: MrpAnalysis, model: str, data: Dataset, draws: xarray.Dataset, rng: np.random.Generator
 ) -> Predictive:
     """Replicated yes counts and the log likelihood of each cell of the survey."""

@@ -20,6 +20,7 @@ def stan_data(spec: MrpAnalysis, model: str, data: Dataset) -> StanData:
     sigma when the estimates are made. The program samples each sigma with a sign (see its header).
     """
     cells, settings = data.tables["cells"], spec.models[model]
+    cells = cells[cells["n"] > 0]  # those left out have none
     sizes = seen_levels(data)
     start = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int)
     x = design(cells, data.facts["predictors"])
