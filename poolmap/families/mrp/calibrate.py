@@ -26,8 +26,8 @@ WORDS = (
     "expected error of each group's estimate, where the model is right: surveys simulated from draws of the "
     "posterior, with the respondents of this survey's cells, fitted again and poststratified; grouping: of "
     "which table; surveys: those whose fit passed its checks; true_mean: mean of the true values; bias, "
-    "rmse: mean and root mean square of estimate less true value; coverage: share of intervals that hold the true "
-    "value; width: their mean width"
+    "rmse: mean and root mean square of estimate less true value; coverage: share of intervals that hold the "
+    "true value; width: their mean width"
 )
 
 
