@@ -122,7 +122,7 @@ def replicate(design: str, number: int, schools: pd.DataFrame, executable: Path)
     )
     quantities = estimate(spec, "main", data, fit.posterior, rng)
     tables = summarise([item for item in quantities if item.table in ("county", "parameters")], INTERVAL)
-    found = tables["county"][KEPT].assign(
+    found = tables["county"].reindex(columns=KEPT).assign(
         replicate=number,
         respondents=len(survey),
         rhat=max(table["rhat"].max() for table in tables.values()),

@@ -86,7 +86,7 @@ def test_predictive_of_areas(executable, tmp_path):
 
 def test_simulated_surveys_tell_the_expected_error(executable, tmp_path):
     """Where the model is right, 90% intervals cover 90% of the true values: 12 surveys of 5 areas are few,
-    so the bound is wide; errors are larger where there are fewer respondents, and largest where there are none."""
+    so the bound is wide; intervals are widest where there are no respondents."""
     spec = analysis(tmp_path, calibrate=12, sampling={"chains": 4, "draws": 1000, "adapt_delta": 0.98})
     data = ingest(spec)
     given = stan_data(spec, "main", data)
