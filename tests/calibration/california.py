@@ -122,11 +122,15 @@ def replicate(design: str, number: int, schools: pd.DataFrame, executable: Path)
     )
     quantities = estimate(spec, "main", data, fit.posterior, rng)
     tables = summarise([item for item in quantities if item.table in ("county", "parameters")], INTERVAL)
-    found = tables["county"].reindex(columns=KEPT).assign(
-        replicate=number,
-        respondents=len(survey),
-        rhat=max(table["rhat"].max() for table in tables.values()),
-        divergences=int(fit.sample_stats["diverging"].sum()),
+    found = (
+        tables["county"]
+        .reindex(columns=KEPT)
+        .assign(
+            replicate=number,
+            respondents=len(survey),
+            rhat=max(table["rhat"].max() for table in tables.values()),
+            divergences=int(fit.sample_stats["diverging"].sum()),
+        )
     )
     return found.round(5)
 

@@ -6,8 +6,9 @@ import pytest
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset
-from poolmap.errors import InputError
+from poolmap.families.mrp.contrasts import unknown_levels
 from poolmap.families.mrp.estimate import estimates_of
+from poolmap.families.mrp.left_out import not_in_formula
 from poolmap.families.mrp.parts import Batch, Parts
 from poolmap.inference.summary import summarise
 
@@ -200,9 +201,17 @@ def test_a_mean_below_zero_has_no_ratio():
     assert set(tables["contrasts"]["quantity"]) == {"mean_difference"}
 
 
-def test_contrast_of_an_unknown_level():
-    with pytest.raises(InputError, match="no level 'C'"):
-        tables_of("binary", contrasts=[{"variable": "area", "levels": ["C", "A"]}])
+def test_contrasts_and_areas_that_the_census_lacks():
+    asked = [{"variable": "area", "levels": ["C", "A"]}, {"variable": "age", "levels": ["old", "yong"]}]
+    problems = unknown_levels(spec_of("binary", contrasts=asked), data_of("binary").tables["census"])
+    assert [problem.what for problem in problems] == [
+        "the census has no level 'C'",
+        "the census has no level 'yong'",
+    ]
+    assert "young" in problems[1].remedy
+    problem = not_in_formula(spec_of("binary", leave_out="county"), ["area", "age"])[0]
+    assert "'county'" in problem.what
+    assert not not_in_formula(spec_of("binary", leave_out="area"), ["area", "age"])
 
 
 def test_parameters_and_contributions():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from poolmap.config.mrp import Contrast, MrpAnalysis
 from poolmap.contracts import Quantity
-from poolmap.errors import InputError, Problem
+from poolmap.errors import Problem
 from poolmap.tables import nearest
 
 
@@ -25,21 +25,7 @@ def pairs_of(
     """The places in `keys` of the first and second group of each pair, and the levels within which they are.
 
     Levels within which one of the two has no people are passed over.
-
-    Raises:
-        InputError: a level that the census does not have.
     """
-    levels = list(dict.fromkeys(keys[contrast.variable]))
-    unknown = [level for level in contrast.levels if level not in levels]
-    if unknown:
-        raise InputError(
-            Problem(
-                f"contrasts, variable '{contrast.variable}'",
-                f"the census has no level '{level}'",
-                nearest(level, levels),
-            )
-            for level in unknown
-        )
     within = [name for name in contrast_grouping(contrast)[1:]]
     placed = keys.assign(place=np.arange(len(keys)))
     first, second = (placed[placed[contrast.variable] == level] for level in contrast.levels)
@@ -47,6 +33,23 @@ def pairs_of(
         return first["place"].to_numpy(), second["place"].to_numpy(), pd.DataFrame(index=[0])
     both = first[[*within, "place"]].merge(second[[*within, "place"]], on=within, suffixes=("_1", "_2"))
     return both["place_1"].to_numpy(), both["place_2"].to_numpy(), both[within]
+
+
+def unknown_levels(spec: MrpAnalysis, census: pd.DataFrame) -> list[Problem]:
+    """The levels that the config compares and the census does not have."""
+    found = []
+    for contrast in spec.contrasts:
+        levels = list(dict.fromkeys(census[contrast.variable]))
+        found += [
+            Problem(
+                f"contrasts, variable '{contrast.variable}'",
+                f"the census has no level '{level}'",
+                nearest(level, levels),
+            )
+            for level in contrast.levels
+            if level not in levels
+        ]
+    return found
 
 
 def contrasts(

@@ -12,7 +12,9 @@ import pandas as pd
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset
 from poolmap.errors import InputError, Problem
+from poolmap.families.mrp.contrasts import contrast_grouping, unknown_levels
 from poolmap.families.mrp.formula import Formula, parse_formula, term_name
+from poolmap.families.mrp.left_out import not_in_formula
 from poolmap.tables import Table, exclusions, nearest, read_table
 
 RESERVED = frozenset(
@@ -44,6 +46,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     formula = parse_formula(spec.formula, spec.outcome.column)
     survey, census = read_table(spec.survey), read_table(spec.census)
     grouping_variables = dict.fromkeys(v for grouping in spec.groupings() for v in grouping)
+    grouping_variables |= dict.fromkeys(v for contrast in spec.contrasts for v in contrast_grouping(contrast))
     variables = list(dict.fromkeys([*formula.variables, *grouping_variables]))
 
     survey.has(spec.outcome.column, key="outcome: column")
@@ -114,6 +117,9 @@ def ingest(spec: MrpAnalysis) -> Dataset:
         tables["truth"] = _truth(spec, formula, list(grouping_variables), cells)
     excluded_rows = [(spec.survey, line, "", reason) for line, reason in sorted(excluded)]
     data = Dataset(tables, exclusions(excluded_rows), facts)
+    asked = [*unknown_levels(spec, cells), *not_in_formula(spec, formula.variables)]
+    if asked:
+        raise InputError(asked)
     if spec.map is not None:
         data.geometry = _geometry(spec, cells, facts)
     return data

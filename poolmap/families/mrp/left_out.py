@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,9 @@ import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset, LeftOut, Predictive
+from poolmap.errors import Problem
 from poolmap.families.mrp.model import stan_data
+from poolmap.tables import nearest
 
 if TYPE_CHECKING:
     import xarray
@@ -51,6 +53,14 @@ def left_out(spec: MrpAnalysis, model: str, data: Dataset) -> Callable[[int], Le
 def levels_left_out(spec: MrpAnalysis, data: Dataset) -> list[str]:
     """The levels of `leave_out` that the survey holds."""
     return sorted(set(data.tables["cells"][spec.leave_out]))
+
+
+def not_in_formula(spec: MrpAnalysis, variables: Sequence[str]) -> list[Problem]:
+    """What is wrong with `leave_out`: only a variable of the formula has levels of its own in the model."""
+    if spec.leave_out is None or spec.leave_out in variables:
+        return []
+    what = f"'{spec.leave_out}' is no factor of the formula"
+    return [Problem("leave_out", what, f"{nearest(spec.leave_out, variables)} Name one of its factors.")]
 
 
 def emptied(data: Dataset, out: np.ndarray) -> Dataset:
