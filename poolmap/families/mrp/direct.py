@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
 from scipy.special import gammaincinv
 from scipy.stats import norm, t
 
-from poolmap.families.mrp.calibration import residuals
 from poolmap.families.mrp.survey_design import Design
-
-AT_ONCE = 4_000_000
-"""Scores held in memory at a time."""
 
 
 def wilson_interval(yes: np.ndarray, n: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -80,16 +77,21 @@ def domain_ratio(
     total, above = (np.bincount(group[inside], (weight * v)[inside], groups) for v in (base, y))
     total = np.where(total > 0, total, np.nan)
     ratio = above / total
-    score = np.zeros(len(y))
-    index = group[inside]
-    score[inside] = (y[inside] - ratio[index] * base[inside]) / total[index]
-    variance = np.empty(groups)
-    for start in range(0, groups, step := max(AT_ONCE // max(len(y), 1), 1)):
-        some = np.arange(start, min(start + step, groups))
-        scores = np.where(group[:, None] == some, np.nan_to_num(score)[:, None], 0.0)
-        if x is not None:
-            scores = residuals(scores, x, design.weight)
-        variance[some] = design.variance(weight[:, None] * scores)
+    index, places = group[inside], np.flatnonzero(inside)
+    with np.errstate(invalid="ignore"):
+        score = np.nan_to_num((y[inside] - ratio[index] * base[inside]) / total[index])
+
+    def of_groups(factor: np.ndarray) -> sparse.csr_array:
+        return sparse.csr_array((factor[inside] * score, (places, index)), shape=(len(y), groups))
+
+    weighted = of_groups(weight)
+    variance = design.variance(weighted)
+    if x is not None:  # of the residuals: scores less x beta
+        gram = x.T @ (design.weight[:, None] * x)
+        beta = np.linalg.lstsq(gram, (of_groups(design.weight).T @ x).T, rcond=None)[0]
+        of_x = weight[:, None] * x
+        variance = variance - 2 * (design.covariance(weighted, of_x) * beta.T).sum(axis=1)
+        variance += ((design.covariance(of_x, of_x) @ beta) * beta).sum(axis=0)
     members = np.bincount(group[inside], minlength=groups)
     return ratio, np.where((members > 1) & np.isfinite(ratio), np.sqrt(np.maximum(variance, 0)), np.nan)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,34 +76,51 @@ class Design:
         freedom = len(stages[0].parent) - len(stages[0].fraction)
         return cls(survey["weight"].to_numpy(dtype=float), tuple(stages), freedom)
 
-    def variance(self, scores: Array) -> Array:
-        """Variance of totals of scores.
+    def variance(self, scores: Array | sparse.csr_array) -> Array:
+        """Variances (G,) of the totals of scores (n, G): the diagonal of `covariance`."""
+        scores = sparse.csr_array(scores)
+        found = np.zeros(scores.shape[1])
+        for totals, means, of_unit, of_parent in self._totals(scores):
+            found += of_unit @ totals.power(2) - of_parent @ means.power(2)
+        return found
 
-        Stage by stage, sum over parents of (1 - f) m / (m - 1) times the sum of squares of the units' totals
-        about their mean, m units drawn, those of lower stages times the sampling fractions above (Särndal,
+    def covariance(self, first: Array | sparse.csr_array, second: Array) -> Array:
+        """Covariances of totals of scores.
+
+        Stage by stage, sum over parents of (1 - f) m / (m - 1) times the products of the units' totals about
+        their means, m units drawn, those of lower stages times the sampling fractions above (Särndal,
         Swensson and Wretman 1992, Model Assisted Survey Sampling, 4.3; `svyrecvar` of R's survey). A parent
-        with one unit drawn, not the only one, contributes its total squared, the mean of all being 0
+        with one unit drawn, not the only one, contributes the product of its totals, the mean of all being 0
         (`survey.lonely.psu = "adjust"`).
 
         Args:
-            scores: (n, G) weighted scores of the respondents, 0 outside the domain.
+            first: (n, G) weighted scores of the respondents, 0 outside the domain.
+            second: (n, M) others.
 
         Returns:
-            (G,) variances.
+            (G, M).
         """
-        found = np.zeros(scores.shape[1])
+        found = np.zeros((first.shape[1], second.shape[1]))
+        both = (self._totals(sparse.csr_array(scores)) for scores in (first, second))
+        for (one, mean, of_unit, of_parent), (other, other_mean, _, _) in zip(*both, strict=True):
+            found += (one.T @ (sparse.diags_array(of_unit) @ other)).toarray()
+            found -= (mean.T @ (sparse.diags_array(of_parent) @ other_mean)).toarray()
+        return found
+
+    def _totals(
+        self, scores: sparse.csr_array
+    ) -> Iterator[tuple[sparse.csr_array, sparse.csr_array, Array, Array]]:
+        """Of each stage the units' totals, the parents' means, and the factors of their squares."""
         share = np.ones(len(self.stages[0].fraction))
         for stage in self.stages:
-            units, parents = len(stage.parent), len(stage.fraction)
-            totals = _sums(stage.unit, units) @ scores
+            parents = len(stage.fraction)
             drawn = np.bincount(stage.parent, minlength=parents)
-            of_parent = _sums(stage.parent, parents)
-            mean = (of_parent @ totals) / drawn[:, None]
-            mean[drawn == 1] = 0
+            totals = _sums(stage.unit, len(stage.parent)) @ scores
             factor = share * (1 - stage.fraction) * drawn / np.maximum(drawn - 1, 1)
-            found += factor @ (of_parent @ (totals - mean[stage.parent]) ** 2)
+            centre = np.where(drawn > 1, 1 / np.maximum(drawn, 1), 0.0)
+            means = sparse.diags_array(centre) @ _sums(stage.parent, parents) @ totals
+            yield totals, means, factor[stage.parent], factor * drawn
             share = (share * stage.fraction)[stage.parent]
-        return found
 
 
 def _numbered(survey: pd.DataFrame, name: str) -> range:
