@@ -42,7 +42,10 @@ DESIGNS = {
     "two_stages": "up to 5 schools of each of 40 of the 757 districts",
 }
 INTERVAL = 0.9
+START, END = "<!-- results -->", "<!-- end of results -->"
 SIZES = [0, 10, 50, 200, np.inf]
+LABELS = ["under 10", "10 to 49", "50 to 199", "200 or more"]
+WORDS = "Coverage of the intervals for the finite population, by the number of schools in the county:"
 KEPT = ["county", "n_survey", "n_census", "truth", *HOLDING.values()]
 KEPT += dict.fromkeys(column for kind in KINDS.values() for column in kind[:3])
 
@@ -140,20 +143,22 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     scores = pd.concat(
         [accuracy(part).assign(replicate=number) for number, part in rows.groupby("replicate")]
     )
+    of_model = scores[scores["kind"].isin(HOLDING)].assign(where="all")
     found = []
-    for (kind, where), part in scores.groupby(["kind", "where"], sort=False):
-        coverage = part["covered"] / part["intervals"]
+    for (kind, where), part in pd.concat([scores, of_model]).groupby(["kind", "where"], sort=False):
+        of_sample = part.groupby("replicate")[["covered", "intervals"]].sum()
+        coverage = of_sample["covered"] / of_sample["intervals"]
         found.append(
             {
                 "kind": kind,
                 "where": where,
-                "samples": len(part),
-                "counties": part["groups"].mean(),
+                "samples": len(of_sample),
+                "counties": part["groups"].sum() / len(of_sample),
                 "rmse": np.sqrt((part["rmse"] ** 2 * part["groups"]).sum() / part["groups"].sum()),
                 "mae": (part["mae"] * part["groups"]).sum() / part["groups"].sum(),
                 "width": (part["width"] * part["intervals"]).sum() / part["intervals"].sum(),
                 "coverage": part["covered"].sum() / part["intervals"].sum(),
-                "coverage_se": coverage.std() / np.sqrt(len(part)),
+                "coverage_se": coverage.std() / np.sqrt(len(of_sample)),
             }
         )
     return pd.DataFrame(found)
@@ -161,12 +166,48 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 def by_size(rows: pd.DataFrame) -> pd.DataFrame:
     """Errors and coverage by the number of schools in the county."""
-    labels = ["under 10", "10 to 49", "50 to 199", "200 or more"]
-    size = pd.cut(rows["n_census"], SIZES, labels=labels, right=False)
+    size = pd.cut(rows["n_census"], SIZES, labels=LABELS, right=False)
     return pd.concat(
         [accuracy(part).assign(schools=label) for label, part in rows.groupby(size, observed=True)],
         ignore_index=True,
     )
+
+
+def write_page(found: dict[str, pd.DataFrame], page: Path) -> None:
+    """Put the table of results between the marks of the page."""
+    names = {"raw": "unweighted", "weighted": "weighted", "raked": "raked", "greg": "GREG"}
+    names |= {"model": "MrP", "predicted": "MrP, finite population"}
+    rows = ["| sample | counties | estimate | counties a sample | RMSE | MAE | mean width | coverage (SE) |"]
+    rows.append("|---|---|---|---|---|---|---|---|")
+    for design, of in found.items():
+        for row in summary(of).to_dict("records"):
+            where = {"sampled": "in the sample", "unsampled": "not in it", "all": "all"}[row["where"]]
+            error = f"{row['rmse']:.3f} | {row['mae']:.3f} | {row['width']:.2f}"
+            coverage = f"{100 * row['coverage']:.1f}% ({100 * row['coverage_se']:.1f})"
+            rows.append(
+                f"| {design.replace('_', ' ')} | {where} | {names[row['kind']]} | {row['counties']:.1f} | "
+                f"{error} | {coverage} |"
+            )
+    sizes = ["| sample | " + " | ".join(LABELS) + " | all of 50 or more |", "|---|---|---|---|---|---|"]
+    for design, of in found.items():
+        table = by_size(of)
+        table = (
+            table[table["kind"] == "predicted"].groupby("schools", sort=False)[["covered", "intervals"]].sum()
+        )
+        table.loc["large"] = table.loc[LABELS[2:]].sum()
+        share = 100 * table["covered"] / table["intervals"]
+        cells = " | ".join(f"{share[label]:.1f}%" for label in [*LABELS, "large"])
+        sizes.append(f"| {design.replace('_', ' ')} | {cells} |")
+    samples = ", ".join(f"{of['replicate'].nunique()} {name.replace('_', ' ')}" for name, of in found.items())
+    fits = pd.concat([of.groupby("replicate")[["rhat", "divergences"]].first() for of in found.values()])
+    checks = (
+        f"Largest R-hat of a county or parameter above 1.05 in {(fits['rhat'] > 1.05).sum()} of {len(fits)} "
+        f"fits, divergent transitions in {(fits['divergences'] > 0).sum()}."
+    )
+    text = page.read_text("utf-8")
+    before, after = text.split(START)[0], text.split(END)[1]
+    table = "\n".join([f"Samples: {samples}. {checks}", "", *rows, "", WORDS, "", *sizes])
+    page.write_text(f"{before}{START}\n\n{table}\n\n{END}{after}", "utf-8")
 
 
 def draw_figure(found: dict[str, pd.DataFrame], path: Path) -> None:
@@ -175,9 +216,9 @@ def draw_figure(found: dict[str, pd.DataFrame], path: Path) -> None:
 
     from poolmap.figures.style import BLUE, GOLD, MUTED, RC, new_figure
 
-    looks = {"weighted": (GOLD, "s", "--"), "model": (MUTED, "^", ":"), "predicted": (BLUE, "o", "-")}
+    looks = {"weighted": (GOLD, "s", "none"), "model": (MUTED, "^", ":"), "predicted": (BLUE, "o", "-")}
     with matplotlib.rc_context(RC):
-        figure = new_figure(9, 3.2)
+        figure = new_figure(9, 3.4)
         panels = figure.subplots(1, len(found) + 1)
         for axes, (design, rows) in zip(panels, found.items(), strict=False):
             table = calibration(rows, INTERVAL)
@@ -190,13 +231,17 @@ def draw_figure(found: dict[str, pd.DataFrame], path: Path) -> None:
                     color=colour,
                     marker=marker,
                     linestyle=line,
-                    markersize=4,
+                    markersize=6 if kind == "weighted" else 4,
+                    zorder=3 if kind == "weighted" else 2,
                     label=KINDS[kind][3],
                 )
             axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="level of the interval")
             axes.set_title(design.replace("_", " "))
         panels[0].set_ylabel("true values within")
-        panels[0].legend(loc="upper left", fontsize=6)
+        handles, labels = panels[0].get_legend_handles_labels()
+        names = ["weighted share", "MrP, expected share", "MrP, share of the finite population"]
+        assert len(labels) == len(names)
+        figure.legend(handles, names, loc="outside lower center", ncols=3)
         axes = panels[-1]
         for at, rows in enumerate(found.values()):
             table = summary(rows).set_index(["kind", "where"])["rmse"]
@@ -207,7 +252,8 @@ def draw_figure(found: dict[str, pd.DataFrame], path: Path) -> None:
                 at, table["model", "unsampled"], marker="^", color=MUTED, fillstyle="none", linestyle="none"
             )
         axes.set_xticks(range(len(found)), [name.replace("_", " ") for name in found], rotation=20)
-        axes.set(ylabel="root mean squared error", ylim=(0, None), xlim=(-0.5, len(found) - 0.5))
+        axes.set(ylim=(0, 0.4), xlim=(-0.5, len(found) - 0.5), box_aspect=1)
+        axes.set_title("root mean squared error")
         figure.savefig(path, dpi=130)
 
 
@@ -215,6 +261,7 @@ def main() -> None:
     """Run or take up the samples, then write the summaries and the figure."""
     parser = argparse.ArgumentParser()
     parser.add_argument("samples", type=int, nargs="?", default=200)
+    parser.add_argument("--only-report", action="store_true", help="no new samples")
     parser.add_argument("--designs", nargs="*", default=list(DESIGNS), choices=list(DESIGNS))
     arguments = parser.parse_args()
     kept, out = ROOT / "results/calibration", ROOT / "docs/calibration"
@@ -225,7 +272,7 @@ def main() -> None:
     executable = compile_program(ROOT / f"stan/{program}.stan", include_paths=[ROOT / "stan"]).executable
     paths = {design: kept / f"{design}.csv" for design in arguments.designs}
     found = {d: pd.read_csv(path) if path.exists() else pd.DataFrame() for d, path in paths.items()}
-    for number in range(arguments.samples):
+    for number in range(0 if arguments.only_report else arguments.samples):
         for design, done in found.items():
             if len(done) and number in set(done["replicate"]):
                 continue
@@ -241,6 +288,7 @@ def main() -> None:
             out / f"california_{name}.csv", index=False
         )
     draw_figure(found, out / "california.png")
+    write_page(found, ROOT / "docs/calibration.md")
 
 
 if __name__ == "__main__":
