@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from poolmap.config.mrp import Contrast, MrpAnalysis
 from poolmap.contracts import Quantity
 from poolmap.errors import Problem
+from poolmap.families.mrp.groups import members
 from poolmap.tables import nearest
 
 
@@ -26,13 +27,13 @@ def pairs_of(
 
     Levels within which one of the two has no people are passed over.
     """
-    within = [name for name in contrast_grouping(contrast)[1:]]
-    placed = keys.assign(place=np.arange(len(keys)))
-    first, second = (placed[placed[contrast.variable] == level] for level in contrast.levels)
+    within = list(contrast_grouping(contrast)[1:])
+    first, second = (np.flatnonzero(keys[contrast.variable] == level) for level in contrast.levels)
     if not within:
-        return first["place"].to_numpy(), second["place"].to_numpy(), pd.DataFrame(index=[0])
-    both = first[[*within, "place"]].merge(second[[*within, "place"]], on=within, suffixes=("_1", "_2"))
-    return both["place_1"].to_numpy(), both["place_2"].to_numpy(), both[within]
+        return first, second, pd.DataFrame(index=[0])
+    other = members(keys.iloc[first], within, keys.iloc[second])
+    both = other >= 0
+    return first[both], second[other[both]], keys.iloc[first[both]][within]
 
 
 def unknown_levels(spec: MrpAnalysis, census: pd.DataFrame) -> list[Problem]:

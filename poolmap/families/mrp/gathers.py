@@ -83,7 +83,7 @@ class GatherPlan:
         """
         intercepts, looks = [], []
         for b, batch in enumerate(parts.batches):
-            code = np.asarray(codes[batch.level], dtype=np.int64)
+            code = np.asarray(codes[batch.level], dtype=np.int32)
             size = int(code.max(initial=-1)) + 2
             code = np.where(code < 0, size - 1, code)
             for j, column in enumerate(batch.columns):

@@ -35,6 +35,8 @@ def members(frame: pd.DataFrame, names: Sequence[str], keys: pd.DataFrame) -> ND
     """The group of each row, its place in `keys` (groups by the variables `names`); -1 for none of them."""
     if not len(names):
         return np.zeros(len(frame), dtype=np.int64)
-    names = list(names)
-    numbered = frame[names].merge(keys[names].assign(group=np.arange(len(keys))), on=names, how="left")
-    return numbered["group"].fillna(-1).to_numpy(dtype=np.int64)
+    return _index(keys, names).get_indexer(_index(frame, names)).astype(np.int64)
+
+
+def _index(frame: pd.DataFrame, names: Sequence[str]) -> pd.Index:
+    return pd.Index(frame[names[0]]) if len(names) == 1 else pd.MultiIndex.from_frame(frame[list(names)])

@@ -18,8 +18,9 @@ from poolmap.families.mrp.left_out import not_in_formula
 from poolmap.tables import Table, exclusions, nearest, read_table
 
 RESERVED = frozenset(
-    """line yes weight n count truth value table quantity term level mean sd median lower upper mcse ess_bulk
-    ess_tail rhat n_survey n_census raw raw_lower raw_upper weighted weighted_lower weighted_upper
+    """line yes weight n count truth value table quantity term level answer variable first second mean sd
+    median lower upper mcse ess_bulk ess_tail rhat n_survey n_census raw raw_lower raw_upper weighted
+    weighted_lower weighted_upper
     predicted_lower predicted_upper""".split()  # noqa: SIM905
 )
 

@@ -46,7 +46,8 @@ class Calibrated:
         dummies: (n, M) of their levels.
         assisting: (n, Q) intercept, dummies and numeric predictors of the respondents, the assisting
             model's; linear: (n,) weights calibrated to their totals.
-        census: (cells, Q) the same of the cells.
+        codes: of each margin (cells,) the level of each cell of the census; numeric: (cells, predictors)
+            standardised.
     """
 
     margins: tuple[str, ...]
@@ -54,7 +55,18 @@ class Calibrated:
     dummies: Array
     assisting: Array
     linear: Array
-    census: Array
+    codes: tuple[NDArray[np.intp], ...]
+    numeric: Array
+
+    def fits(self, beta: Array) -> Array:
+        """(cells,) fits of the assisting model, from its coefficients (Q,)."""
+        found = beta[0] + self.numeric @ beta[len(beta) - self.numeric.shape[1] :]
+        start = 1
+        for code in self.codes:
+            size = int(code.max()) + 1
+            found += np.where(code >= 0, beta[start : start + size][code], 0)  # -1: a cell without people
+            start += size
+        return found
 
 
 def calibrated(spec: MrpAnalysis, data: Dataset, design: Design) -> Calibrated | None:
@@ -74,16 +86,16 @@ def calibrated(spec: MrpAnalysis, data: Dataset, design: Design) -> Calibrated |
         people = census.groupby(name)["count"].sum()
         people = people[people > 0]
         code = people.index.get_indexer(survey[name])
-        if (code >= 0).all() and np.bincount(code, minlength=len(people)).min() >= FEWEST:
+        counted = np.bincount(code[code >= 0], design.weight[code >= 0] > 0, len(people))
+        if (code >= 0).all() and counted.min() >= FEWEST:
             margins.append(name)
             codes.append((code, people.index.get_indexer(census[name])))
             totals.append(people.to_numpy(dtype=float))
     if not margins:
         return None
-    in_survey, in_census = (
-        np.hstack([code[side][:, None] == np.arange(len(t)) for code, t in zip(codes, totals, strict=True)])
-        for side in (0, 1)
-    )
+    dummies = np.hstack(
+        [code[:, None] == np.arange(len(t)) for (code, _), t in zip(codes, totals, strict=True)]
+    ).astype(float)
     raked = None
     try:
         raked = raked_weights(design.weight, [code for code, _ in codes], totals)
@@ -94,22 +106,17 @@ def calibrated(spec: MrpAnalysis, data: Dataset, design: Design) -> Calibrated |
         for name, about in facts["predictors"].items()
         if about.get("type", "numeric") == "numeric" and name in survey and survey[name].notna().all()
     ]
-    x, of_census = (
-        np.hstack(
-            [
-                np.ones((len(frame), 1)),
-                dummies,
-                *(
-                    (frame[[n]].to_numpy(dtype=float) - facts["predictors"][n]["mean"])
-                    / facts["predictors"][n]["sd"]
-                    for n in numeric
-                ),
-            ]
-        )
-        for frame, dummies in ((survey, in_survey), (census, in_census))
-    )
-    linear = calibrated_weights(design.weight, x, count @ of_census)
-    return Calibrated(tuple(margins), raked, in_survey.astype(float), x, linear, of_census)
+
+    def standardised(frame: pd.DataFrame) -> Array:
+        scales = [facts["predictors"][name] for name in numeric]
+        parts = [(frame[n] - at["mean"]) / at["sd"] for n, at in zip(numeric, scales, strict=True)]
+        return np.column_stack(parts).astype(float) if parts else np.zeros((len(frame), 0))
+
+    x = np.hstack([np.ones((len(survey), 1)), dummies, standardised(survey)])
+    of_census = standardised(census)
+    known = np.concatenate([[count.sum()], *totals, count @ of_census])
+    linear = calibrated_weights(design.weight, x, known)
+    return Calibrated(tuple(margins), raked, dummies, x, linear, tuple(code for _, code in codes), of_census)
 
 
 class SideBySide:
@@ -201,7 +208,7 @@ class SideBySide:
         """Mean of the assisting linear model's fits over the people, plus the weighted mean residual."""
         with_x, count = self.calibrated, self.data.tables["census"]["count"].to_numpy(dtype=float)
         beta = coefficients(y[:, None], with_x.assisting, self.design.weight)[:, 0]
-        fits = _totals(cell, count * (with_x.census @ beta), groups)
+        fits = _totals(cell, count * with_x.fits(beta), groups)
         left = y - with_x.assisting @ beta
         away, se = domain_ratio(self.design, left, np.ones_like(y), member, groups, weight=with_x.linear)
         with np.errstate(invalid="ignore", divide="ignore"):
