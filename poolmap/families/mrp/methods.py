@@ -10,6 +10,7 @@ import pandas as pd
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Block, Dataset, Equation, ModelResult, ReportTable
 from poolmap.families.mrp.accuracy import KINDS, accuracy
+from poolmap.families.mrp.differences import model_differences
 from poolmap.families.mrp.estimate import countable
 from poolmap.families.mrp.figures import group_names, share_name, share_table
 
@@ -239,27 +240,32 @@ def _accuracy_table(spec: MrpAnalysis, result: ModelResult, model: str) -> list[
 
 
 def _comparison(spec: MrpAnalysis, results: Mapping[str, ModelResult]) -> ReportTable:
-    """The models side by side: total and mean absolute difference of the groups from the primary model."""
-    first = next(iter(results.values()))
+    """The models side by side: total and differences of the groups from the primary model."""
+    differences = model_differences(spec, results)
     rows = []
     for name, result in results.items():
         row = {"Model": name}
         total = share_table(result, "total")
         if total is not None:
             row["Total"] = _interval(spec, total.iloc[0])
+        of_model = differences[differences["model"] == name]
         for grouping in spec.groupings()[1:]:
-            table = spec.table_name(grouping)
-            mine, primary = share_table(result, table), share_table(first, table)
-            if mine is not None and primary is not None:
-                both = mine.merge(primary, on=list(grouping), suffixes=("", "_primary"))
-                difference = (both["mean"] - both["mean_primary"]).abs()
-                row[f"Difference by {':'.join(grouping)}"] = f"{difference.mean():.3f}"
+            found = of_model[of_model["grouping"] == spec.table_name(grouping)].reset_index(drop=True)
+            words = ":".join(grouping)
+            row[f"Mean difference by {words}"] = row[f"Largest by {words}"] = ""
+            if len(found):
+                row[f"Mean difference by {words}"] = f"{found['difference'].abs().mean():.3f}"
+                largest = found.loc[found["difference"].abs().idxmax()]
+                row[f"Largest by {words}"] = (
+                    f"{largest['difference']:+.3f}, {abs(largest['in_sd']):.1f} SD ({largest['group']})"
+                )
         rows.append(row)
     frame = pd.DataFrame(rows)
     caption = (
-        "Models side by side: the total, and the mean absolute difference of the groups' estimates from the "
-        "primary model's. Leave-one-out scores do not rank models by the error of small areas (Kuh et al. "
-        "2024, Statistics in Medicine): do not choose by them."
+        "Models side by side: the total; the mean absolute difference of the groups' estimates from the "
+        "primary model's, and the largest one, with its size in posterior standard deviations (SD) of the "
+        "primary model and its group. Leave-one-out scores do not rank models by the error of small areas (Kuh "
+        "et al. 2024, Statistics in Medicine): do not choose by them."
     )
     return ReportTable(frame, caption, list(frame.columns[1:]))
 
