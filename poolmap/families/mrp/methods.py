@@ -264,8 +264,8 @@ def _comparison(spec: MrpAnalysis, results: Mapping[str, ModelResult]) -> Report
     caption = (
         "Models side by side: the total; the mean absolute difference of the groups' estimates from the "
         "primary model's, and the largest one, with its size in posterior standard deviations (SD) of the "
-        "primary model and its group. Leave-one-out scores do not rank models by the error of small areas (Kuh "
-        "et al. 2024, Statistics in Medicine): do not choose by them."
+        "primary model and its group. Leave-one-out scores do not rank models by the error of small areas "
+        "(Kuh et al. 2024, Statistics in Medicine): do not choose by them."
     )
     return ReportTable(frame, caption, list(frame.columns[1:]))
 
