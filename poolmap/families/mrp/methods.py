@@ -244,30 +244,31 @@ def _comparison(spec: MrpAnalysis, results: Mapping[str, ModelResult]) -> Report
     differences = model_differences(spec, results)
     rows = []
     for name, result in results.items():
-        row = {"Model": name}
-        total = share_table(result, "total")
-        if total is not None:
-            row["Total"] = _interval(spec, total.iloc[0])
-        of_model = differences[differences["model"] == name]
-        for grouping in spec.groupings()[1:]:
-            found = of_model[of_model["grouping"] == spec.table_name(grouping)].reset_index(drop=True)
-            words = ":".join(grouping)
-            row[f"Mean difference by {words}"] = row[f"Largest by {words}"] = ""
+        for grouping in spec.groupings():
+            found = differences.query("model == @name and grouping == @spec.table_name(@grouping)")
+            total = share_table(result, "total") if not grouping else None
+            if total is None and found.empty:
+                continue
+            row = dict.fromkeys(
+                ["Model", "Groups", "Estimate", "Mean difference", "Largest", "SD", "Where"], ""
+            )
+            row |= {"Model": name, "Groups": " and ".join(grouping).replace("_", " ") or "total"}
+            if total is not None:
+                row["Estimate"] = _interval(spec, total.iloc[0])
             if len(found):
-                row[f"Mean difference by {words}"] = f"{found['difference'].abs().mean():.3f}"
                 largest = found.loc[found["difference"].abs().idxmax()]
-                row[f"Largest by {words}"] = (
-                    f"{largest['difference']:+.3f}, {abs(largest['in_sd']):.1f} SD ({largest['group']})"
-                )
-        rows.append(row)
+                row["Mean difference"] = f"{found['difference'].abs().mean():.3f}"
+                row["Largest"], row["SD"] = f"{largest['difference']:+.3f}", f"{abs(largest['in_sd']):.1f}"
+                row["Where"] = largest["group"] if grouping else ""
+            rows.append(row)
     frame = pd.DataFrame(rows)
     caption = (
-        "Models side by side: the total; the mean absolute difference of the groups' estimates from the "
-        "primary model's, and the largest one, with its size in posterior standard deviations (SD) of the "
-        "primary model and its group. Leave-one-out scores do not rank models by the error of small areas "
-        "(Kuh et al. 2024, Statistics in Medicine): do not choose by them."
+        "Models side by side: the total, and how the groups' estimates differ from the primary model's: mean "
+        "absolute difference; the largest one, also in posterior standard deviations of the primary model "
+        "(SD), and where it is. Leave-one-out scores do not rank models by the error of small areas (Kuh et "
+        "al. 2024, Statistics in Medicine): do not choose by them."
     )
-    return ReportTable(frame, caption, list(frame.columns[1:]))
+    return ReportTable(frame, caption, ["Mean difference", "Largest", "SD"])
 
 
 def _levels_table(levels: pd.DataFrame) -> ReportTable:
