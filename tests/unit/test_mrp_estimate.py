@@ -9,6 +9,7 @@ from poolmap.contracts import Dataset
 from poolmap.families.mrp.contrasts import unknown_levels
 from poolmap.families.mrp.estimate import estimates_of
 from poolmap.families.mrp.left_out import not_in_formula
+from poolmap.families.mrp.parameters import parameters
 from poolmap.families.mrp.parts import Batch, Parts
 from poolmap.inference.summary import summarise
 
@@ -240,6 +241,26 @@ def test_parameters_and_contributions():
     x, n = (census["x"] - 1) / 0.5, census["count"]
     sd = np.sqrt(np.average((x - np.average(x, weights=n)) ** 2, weights=n))
     assert spread["x"] == pytest.approx((abs(given.beta[:, 0, 0]) * sd).mean())
+
+
+def test_parameters_of_a_test_with_errors():
+    rng = np.random.default_rng(8)
+    own = {"sensitivity": rng.uniform(size=60), "specificity": rng.uniform(size=60)}
+    own |= {"test_mean": rng.normal(size=(60, 2)), "test_sd": rng.uniform(size=(60, 2))}
+    given = Parts(np.zeros((60, 1)), np.zeros((60, 0, 1)), [], own)
+    table = summarise(parameters("binary", given, [""], "igg", (CHAINS, DRAWS)), 0.9)["parameters"]
+    assert list(zip(table["quantity"], table["term"], strict=True)) == [
+        ("alpha", "intercept"),
+        ("sensitivity", "igg"),
+        ("specificity", "igg"),
+        ("test_mean", "sensitivity"),
+        ("test_mean", "specificity"),
+        ("test_sd", "sensitivity"),
+        ("test_sd", "specificity"),
+    ]
+    expected = [0, own["sensitivity"].mean(), own["specificity"].mean()]
+    expected += [*own["test_mean"].mean(axis=0), *own["test_sd"].mean(axis=0)]
+    np.testing.assert_allclose(table["mean"], expected)
 
 
 def test_parameters_of_each_answer():
