@@ -210,8 +210,8 @@ def write_page(found: dict[str, pd.DataFrame], page: Path) -> None:
     fits = pd.concat([of.groupby("replicate")[["rhat", "divergences"]].first() for of in found.values()])
     checks = (
         f"Largest R-hat of a county or parameter above 1.05 in {(fits['rhat'] > 1.05).sum()} of {len(fits)} "
-        f"fits, divergent transitions in {(fits['divergences'] > 0).sum()}. Over the counties of the sample MrP's "
-        f"root mean squared error is below the weighted estimates' in {sum(map(nearer, found.values()))} of "
+        f"fits, divergent transitions in {(fits['divergences'] > 0).sum()}. Over the counties of the sample "
+        f"MrP's root mean squared error is below the weighted in {sum(map(nearer, found.values()))} of "
         f"{len(fits)} samples."
     )
     text = page.read_text("utf-8")
