@@ -95,9 +95,14 @@ def parts_of(kind: str) -> Parts:
     )
 
 
+def x_of(data: Dataset) -> np.ndarray:
+    return ((data.tables["census"]["x"].to_numpy() - 1.0) / 0.5)[:, None]
+
+
 def tables_of(kind: str, **more):
+    data = data_of(kind)
     quantities = estimates_of(
-        spec_of(kind, **more), data_of(kind), parts_of(kind), (CHAINS, DRAWS), np.random.default_rng(1)
+        spec_of(kind, **more), data, parts_of(kind), x_of(data), (CHAINS, DRAWS), np.random.default_rng(1)
     )
     return quantities, summarise(quantities, 0.9)
 
@@ -166,7 +171,7 @@ def test_greg_of_an_outcome_that_the_assisting_model_fits_is_the_truth():
 
     data.tables["survey"]["y"] = linear(data.tables["survey"])
     census = data.tables["census"]
-    given = (parts_of("continuous"), (CHAINS, DRAWS), np.random.default_rng(1))
+    given = (parts_of("continuous"), x_of(data), (CHAINS, DRAWS), np.random.default_rng(1))
     tables = summarise(estimates_of(spec_of("continuous"), data, *given), 0.9)
     known = census.assign(t=linear(census) * census["count"]).groupby("area")[["t", "count"]].sum()
     np.testing.assert_allclose(tables["area"]["greg"], known["t"] / known["count"], rtol=1e-9)

@@ -13,7 +13,7 @@ from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Companion, Dataset, Quantity
 from poolmap.families.mrp.effects import parts
 from poolmap.families.mrp.estimate import estimate, estimates_of, quantity_of
-from poolmap.families.mrp.model import stan_data
+from poolmap.families.mrp.model import design_matrix, stan_data
 from poolmap.families.mrp.simulate import cell_values, simulated
 from poolmap.inference.fit import fit
 
@@ -61,10 +61,11 @@ def calibrate(
     chosen = thinned(draws, spec.calibrate)
     count = chosen.sizes["draw"]
     given = parts(spec, model, data, chosen, np.random.default_rng(seed))
-    values = cell_values(spec, data, given)
+    values = cell_values(spec, model, data, given)
     # the same generator: the effects of levels not in the survey are drawn alike
     again = parts(spec, model, data, chosen, np.random.default_rng(seed))
-    truth = _groups(spec, estimates_of(spec, data, again, (1, count), rng))
+    x = design_matrix(spec, model, data, data.tables["census"])
+    truth = _groups(spec, estimates_of(spec, data, again, x, (1, count), rng))
     scores = []
     for i in range(count):
         own = {name: value[i] for name, value in given.own.items()}

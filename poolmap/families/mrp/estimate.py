@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +14,12 @@ from poolmap.families.mrp.contrasts import contrast_grouping, contrasts
 from poolmap.families.mrp.effects import parts as parts_of
 from poolmap.families.mrp.groups import groups
 from poolmap.families.mrp.left_out import by_level
-from poolmap.families.mrp.links import inverse_logit, link_of
-from poolmap.families.mrp.model import design, level_codes, terms
+from poolmap.families.mrp.links import link_of
+from poolmap.families.mrp.model import design_matrix
 from poolmap.families.mrp.parameters import contributions, parameters
 from poolmap.families.mrp.parts import Parts
 from poolmap.families.mrp.poststratify import group_weights, poststratify
+from poolmap.families.mrp.predictive import predictive as cell_predictive
 from poolmap.families.mrp.side_by_side import SideBySide
 
 if TYPE_CHECKING:
@@ -76,17 +76,22 @@ def estimate(
     """
     shape = draws.sizes["chain"], draws.sizes["draw"]
     given = parts_of(spec, model, data, draws, rng)
-    return estimates_of(spec, data, given, shape, rng)
+    x = design_matrix(spec, model, data, data.tables["census"])
+    return estimates_of(spec, data, given, x, shape, rng)
 
 
 def estimates_of(
-    spec: MrpAnalysis, data: Dataset, given: Parts, shape: tuple[int, int], rng: np.random.Generator
+    spec: MrpAnalysis,
+    data: Dataset,
+    given: Parts,
+    x: np.ndarray,
+    shape: tuple[int, int],
+    rng: np.random.Generator,
 ) -> list[Quantity]:
-    """The same from the parts of the linear predictor; shape: chains and draws."""
+    """The same from the parts of the linear predictor; x: design of the census; shape: chains and draws."""
     census, facts, kind = data.tables["census"], data.facts, spec.outcome.kind
     answers = list(facts["answers"]) if kind in ("ordered", "categorical") else [""]
     counts = census["count"].to_numpy()
-    x = design(census, facts["predictors"])
     compared = [contrast_grouping(contrast) for contrast in spec.contrasts]
     groupings = list(dict.fromkeys([*spec.groupings(), *compared]))
     numbered = {grouping: groups(census, grouping, facts.get("order", {})) for grouping in groupings}
@@ -166,45 +171,8 @@ def predictive(
     return by_level(spec, data, cell_predictive(spec, model, data, draws, rng))
 
 
-def cell_predictive(
-    spec: MrpAnalysis, model: str, data: Dataset, draws: xarray.Dataset, rng: np.random.Generator
-) -> Predictive:
-    """Replicated yes counts and the log likelihood of each cell of the survey."""
-    from scipy.special import gammaln
-
-    cells, facts = data.tables["cells"], data.facts
-    given = parts_of(spec, model, data, draws, rng)
-    logit = given.alpha + given.beta[:, :, 0] @ design(cells, facts["predictors"]).T
-    codes = level_codes(cells, len(terms(data)))
-    for k, batch in enumerate(given.batches):
-        logit += batch.draw(slice(None))[:, codes[:, k], 0, 0]
-    yes, n = cells["yes"].to_numpy(), cells["n"].to_numpy()
-    ways = gammaln(n + 1) - gammaln(yes + 1) - gammaln(n - yes + 1)
-    log_lik = ways + yes * logit - n * np.logaddexp(0, logit)
-    replicated = rng.binomial(n, inverse_logit(logit))
-    variables = list(dict.fromkeys(v for term in facts["terms"] for v in term))
-    shape = (*draws["alpha"].shape, len(cells))
-    return Predictive(
-        unit="cell",
-        labels=_labels(cells, variables, list(facts["predictors"])),
-        observed=yes,
-        replicated=replicated.reshape(shape),
-        log_lik=log_lik.reshape(shape),
-        value=f"yes answers ({spec.outcome.column}: {spec.outcome.positive})",
-    )
-
-
 def countable(counts: np.ndarray, draws: int) -> np.ndarray | None:
     """The counts where answers of single people can be drawn: whole numbers, and not too many cells."""
     if counts.size * draws > MOST_ANSWERS or (counts != np.floor(counts)).any():
         return None
     return counts
-
-
-def _labels(cells: pd.DataFrame, variables: Sequence[str], predictors: Sequence[str]) -> list[str]:
-    """The levels of each cell, with its predictors where those alone do not tell the cells apart."""
-    labels = cells[list(variables)].agg(" / ".join, axis=1)
-    if labels.duplicated().any():
-        for name in predictors:
-            labels = labels + cells[name].map(lambda value, name=name: f" / {name} {value:g}")
-    return labels.tolist()

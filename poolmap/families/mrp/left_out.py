@@ -13,6 +13,7 @@ from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset, LeftOut, Predictive
 from poolmap.errors import Problem
 from poolmap.families.mrp.model import stan_data
+from poolmap.families.mrp.predictive import predictive
 from poolmap.tables import nearest
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ def left_out(spec: MrpAnalysis, model: str, data: Dataset) -> Callable[[int], Le
         out = (data.tables["cells"][spec.leave_out] == names[i]).to_numpy()
 
         def log_lik(draws: xarray.Dataset) -> np.ndarray:
-            from poolmap.families.mrp.estimate import cell_predictive
-
-            given = cell_predictive(spec, model, data, draws, np.random.default_rng(0))
+            given = predictive(spec, model, data, draws, np.random.default_rng(0))
             return given.log_lik[:, :, out].sum(axis=2)
 
         return LeftOut(stan_data(spec, model, emptied(data, out)), log_lik)

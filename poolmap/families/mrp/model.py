@@ -57,6 +57,11 @@ def design(frame: pd.DataFrame, predictors: Mapping[str, Mapping[str, Any]]) -> 
     return np.column_stack(columns) if columns else np.zeros((len(frame), 0))
 
 
+def design_matrix(spec: MrpAnalysis, model: str, data: Dataset, frame: pd.DataFrame) -> np.ndarray:
+    """(rows, P) the design of rows of the survey or of the census."""
+    return design(frame, data.facts["predictors"])
+
+
 def level_codes(frame: pd.DataFrame, batches: int) -> np.ndarray:
     """The code of each row's level in each batch: (rows, K) integers from 0."""
     return frame[[f"level_{k}" for k in range(batches)]].to_numpy(dtype=np.int64)

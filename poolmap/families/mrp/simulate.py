@@ -12,20 +12,20 @@ from scipy import sparse
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset
 from poolmap.families.mrp.links import link_of
-from poolmap.families.mrp.model import design
+from poolmap.families.mrp.model import design_matrix
 from poolmap.families.mrp.parts import Parts
 from poolmap.families.mrp.poststratify import poststratify
 
 Array = NDArray[np.float64]
 
 
-def cell_values(spec: MrpAnalysis, data: Dataset, given: Parts) -> Array:
+def cell_values(spec: MrpAnalysis, model: str, data: Dataset, given: Parts) -> Array:
     """Share, mean or rate in each cell of the survey, by draw: (answers, draws, cells)."""
     cells = data.tables["cells"]
     answers = len(data.facts["answers"]) if spec.outcome.kind in ("ordered", "categorical") else 1
     return poststratify(
         given,
-        design(cells, data.facts["predictors"]),
+        design_matrix(spec, model, data, cells),
         {batch.level: cells[batch.level].to_numpy() for batch in given.batches},
         sparse.eye_array(len(cells), format="csc"),
         link_of(spec.outcome.kind, answers),

@@ -1,7 +1,7 @@
 """Variances under the survey's design: strata, clusters, several stages, finite populations.
 
-Written here: the libraries for it bring a second data frame library (svy, samplics: polars, pyarrow), and what
-is needed are the scores of thousands of domains at once.
+Written here: the libraries for it bring a second data frame library (svy, samplics: polars, pyarrow), and
+what is needed are the scores of thousands of domains at once.
 """
 
 from __future__ import annotations
