@@ -258,10 +258,10 @@ def test_parameters_of_a_test_with_errors():
         ("alpha", "intercept"),
         ("sensitivity", "igg"),
         ("specificity", "igg"),
-        ("test_mean", "sensitivity"),
-        ("test_mean", "specificity"),
-        ("test_sd", "sensitivity"),
-        ("test_sd", "specificity"),
+        ("accuracy_mean", "sensitivity"),
+        ("accuracy_mean", "specificity"),
+        ("accuracy_sd", "sensitivity"),
+        ("accuracy_sd", "specificity"),
     ]
     expected = [0, own["sensitivity"].mean(), own["specificity"].mean()]
     expected += [*own["test_mean"].mean(axis=0), *own["test_sd"].mean(axis=0)]

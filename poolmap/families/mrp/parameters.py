@@ -27,8 +27,8 @@ OWN = {
     "dispersion": ("dispersion", "overdispersion of the counts: variance m + dispersion m^2"),
     "sensitivity": ("sensitivity", "share of cases who test positive"),
     "specificity": ("specificity", "share of others who test negative"),
-    "test_mean": ("test_mean", "mean of the logits of the validation studies"),
-    "test_sd": ("test_sd", "standard deviation of the logits of the validation studies"),
+    "test_mean": ("accuracy_mean", "mean logit of the validation studies' sensitivity, or specificity"),
+    "test_sd": ("accuracy_sd", "standard deviation of these logits between studies"),
 }
 
 
@@ -74,8 +74,8 @@ def parameters(
         if name in parts.own:
             values = parts.own[name].reshape(len(parts.alpha), -1)
             pairs = [f"{a} | {b}" for a, b in pairwise(answers)]
-            of_test = ["sensitivity", "specificity"]
-            terms = {"cutpoints": pairs, "test_mean": of_test, "test_sd": of_test}.get(name, [outcome])
+            terms = pairs if name == "cutpoints" else [outcome]
+            terms = ["sensitivity", "specificity"] if name.startswith("test_") else terms
             found.append(quantity(called, about, values, terms, each=False))
     return found
 
