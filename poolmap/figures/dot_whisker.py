@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poolmap.figures.points import effect_axis
+from poolmap.figures.rows import in_lines, ticks_on_top
 from poolmap.figures.style import INK, MUTED, RC, RULE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW = 0.2  # inches
+LABEL = 40  # characters a line of a row's label
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ def dot_whisker(
     x_limits: tuple[float, float] | None = None,
     same_rows: bool = False,
     reference: tuple[float, str] | None = None,
+    across: int | None = None,
+    log: bool = False,
 ) -> Figure:
     """Draw panels side by side on one scale.
 
@@ -65,40 +70,55 @@ def dot_whisker(
         panels: at least one; rows of a panel are labelled at its left.
         x_label: what the estimates are, with the unit.
         x_limits: ends of the scale; from the data where it is left out.
-        same_rows: the panels have the same rows, so only the first is labelled.
-        reference: a value to mark by a dashed line, and its name in the legend.
+        same_rows: the panels have the same rows, so only the first of each line of panels is labelled.
+        reference: a value to mark by a dashed line, and its name in the legend ("" for none there).
+        across: panels in a line; all where it is left out.
+        log: whether the values are ratios, to be shown on a log axis.
     """
     import matplotlib
     from matplotlib.lines import Line2D
 
+    across = min(across or len(panels), len(panels))
+    lines = -(-len(panels) // across)
     rows = max(len(panel.labels) for panel in panels)
     with matplotlib.rc_context(RC):
-        figure = new_figure(7.5, max(1.9, ROW * rows + 1.1))
-        axes = figure.subplots(1, len(panels), sharex=True, sharey=same_rows, squeeze=False)[0]
+        height = lines * (ROW * rows + (0.35 if lines > 1 else 0)) + 1.1
+        figure = new_figure(7.5, max(1.9, height))
+        grid = figure.subplots(lines, across, sharex=True, sharey=same_rows, squeeze=False)
         entries: dict[str, Line2D] = {}
-        for axis, panel in zip(axes, panels, strict=True):
+        for axis in grid.ravel()[len(panels) :]:
+            axis.set_axis_off()
+        for number, (axis, panel) in enumerate(zip(grid.ravel(), panels, strict=False)):
             place = np.arange(len(panel.labels))
             axis.hlines(place, 0, 1, transform=axis.get_yaxis_transform(), color=RULE, lw=0.4, zorder=0)
             if reference is not None:
                 axis.axvline(reference[0], color=MUTED, lw=0.9, ls=(0, (4, 3)), zorder=1)
-                entries[reference[1]] = Line2D([], [], color=MUTED, lw=0.9, ls=(0, (4, 3)))
+                if reference[1]:
+                    entries[reference[1]] = Line2D([], [], color=MUTED, lw=0.9, ls=(0, (4, 3)))
             for order, series in enumerate(panel.series):
                 entries[series.label] = _draw(axis, place + series.offset, series, 2 + order)
-            axis.set_yticks(place, panel.labels, parse_math=False)
+            axis.set_yticks(place, [in_lines(label, LABEL) for label in panel.labels], parse_math=False)
             axis.tick_params(axis="y", length=0, labelcolor=INK, labelsize=7.5 if rows > 12 else 8.5)
             axis.set_ylim(rows - 0.4, -0.6)
             axis.spines["left"].set_visible(False)
-            axis.set_title(panel.title, loc="left", fontweight="bold", parse_math=False)
+            title = in_lines(panel.title, 88 // across) if panel.title else ""
+            axis.set_title(title, loc="left", fontweight="bold", parse_math=False)
             if x_limits is not None:
                 axis.set_xlim(*x_limits)
-            if same_rows and axis is not axes[0]:
+            if same_rows and number % across:
                 axis.tick_params(axis="y", labelleft=False)
-        figure.supxlabel(x_label, fontsize=9, parse_math=False)
-        legend = figure.legend(
-            entries.values(), entries.keys(), loc="outside upper center", ncols=min(5, len(entries))
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+            if number + across >= len(panels):
+                axis.tick_params(axis="x", labelbottom=True)
+        if log:
+            effect_axis(grid[0, 0], "x", log=True, most=max(3, 8 // across))
+        ticks_on_top(grid[0, 0], height)
+        figure.supxlabel(in_lines(x_label, 100), fontsize=9, parse_math=False)
+        if entries:
+            legend = figure.legend(
+                entries.values(), entries.keys(), loc="outside upper center", ncols=min(5, len(entries))
+            )
+            for text in legend.get_texts():
+                text.set_parse_math(False)
     return figure
 
 

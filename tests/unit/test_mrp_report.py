@@ -146,15 +146,20 @@ def test_without_weight_and_truth(made):
         "share_state_main",
         "share_state_age_main",
         "share_region_main",
+        "shrinkage_state_main",
+        "shrinkage_state_age_main",
+        "composition",
+        "contributions_main",
     }
 
 
 def test_figures(made):
     spec, data, results, _ = made()
     drawn = {figure.name: figure for figure in figures(spec, data, results)}
-    assert set(drawn) == {"share_state_main", "share_state_age_main", "share_region_main", "truth_state_main"}
+    assert {"share_state_main", "share_state_age_main", "share_region_main", "truth_state_main"} < set(drawn)
+    assert "coverage_state_main" in drawn
     assert len(drawn["share_state_age_main"].figure.axes) == 2  # a panel an age
-    assert len(drawn["truth_state_main"].figure.axes) == 3
+    assert len(drawn["truth_state_main"].figure.axes) == 6  # five kinds of estimate, in two lines
     labels = [label.get_text() for label in drawn["share_state_main"].figure.axes[0].get_yticklabels()]
     order = results["main"].estimates["state"].sort_values("mean", ascending=False)
     assert labels == [f"{row.state} ({row.n_survey:.0f})" for row in order.itertuples()]

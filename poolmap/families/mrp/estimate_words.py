@@ -1,0 +1,147 @@
+"""How estimates come from the model and what stands beside them, in words and equations."""
+
+from __future__ import annotations
+
+from poolmap.config.mrp import MrpAnalysis
+from poolmap.contracts import Block, Dataset, Equation
+from poolmap.families.mrp.estimate import countable
+from poolmap.families.mrp.report_words import joined, level, noun
+from poolmap.families.mrp.words import listed
+
+_GROUP = Equation(
+    r"\theta_g = \frac{\sum_{j \in g} N_j \, \mu_j}{\sum_{j \in g} N_j}",
+    "theta g is the sum over the census cells j of group g of N j times mu j, over the sum of N j",
+)
+
+MU = {
+    "binary": "mu_j is the probability of yes in cell j",
+    "continuous": "mu_j is the mean of cell j, eta_j",
+    "count": "mu_j is the mean count (or rate) of cell j, exp(eta_j)",
+    "ordered": "mu_j is the probability of the answer in cell j, for each answer in turn",
+    "categorical": "mu_j is the probability of the answer in cell j, for each answer in turn",
+}
+
+
+def estimate_blocks(spec: MrpAnalysis, data: Dataset) -> list[Block]:
+    """Poststratification, what is averaged over, direct estimates, validation."""
+    blocks: list[Block] = [
+        f"Poststratification. The {noun(spec)} of a group is the average over its cells of the census, "
+        "weighted "
+        f"by the people that the census counts in them; {_mu(spec)}:",
+        _GROUP,
+        "It is computed for every draw of the posterior. The effect of a level that the survey does not "
+        "hold is drawn anew in every draw from the distribution of its batch (where levels are in an "
+        "order or on a map, it follows from its neighbours), so that its uncertainty is in the interval. "
+        "The survey's weights are not used in the model: what they correct for must stand in the formula "
+        "and in the census.",
+    ]
+    if spec.house:
+        blocks.append(
+            f"How the survey was taken ({listed(list(spec.house))}) shifts the answers in the model, and "
+            "is left out of poststratification: estimates are for the average of these effects, which is "
+            "0."
+        )
+    if spec.time is not None:
+        blocks.append(
+            f"Estimates by '{spec.time}' average over the census with the effects of that time."
+            + (
+                " The census does not tell times apart, and is taken to hold for all of them."
+                if data.facts.get("times", 1) > 1
+                else ""
+            )
+        )
+    blocks += _finite(spec, data)
+    blocks.append(_direct(spec))
+    return blocks + _compared(spec) + _validation(spec)
+
+
+def _mu(spec: MrpAnalysis) -> str:
+    if spec.outcome.test is not None:
+        return "mu_j is the prevalence p_j in cell j, the test's errors taken out"
+    if spec.outcome.kind == "count":
+        what = "rate" if spec.outcome.exposure is not None else "mean count"
+        return f"mu_j is the {what} of cell j, exp(eta_j)"
+    return MU[spec.outcome.kind]
+
+
+def _finite(spec: MrpAnalysis, data: Dataset) -> list[Block]:
+    draws = spec.sampling.chains * spec.sampling.draws if spec.sampling else 0
+    counts = data.tables["census"]["count"].to_numpy()
+    if spec.outcome.kind != "binary" or countable(counts, draws) is None:
+        return []
+    return [
+        "The interval of this expected share leaves out how the few members of a small group happen to "
+        "answer. The columns predicted_lower and predicted_upper of the tables put it in: they are the "
+        "interval of the share in a finite population of the census's size, each member answering yes "
+        "with the probability of the cell."
+    ]
+
+
+def _direct(spec: MrpAnalysis) -> str:
+    kind, what, of = spec.outcome.kind, noun(spec), level(spec)
+    raw = {"continuous": "Student's t", "count": "exact Poisson"}.get(kind, "Wilson's")
+    on = {"continuous": "Student's t", "count": "on the log scale"}.get(kind, "on the logit scale")
+    text = f"Beside it stand direct estimates. Raw: the {what} in the sample with its {of} interval ({raw})."
+    designed = spec.design.strata is not None or bool(spec.design.clusters)
+    if spec.weight is not None or designed:
+        by = f"weighted by '{spec.weight}'" if spec.weight is not None else "with equal weights"
+        text += (
+            f" Weighted: the {what} {by}, with a {of} interval ({on}) from the linearised standard error "
+            "under "
+            f"{_design(spec)}."
+        )
+    text += (
+        " Raked: the weights made to agree with the census's margins of the variables of the formula that "
+        "both know and of which every level has 5 respondents or more (Deming and Stephan 1940; Deville, "
+        "Särndal and Sautory 1993)."
+    )
+    if spec.outcome.exposure is None:
+        text += (
+            " GREG: the generalised regression estimator with a linear model of these margins and the "
+            "numeric predictors (Särndal, Swensson and Wretman 1992)."
+        )
+    if spec.outcome.test is not None:
+        text += " Direct estimates are of the share that tests positive; the test's errors stay in them."
+    return f"{text} Where a group's answers do not let a standard error be worked out there is no interval."
+
+
+def _design(spec: MrpAnalysis) -> str:
+    design = spec.design
+    parts = []
+    if design.strata is not None:
+        parts.append(f"strata '{design.strata}'")
+    if design.clusters:
+        parts.append(f"sampling units {joined([f'{name!r}' for name in design.clusters])}")
+    if not parts:
+        return "sampling by weights alone, without strata and clusters (the config names none)"
+    sizes = ", with finite population corrections" if design.population_sizes else ", with replacement"
+    return f"the design of the config: {' and '.join(parts)}{sizes}"
+
+
+def _compared(spec: MrpAnalysis) -> list[Block]:
+    if not spec.contrasts:
+        return []
+    return [
+        "Groups are compared draw by draw, so that what their estimates have in common does not blur the "
+        "difference; each group keeps its own composition, so a difference is not one between people who are "
+        "alike otherwise."
+    ]
+
+
+def _validation(spec: MrpAnalysis) -> list[Block]:
+    found: list[Block] = []
+    if spec.leave_out is not None:
+        found.append(
+            f"Validation. The answers of each '{spec.leave_out}' are predicted from all others: by "
+            "importance sampling (Vehtari, Gelman and Gabry 2017), and by a fit without it where that "
+            "cannot be trusted. A "
+            f"{spec.leave_out.replace('_', ' ')} left out stays in the model without respondents."
+        )
+    if spec.calibrate:
+        found.append(
+            f"Expected error. {spec.calibrate} surveys are simulated from the fitted model, each from a "
+            "draw of its own and with the respondents of this survey's cells, fitted again and "
+            "poststratified; the estimates are compared with the values that the draw implies. This tells "
+            "how large errors are where the model is right, not whether it is."
+        )
+    return found

@@ -1,0 +1,217 @@
+"""The results of a survey analysis in sentences and tables: total, groups, contrasts, accuracy, models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from poolmap.config.mrp import MrpAnalysis
+from poolmap.contracts import Block, Dataset, ModelResult
+from poolmap.families.mrp.finding_tables import (
+    accuracy_table,
+    contrast_table,
+    group_table,
+    models_table,
+)
+from poolmap.families.mrp.model_figures import contrast_names
+from poolmap.families.mrp.parameters import SCALE
+from poolmap.families.mrp.report_words import (
+    by_words,
+    decimals,
+    estimates_of_grouping,
+    group_names,
+    has_answers,
+    in_full,
+    is_share,
+    joined,
+    level,
+    noun,
+    number_of,
+    value_name,
+)
+
+CERTAIN = 0.95
+
+
+def findings(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult]) -> list[Block]:
+    """Total, groups, contrasts and accuracy of the primary model, and how other models differ."""
+    name, result = next(iter(results.items()))
+    blocks: list[Block] = []
+    total = estimates_of_grouping(spec, result, ())
+    if total is not None and len(total):
+        blocks.append(_total(spec, total))
+    if spec.outcome.test is not None:
+        blocks += _test(spec, result)
+    for grouping in spec.groupings()[1:]:
+        table = estimates_of_grouping(spec, result, grouping)
+        if table is not None and len(table):
+            blocks.append(_groups(spec, grouping, table))
+            blocks.append(group_table(spec, grouping, table, name))
+    blocks += _contrasts(spec, result)
+    blocks += _contributions(spec, result)
+    blocks += _accuracy(spec, result)
+    blocks += _expected_error(spec, result)
+    if len(results) > 1:
+        blocks.append(models_table(spec, results))
+    return blocks
+
+
+def _total(spec: MrpAnalysis, total: pd.DataFrame) -> str:
+    number = _finer(spec, total)
+    if has_answers(spec):
+        parts = [
+            f"'{row['answer']}' {in_full(spec, number, row)}, {number(row['raw'])} in the raw sample"
+            for _, row in total.iterrows()
+        ]
+        return f"MrP puts the {value_name(spec)} at: {'; '.join(parts)}."
+    row = total.iloc[0]
+    text = f"MrP puts the {value_name(spec)} at {in_full(spec, number, row)}."
+    said = []
+    for kind in ("raw", "weighted", "raked"):
+        if np.isfinite(row.get(kind, np.nan)):
+            one = f"{kind} {number(row[kind])}"
+            if kind != "raw" and np.isfinite(row[f"{kind}_lower"]):
+                ends = f"{number(row[f'{kind}_lower'])} to {number(row[f'{kind}_upper'])}"
+                one += f" ({level(spec)} interval {ends})"
+            said.append(one)
+    if said:
+        what = "Positive tests in the sample" if spec.outcome.test is not None else "In the sample it is"
+        text += f" {what}: {joined(said)}." if spec.outcome.test is not None else f" {what} {joined(said)}."
+    if np.isfinite(row.get("truth", np.nan)):
+        inside = row["lower"] <= row["truth"] <= row["upper"]
+        text += (
+            f" The known {noun(spec)} is {number(row['truth'])}, {'inside' if inside else 'outside'} MrP's "
+            "interval."
+        )
+    return text
+
+
+def _finer(spec: MrpAnalysis, table: pd.DataFrame):
+    """Numbers of the total: shares with three decimals or more."""
+    places = decimals(table["upper"] - table["lower"], 3 if is_share(spec) else 0)
+    return lambda value: f"{value:,.{places}f}" if np.isfinite(value) else ""
+
+
+def _test(spec: MrpAnalysis, result: ModelResult) -> list[Block]:
+    table = result.estimates.get("parameters")
+    said = []
+    for name in ("sensitivity", "specificity"):
+        rows = table[table["quantity"] == name] if table is not None else pd.DataFrame()
+        if len(rows):
+            said.append(f"{name} {in_full(spec, _finer(spec, rows), rows.iloc[0])}")
+    return [f"The test's {joined(said)}, estimated together with the prevalence."] if said else []
+
+
+def _groups(spec: MrpAnalysis, grouping: tuple[str, ...], table: pd.DataFrame) -> str:
+    names, number = group_names(table, grouping), number_of(spec, table)
+    by = by_words(grouping)
+    answers = list(dict.fromkeys(table["answer"])) if has_answers(spec) else [""]
+    parts = []
+    for answer in answers:
+        of = table[table["answer"] == answer] if answer else table
+        low, high = of["mean"].idxmin(), of["mean"].idxmax()
+        parts.append(
+            f"{f'of {answer!r} ' if answer else ''}from {in_full(spec, number, table.loc[low])} in "
+            f"{names[low]} "
+            f"to {in_full(spec, number, table.loc[high])} in {names[high]}"
+        )
+    text = f"By {by}, the estimates run {'; '.join(parts)}."
+    for threshold in spec.thresholds:
+        column = f"p_{noun(spec)}_gt_{threshold:g}"
+        if column not in table or answers[0]:
+            continue
+        above, below = (table[column] > CERTAIN).sum(), (table[column] < 1 - CERTAIN).sum()
+        text += (
+            f" The posterior probability of a {noun(spec)} above {threshold:g} is more than {CERTAIN:g} in "
+            f"{above:,} of {len(table):,} groups, and less than {1 - CERTAIN:.2g} in {below:,}."
+        )
+    return text
+
+
+def _contrasts(spec: MrpAnalysis, result: ModelResult) -> list[Block]:
+    table = result.estimates.get("contrasts")
+    if table is None or table.empty:
+        return []
+    rows = table[table["quantity"] == f"{noun(spec)}_difference"].reset_index(drop=True)
+    names = contrast_names(spec, rows, "difference")
+    clear = ((rows["lower"] > 0) | (rows["upper"] < 0)).sum()
+    places = decimals(rows["upper"] - rows["lower"], 2 if is_share(spec) else 0)
+    at = int(rows["mean"].abs().argmax())
+    row = rows.iloc[at]
+    said = (
+        f"{row['mean']:,.{places}f} ({level(spec)} interval {row['lower']:,.{places}f} to "
+        f"{row['upper']:,.{places}f}), with a posterior probability of {row['p_first_higher']:.2f} that "
+        "the first is higher"
+    )
+    if len(rows) == 1:
+        text = f"Groups compared: the difference {names[0]} is {said}."
+    else:
+        text = (
+            f"Groups compared: the {level(spec)} interval of {clear:,} of {len(rows):,} differences "
+            "leaves out 0. "
+            f"The largest is {names[at]}: {said}."
+        )
+    return [text, contrast_table(spec, table, result.name)]
+
+
+def _contributions(spec: MrpAnalysis, result: ModelResult) -> list[Block]:
+    table = result.estimates.get("contributions")
+    if table is None or table.empty:
+        return []
+    rows = table.sort_values("mean", ascending=False, kind="stable").head(3)
+    places = decimals(rows["upper"] - rows["lower"], 1)
+    several = "answer" in rows
+    parts = [
+        f"{row['term']}{f' ({row.answer!r})' if several else ''} {row['mean']:.{places}f} ({level(spec)} "
+        "interval "
+        f"{row['lower']:.{places}f} to {row['upper']:.{places}f})"
+        for _, row in rows.iterrows()
+    ]
+    return [
+        f"What each term adds to the linear predictor ({SCALE[spec.outcome.kind]}), as a standard "
+        "deviation, the "
+        f"largest first: {'; '.join(parts)}."
+    ]
+
+
+def _accuracy(spec: MrpAnalysis, result: ModelResult) -> list[Block]:
+    table = accuracy_table(spec, result)
+    if table is None:
+        return []
+    return [
+        "True values are known here, so the estimates can be scored. A known value is that of a finite "
+        f"population, not the expected {noun(spec)} behind it: where a group is small, the interval to "
+        "compare it with is the one for the finite population.",
+        table,
+    ]
+
+
+def _expected_error(spec: MrpAnalysis, result: ModelResult) -> list[Block]:
+    table = result.companions.get("calibration")
+    if table is None or table.empty:
+        return []
+    surveys = int(table["surveys"].max())
+    if surveys == 0:
+        return ["No simulated survey gave a fit that passed its checks, so expected errors are not known."]
+    parts = []
+    for grouping in spec.groupings():
+        rows = table[table["grouping"] == spec.table_name(grouping)]
+        if len(rows):
+            places = decimals(rows["rmse"])
+            what = f"by {by_words(grouping)}" if grouping else "of the total"
+            low, middle, high = (f"{rows['rmse'].quantile(q):.{places}f}" for q in (0, 0.5, 1))
+            size = f"{middle} (from {low} to {high})" if len(rows) > 1 else middle
+            parts.append(
+                f"{what} {size}, with {level(spec)} intervals that hold {rows['coverage'].mean():.0%} of "
+                "the true values"
+            )
+    asked = (
+        "" if surveys == spec.calibrate else f" (of {spec.calibrate}; the others' fits failed their checks)"
+    )
+    return [
+        f"Expected error, from {surveys} surveys simulated from the fitted model{asked}: the median root "
+        "mean "
+        f"square error of the estimates is {'; '.join(parts)}. This holds if the model is right."
+    ]

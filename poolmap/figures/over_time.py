@@ -1,0 +1,114 @@
+"""Estimates over time: a line with its band for each answer, a panel a group."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poolmap.figures.rows import in_lines
+from poolmap.figures.style import BLUE, GOLD, GREEN, INK, MUTED, ORANGE, RC, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LOOKS = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", "-."), (GOLD, "D", ":"), (INK, "v", (0, (5, 1))))
+"""Colour, marker and line of each of several series; they differ in all three."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series over the times.
+
+    Attributes:
+        label: in the legend; "" for none.
+        values, lower, upper: (times,) NaN where there is none.
+        raw: (times,) direct estimates, or None.
+    """
+
+    label: str
+    values: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    raw: np.ndarray | None = None
+
+
+def draw_over_time(
+    panels: Sequence[tuple[str, Sequence[Line]]],
+    times: Sequence[str],
+    *,
+    x_label: str,
+    y_label: str,
+    raw: str = "raw",
+) -> Figure:
+    """Small multiples on one scale.
+
+    Args:
+        panels: a title and its lines each.
+        times: names of the times, in order.
+        x_label, y_label: of the axes; raw: what direct estimates are called.
+    """
+    import matplotlib
+    from matplotlib.lines import Line2D
+
+    many = len(panels)
+    across = 1 if many == 1 else min(6 if many > 20 else 4 if many > 4 else 2, many)
+    down = math.ceil(many / across)
+    tall = 3.2 if many == 1 else 2.2 if across == 2 else 1.5 if across == 4 else 1.15
+    with matplotlib.rc_context(RC):
+        figure = new_figure(7.5, 0.9 + tall * down)
+        grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+        for axes in grid.ravel()[many:]:
+            axes.set_axis_off()
+        handles: dict[str, Line2D] = {}
+        for number, (axes, (title, lines)) in enumerate(zip(grid.ravel(), panels, strict=False)):
+            for look, line in enumerate(lines):
+                handle = _draw(axes, line, LOOKS[look % len(LOOKS)], small=across > 2)
+                if line.label:
+                    handles[line.label] = handle
+            axes.set_title(
+                in_lines(title, 100 // across), loc="left", fontweight="bold", parse_math=False,
+                fontsize=9 if across < 6 else 7,
+            )  # fmt: skip
+            if number + across >= many:
+                axes.tick_params(axis="x", labelbottom=True)
+        shown = _some(len(times), 12 if across == 1 else 6 if across == 2 else 4 if across == 4 else 3)
+        names = [str(times[i]) for i in shown]
+        slanted = max(map(len, names)) > (8 if across == 1 else 5)
+        grid[0, 0].set_xticks(shown, names, parse_math=False)
+        for axes in grid.ravel():
+            axes.tick_params(axis="x", rotation=90 if slanted else 0)
+        grid[0, 0].set_xlim(-0.4, len(times) - 0.6)
+        figure.supxlabel(x_label, fontsize=9, color=INK, parse_math=False)
+        figure.supylabel(in_lines(y_label, 40 if down < 3 else 90), fontsize=9, color=INK, parse_math=False)
+        if any(line.raw is not None for _, lines in panels for line in lines):
+            handles[raw] = Line2D([], [], ls="", marker="o", ms=3.5, mfc="none", mec=MUTED)
+        legend = figure.legend(
+            handles.values(), handles.keys(), loc="outside upper center", ncols=min(4, len(handles))
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    return figure
+
+
+def _draw(axes: Axes, line: Line, look: tuple, small: bool):
+    from matplotlib.lines import Line2D
+
+    colour, marker, style = look
+    at = np.arange(len(line.values))
+    shape = {"color": colour, "ls": style, "marker": marker, "ms": 2.2 if small else 3.6, "lw": 1.0}
+    axes.fill_between(at, line.lower, line.upper, color=colour, alpha=0.2, lw=0)
+    axes.plot(at, line.values, **shape)
+    if line.raw is not None:
+        hollow = {"mfc": "none", "mec": colour if colour != BLUE else MUTED, "mew": 0.7}
+        axes.plot(at, line.raw, ls="", marker=marker, ms=2.6 if small else 4, zorder=1, **hollow)
+    return Line2D([], [], **shape)
+
+
+def _some(count: int, most: int) -> list[int]:
+    """Positions of at most `most` of `count` ticks, evenly spaced from the first."""
+    return list(range(0, count, max(1, math.ceil(count / most))))
