@@ -122,7 +122,7 @@ def draw_coverage(
     from scipy import stats
 
     with matplotlib.rc_context(RC):
-        figure = new_figure(5.4, 4.6)
+        figure = new_figure(6.6, 4.4)
         axes = figure.add_subplot()
         level = np.linspace(0.01, 0.99, 99)
         low, high = (stats.binom.ppf(q, groups, level) / groups for q in (0.025, 0.975))
@@ -144,5 +144,5 @@ def draw_coverage(
         axes.set_title(title, loc="left", fontweight="bold", parse_math=False)
         axes.set_xlabel("level of the interval")
         axes.set_ylabel("share of true values that it holds")
-        axes.legend(loc="upper left")
+        figure.legend(loc="outside right upper")
     return figure

@@ -64,7 +64,7 @@ def draw_by_size(
     import matplotlib
     from matplotlib.lines import Line2D
 
-    across = min(len(panels), 3)
+    across = 2 if len(panels) == 4 else min(len(panels), 3)
     down = math.ceil(len(panels) / across)
     with matplotlib.rc_context(RC):
         figure = new_figure(7.5, 0.9 + (3.4 if across == 1 else 2.7 if across == 2 else 2.3) * down)

@@ -40,7 +40,7 @@ def draw_composition(variables: Sequence[Variable]) -> Figure:
     import matplotlib
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     columns = _columns(variables)
     heights = [sum(len(variables[i].levels) + 2.2 for i in column) for column in columns]
@@ -70,7 +70,8 @@ def draw_composition(variables: Sequence[Variable]) -> Figure:
                 axes.set_xlim(left=0)
                 axes.tick_params(axis="y", length=0, labelcolor=INK, labelsize=7.5)
                 axes.tick_params(axis="x", labelsize=7)
-                axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+                axes.xaxis.set_major_locator(MaxNLocator(5))
+                axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
                 axes.set_title(variable.name, loc="left", fontweight="bold", parse_math=False)
         handles = [
             Patch(facecolor="#dfe3e8", edgecolor=RULE, label="census"),

@@ -111,11 +111,12 @@ def dot_whisker(
                 axis.tick_params(axis="x", labelbottom=True)
         if log:
             effect_axis(grid[0, 0], "x", log=True, most=max(3, 8 // across))
-        ticks_on_top(grid[0, 0], height)
+        for axis in grid[0]:
+            ticks_on_top(axis, height)
         figure.supxlabel(in_lines(x_label, 100), fontsize=9, parse_math=False)
         if entries:
             legend = figure.legend(
-                entries.values(), entries.keys(), loc="outside upper center", ncols=min(5, len(entries))
+                entries.values(), entries.keys(), loc="outside upper center", ncols=min(6, len(entries))
             )
             for text in legend.get_texts():
                 text.set_parse_math(False)

@@ -56,9 +56,9 @@ def draw_over_time(
     from matplotlib.lines import Line2D
 
     many = len(panels)
-    across = 1 if many == 1 else min(6 if many > 20 else 4 if many > 4 else 2, many)
+    across = _across(many)
     down = math.ceil(many / across)
-    tall = 3.2 if many == 1 else 2.2 if across == 2 else 1.5 if across == 4 else 1.15
+    tall = {1: 3.2, 2: 2.2, 3: 1.8, 4: 1.5}.get(across, 1.15)
     with matplotlib.rc_context(RC):
         figure = new_figure(7.5, 0.9 + tall * down)
         grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
@@ -72,11 +72,11 @@ def draw_over_time(
                     handles[line.label] = handle
             axes.set_title(
                 in_lines(title, 100 // across), loc="left", fontweight="bold", parse_math=False,
-                fontsize=9 if across < 6 else 7,
+                fontsize=9 if across < 5 else 7,
             )  # fmt: skip
             if number + across >= many:
                 axes.tick_params(axis="x", labelbottom=True)
-        shown = _some(len(times), 12 if across == 1 else 6 if across == 2 else 4 if across == 4 else 3)
+        shown = _some(len(times), {1: 12, 2: 6, 3: 5, 4: 4}.get(across, 3))
         names = [str(times[i]) for i in shown]
         slanted = max(map(len, names)) > (8 if across == 1 else 5)
         grid[0, 0].set_xticks(shown, names, parse_math=False)
@@ -107,6 +107,12 @@ def _draw(axes: Axes, line: Line, look: tuple, small: bool):
         hollow = {"mfc": "none", "mec": colour if colour != BLUE else MUTED, "mew": 0.7}
         axes.plot(at, line.raw, ls="", marker=marker, ms=2.6 if small else 4, zorder=1, **hollow)
     return Line2D([], [], **shape)
+
+
+def _across(many: int) -> int:
+    """Panels in a line: as few places as possible stay empty."""
+    choices = (1,) if many == 1 else (3, 2) if many <= 4 else (4, 3) if many <= 20 else (6, 5, 4)
+    return min(choices, key=lambda across: (-many % across, choices.index(across)))
 
 
 def _some(count: int, most: int) -> list[int]:

@@ -111,6 +111,13 @@ def _name_ends(axes: Axes, panel: Ranked) -> None:
     else:
         low = min(low, high - (high - left_low) / (1 - room))
         high = max(high, low + (right_top - low) / (1 - room))
+    ticks = axes.get_yticks()
+    drawn = np.concatenate([panel.lower, panel.upper, known])
+    step = ticks[1] - ticks[0]
+    inside = (ticks > np.nanmin(drawn) - step) & (ticks < np.nanmax(drawn) + step)
+    if np.nanmin(drawn) >= 0:
+        inside &= ticks >= 0
+    axes.set_yticks(ticks[inside])  # beyond there is room for names only
     axes.set_ylim(low, high)
     across = axes.get_xaxis_transform()
     for step in range(count):

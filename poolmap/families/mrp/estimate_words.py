@@ -22,7 +22,7 @@ MU = {
 }
 
 
-def estimate_blocks(spec: MrpAnalysis, data: Dataset) -> list[Block]:
+def estimate_blocks(spec: MrpAnalysis, model: str, data: Dataset) -> list[Block]:
     """Poststratification, what is averaged over, direct estimates, validation."""
     blocks: list[Block] = [
         f"Poststratification. The {noun(spec)} of a group is the average over its cells of the census, "
@@ -30,10 +30,10 @@ def estimate_blocks(spec: MrpAnalysis, data: Dataset) -> list[Block]:
         f"by the people that the census counts in them; {_mu(spec)}:",
         _GROUP,
         "It is computed for every draw of the posterior. The effect of a level that the survey does not "
-        "hold is drawn anew in every draw from the distribution of its batch (where levels are in an "
-        "order or on a map, it follows from its neighbours), so that its uncertainty is in the interval. "
-        "The survey's weights are not used in the model: what they correct for must stand in the formula "
-        "and in the census.",
+        "hold is "
+        f"drawn anew in every draw from the distribution of its batch{_structured(spec, model)}, so that "
+        "its uncertainty is in the interval. The survey's weights are not used in the model: what they "
+        "correct for must stand in the formula and in the census.",
     ]
     if spec.house:
         blocks.append(
@@ -53,6 +53,11 @@ def estimate_blocks(spec: MrpAnalysis, data: Dataset) -> list[Block]:
     blocks += _finite(spec, data)
     blocks.append(_direct(spec))
     return blocks + _compared(spec) + _validation(spec)
+
+
+def _structured(spec: MrpAnalysis, model: str) -> str:
+    ordered = set(spec.models[model].structure.values()) - {"iid"}
+    return "; of a factor with a structure it follows from its neighbours" if ordered else ""
 
 
 def _mu(spec: MrpAnalysis) -> str:

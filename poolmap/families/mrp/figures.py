@@ -43,9 +43,10 @@ def figures(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult]
         made.append(over_time or group_figure(spec, primary, grouping, table))
         if spec.map is not None and grouping == (spec.map.variable,) and data.geometry is not None:
             made += map_figures(spec, data, primary, table)
-        made.append(shrinkage_figure(spec, primary, grouping, table))
         made += truth_figures(spec, primary, grouping, table)
-        made.append(models_figure(spec, results, grouping))
+        if over_time is None:
+            made.append(shrinkage_figure(spec, primary, grouping, table))
+            made.append(models_figure(spec, results, grouping))
     made += contrast_figures(spec, primary)
     made.append(composition_figure(spec, data))
     made += [contribution_figure(spec, result) for result in results.values()]

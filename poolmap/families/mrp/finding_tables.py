@@ -17,6 +17,7 @@ from poolmap.families.mrp.report_words import (
     capital,
     decimals,
     estimates_of_grouping,
+    fixed,
     group_names,
     has_answers,
     in_full,
@@ -127,7 +128,7 @@ def contrast_table(spec: MrpAnalysis, table: pd.DataFrame, model: str) -> Report
     def written(of: pd.DataFrame, least: int) -> list[str]:
         places = decimals(of["upper"] - of["lower"], least)
         return [
-            f"{row['mean']:,.{places}f} ({row['lower']:,.{places}f} to {row['upper']:,.{places}f})"
+            f"{fixed(row['mean'], places)} ({fixed(row['lower'], places)} to {fixed(row['upper'], places)})"
             if np.isfinite(row["mean"])
             else ""
             for _, row in of.iterrows()

@@ -21,6 +21,7 @@ from poolmap.families.mrp.report_words import (
     by_words,
     decimals,
     estimates_of_grouping,
+    fixed,
     group_names,
     has_answers,
     in_full,
@@ -77,8 +78,8 @@ def _total(spec: MrpAnalysis, total: pd.DataFrame) -> str:
                 one += f" ({level(spec)} interval {ends})"
             said.append(one)
     if said:
-        what = "Positive tests in the sample" if spec.outcome.test is not None else "In the sample it is"
-        text += f" {what}: {joined(said)}." if spec.outcome.test is not None else f" {what} {joined(said)}."
+        what = "Share of positive tests in the sample" if spec.outcome.test is not None else "In the sample"
+        text += f" {what}: {joined(said)}."
     if np.isfinite(row.get("truth", np.nan)):
         inside = row["lower"] <= row["truth"] <= row["upper"]
         text += (
@@ -91,7 +92,7 @@ def _total(spec: MrpAnalysis, total: pd.DataFrame) -> str:
 def _finer(spec: MrpAnalysis, table: pd.DataFrame):
     """Numbers of the total: shares with three decimals or more."""
     places = decimals(table["upper"] - table["lower"], 3 if is_share(spec) else 0)
-    return lambda value: f"{value:,.{places}f}" if np.isfinite(value) else ""
+    return lambda value: fixed(value, places)
 
 
 def _test(spec: MrpAnalysis, result: ModelResult) -> list[Block]:
@@ -140,10 +141,10 @@ def _contrasts(spec: MrpAnalysis, result: ModelResult) -> list[Block]:
     places = decimals(rows["upper"] - rows["lower"], 2 if is_share(spec) else 0)
     at = int(rows["mean"].abs().argmax())
     row = rows.iloc[at]
+    mean, lower, upper = (fixed(row[name], places) for name in ("mean", "lower", "upper"))
     said = (
-        f"{row['mean']:,.{places}f} ({level(spec)} interval {row['lower']:,.{places}f} to "
-        f"{row['upper']:,.{places}f}), with a posterior probability of {row['p_first_higher']:.2f} that "
-        "the first is higher"
+        f"{mean} ({level(spec)} interval {lower} to {upper}), with a posterior probability of "
+        f"{row['p_first_higher']:.2f} that the first is higher"
     )
     if len(rows) == 1:
         text = f"Groups compared: the difference {names[0]} is {said}."
@@ -170,9 +171,8 @@ def _contributions(spec: MrpAnalysis, result: ModelResult) -> list[Block]:
         for _, row in rows.iterrows()
     ]
     return [
-        f"What each term adds to the linear predictor ({SCALE[spec.outcome.kind]}), as a standard "
-        "deviation, the "
-        f"largest first: {'; '.join(parts)}."
+        "The terms that make cells differ most, by the standard deviation of what they add to the linear "
+        f"predictor ({SCALE[spec.outcome.kind]}): {'; '.join(parts)}."
     ]
 
 

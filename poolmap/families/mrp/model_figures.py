@@ -16,6 +16,7 @@ from poolmap.families.mrp.report_words import (
     capital,
     decimals,
     estimates_of_grouping,
+    fixed,
     has_answers,
     is_share,
     joined,
@@ -28,7 +29,7 @@ from poolmap.figures.by_size import LONGEST, Sized, draw_by_size
 from poolmap.figures.dot_whisker import Panel, Series, dot_whisker
 from poolmap.figures.style import BLUE
 
-FEWEST_GROUPS = 8
+FEWEST_GROUPS, MOST_GROUPS = 8, 500  # between which shrinkage is drawn
 MOST_TERMS = 40
 MOST_CONTRASTS = 60
 MOST_MODELS = 6
@@ -40,7 +41,11 @@ def shrinkage_figure(
     """Raw and MrP estimates against the size of the sample; None for few groups, or without raw ones."""
     answers = list(dict.fromkeys(table["answer"])) if has_answers(spec) else [""]
     groups = len(table) // len(answers)
-    if groups < FEWEST_GROUPS or table["n_survey"].isna().any() or table["raw"].isna().all():
+    if (
+        not FEWEST_GROUPS <= groups <= MOST_GROUPS
+        or table["n_survey"].isna().any()
+        or table["raw"].isna().all()
+    ):
         return None
     total = estimates_of_grouping(spec, result, ())
     panels, pulled = [], []
@@ -63,7 +68,11 @@ def shrinkage_figure(
         y_label=value_name(spec),
         raw=f"raw {noun(spec)}",
     )
-    lines = f"; lines: {level(spec)} intervals" if groups <= LONGEST else ""
+    lines = (
+        f"; lines: {level(spec)} intervals"
+        if groups <= LONGEST
+        else ", without intervals, which would hide them"
+    )
     unseen = (
         " Groups without respondents stand at the left, above 0." if (table["n_survey"] == 0).any() else ""
     )
@@ -169,17 +178,14 @@ def _contrasts(spec: MrpAnalysis, result: ModelResult, rows: pd.DataFrame, form:
             "stand in contrasts.csv."
         )
         rows, names = rows.iloc[kept].reset_index(drop=True), [names[i] for i in kept]
-    values = (rows[name].to_numpy(dtype=float) for name in ("mean", "lower", "upper"))
-    clear = (rows["lower"] > null) | (rows["upper"] < null)
-    series = Series("MrP", *values, "o", BLUE, filled=True)
-    hollow = Series(
-        "interval holds no difference",
-        np.where(clear, np.nan, rows["mean"]),
-        marker="o",
-        colour="white",
-        size=2,
-    )
-    panel = Panel(names, [series, hollow] if not clear.all() else [series])
+    clear = ((rows["lower"] > null) | (rows["upper"] < null)).to_numpy()
+    series = []
+    for label, chosen in (("MrP", clear), ("MrP, interval holds no difference", ~clear)):
+        if chosen.any():
+            every = rows[["mean", "lower", "upper"]].to_numpy(dtype=float)
+            parts = np.where(chosen[:, None], every, np.nan).T
+            series.append(Series(label, *parts, "o", BLUE, filled=bool(clear[chosen].all()), size=5.5))
+    panel = Panel(names, series)
     what = noun(spec)
     figure = dot_whisker(
         [panel],
@@ -190,7 +196,8 @@ def _contrasts(spec: MrpAnalysis, result: ModelResult, rows: pd.DataFrame, form:
     places = decimals(rows["upper"] - rows["lower"], 2 if is_share(spec) or log else 0)
     at = rows.iloc[int((rows["mean"] - null).abs().argmax())]
     name = names[int((rows["mean"] - null).abs().argmax())]
-    said = f"{at['mean']:,.{places}f} ({at['lower']:,.{places}f} to {at['upper']:,.{places}f})"
+    mean, lower, upper = (fixed(at[column], places) for column in ("mean", "lower", "upper"))
+    said = f"{mean} ({lower} to {upper})"
     words = "first less second" if not log else "first over second"
     return NamedFigure(
         name=f"contrasts_{form}_{result.name}",
@@ -198,7 +205,7 @@ def _contrasts(spec: MrpAnalysis, result: ModelResult, rows: pd.DataFrame, form:
         title="Groups compared: " + ("differences" if not log else "ratios"),
         caption=f"{capital(form)} of the {value_name(spec)}, {words}, each group with its own composition. "
         "Dots: "
-        f"posterior means; lines: {level(spec)} intervals, with a white point where they hold no difference; "
+        f"posterior means; lines: {level(spec)} intervals, hollow where they hold no difference; "
         f"dashed line: no difference.{cut} Model {result.name}.",
         alt=f"Dot plot of {len(rows)} {form}s of {what}s; the interval of {int(clear.sum())} leaves out no "
         f"difference. The farthest from it is {name}: {said}.",

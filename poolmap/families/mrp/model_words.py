@@ -25,7 +25,7 @@ def methods(spec: MrpAnalysis, model: str, data: Dataset) -> list[Block]:
         *likelihood_blocks(spec, model, data),
         *effect_blocks(spec, model, data),
         f"Priors {SCALES[spec.outcome.kind]}: {priors_in_force(spec, model, data)}.",
-        *estimate_blocks(spec, data),
+        *estimate_blocks(spec, model, data),
     ]
 
 

@@ -69,10 +69,18 @@ def decimals(values: Sequence[float] | np.ndarray, least: int = 0) -> int:
     return int(np.clip(1 - math.floor(math.log10(float(np.median(known)))), least, 8))
 
 
+def fixed(value: float, places: int) -> str:
+    """A number with so many decimals and separators of thousands; no minus before 0, empty where unknown."""
+    if not np.isfinite(value):
+        return ""
+    text = f"{value:,.{places}f}"
+    return text.lstrip("-") if not text.strip("-0.,") else text
+
+
 def number_of(spec: MrpAnalysis, table: pd.DataFrame) -> Number:
     """How the estimates of a table are written; shares with two decimals or more."""
     places = decimals(table["upper"] - table["lower"], 2 if is_share(spec) else 0)
-    return lambda value: f"{value:,.{places}f}" if np.isfinite(value) else ""
+    return lambda value: fixed(value, places)
 
 
 def with_interval(number: Number, row: pd.Series) -> str:

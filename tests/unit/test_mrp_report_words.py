@@ -1,0 +1,228 @@
+"""Words of survey models of every kind and structure, and findings with their numbers."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from mrp_report_data import OUTCOMES, SEXES, made
+
+from poolmap.contracts import Equation, ReportTable
+from poolmap.families.mrp.methods import findings, methods
+from poolmap.report.equations import mathml
+
+
+def text_of(blocks):
+    parts = []
+    for block in blocks:
+        if isinstance(block, ReportTable):
+            parts += [block.caption, *block.frame.columns, *block.frame.astype(str).to_numpy().ravel()]
+        else:
+            parts.append(block.words if isinstance(block, Equation) else block)
+    return "\n".join(parts)
+
+
+def said_by_methods(kind="binary", model=None, factors=(), **changes):
+    spec, data, _ = made(kind, 6, models=["main"], **changes)
+    spec = spec.model_copy(update={"models": {"main": spec.models["main"].model_copy(update=model or {})}})
+    for name, levels in factors:
+        data.facts["predictors"][name] = {"type": "factor", "levels": levels}
+    blocks = methods(spec, "main", data)
+    for block in blocks:
+        if isinstance(block, Equation):
+            assert mathml(block).startswith("<math")
+    return text_of(blocks)
+
+
+KINDS = {
+    "binary": ("logistic regression", "is binomial with size n i", "intercept normal(0, 2.5)"),
+    "test": (
+        "78 of 85 and 27 of 37", "368 of 371", "sensitivity", "Gelman and Carpenter 2020",
+        "between studies half-normal(1)", "the test's errors stay in them",
+    ),
+    "continuous": ("linear regression", "standard deviations of the outcome", "standard deviation within cells"),
+    "count": ("Poisson", "'years'", "on the log scale"),
+    "ordered": ("'never', 'sometimes', 'often', 'always'", "each cutpoint normal(0, 2.5)", "proportional odds"),
+    "categorical": ("multinomial", "against the first as reference", "log odds against the first answer"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", list(OUTCOMES))
+def test_each_kind(kind):
+    said = said_by_methods(kind)
+    for words in KINDS[kind]:
+        assert words in said
+    assert ("half-normal(1)" in said) and ("LKJ" not in said) and ("autoregression" not in said)
+    assert ("dispersion" in said) is False
+
+
+def test_negative_binomial():
+    said = said_by_methods("count", {"likelihood": "negative_binomial"})
+    assert "negative binomial" in said and "dispersion half-normal(1)" in said
+
+
+def test_equal_tests_are_uniform():
+    test = OUTCOMES["test"]["test"] | {"between_studies": "equal"}
+    outcome = {"column": "answer", **OUTCOMES["test"], "test": test}
+    said = said_by_methods("test", outcome=outcome)
+    assert "uniform between 0 and 1" in said and "mean logits" not in said
+
+
+STRUCTURES = {
+    "rw1": ("Random walk of first order", "geometric mean", "rho"),
+    "ar1": (
+        "Autoregression of first order",
+        "correlation of neighbouring levels beta(2, 1)",
+        "geometric mean",
+    ),
+    "icar": ("Besag, York and Mollié", "each connected component", "share of the variance"),
+    "bym2": ("Riebler", "share of the variance that neighbours share beta(0.5, 0.5)", "random walk"),
+}
+
+
+@pytest.mark.parametrize("structure", list(STRUCTURES))
+def test_each_structure(structure):
+    said = said_by_methods(model={"structure": {"area": structure}})
+    *there, absent = STRUCTURES[structure]
+    for words in there:
+        assert words in said
+    assert absent not in said
+    assert "Exchangeable effects: age, sex." in said
+    assert "it follows from its neighbours" in said
+
+
+def test_slopes_and_factors():
+    formula = "answer ~ 1 + income * sex + (1 + income + sex | area) + (1 + income || age)"
+    said = said_by_methods(formula=formula, factors=[("sex", SEXES)])
+    assert "Correlated effects of each level: area (intercepts and slopes of income and sex)." in said
+    assert "Exchangeable effects: age, age (slopes of income)." in said
+    assert "LKJ(2)" in said
+    assert "sex (against 'female')" in said
+    assert "Interactions, products of their columns: income:sex." in said
+
+
+def test_what_is_asked_for_is_told():
+    said = said_by_methods(
+        house=["mode"],
+        waves=3,
+        leave_out="area",
+        calibrate=25,
+        design={"strata": "region", "clusters": ["psu"]},
+    )
+    assert "How the survey was taken (mode)" in said
+    assert "Estimates by 'wave'" in said
+    assert "Validation. The answers of each 'area'" in said
+    assert "25 surveys are simulated" in said
+    assert "strata 'region' and sampling units 'psu', with replacement" in said
+
+
+def test_a_census_of_no_time_is_told():
+    spec, data, _ = made("binary", 6, waves=2)
+    data.facts["times"] = 2
+    assert "taken to hold for all of them" in text_of(methods(spec, "main", data))
+
+
+def test_what_is_not_there_is_not_told():
+    said = said_by_methods(weight=None, contrasts=[])
+    for words in ("Weighted:", "Validation", "Expected error", "Groups are compared", "Estimates by"):
+        assert words not in said
+
+
+def test_the_models_own_formula():
+    spec, data, _ = made("binary", 6, models=["main", "small"])
+    small = spec.models["small"].model_copy(update={"formula": "answer ~ 1 + (1 | age)"})
+    spec = spec.model_copy(update={"models": spec.models | {"small": small}})
+    said = text_of(methods(spec, "small", data))
+    assert "answer ~ 1 + (1 | age)" in said and "coefficients" not in said and "(1 | area)" not in said
+
+
+@pytest.mark.parametrize("kind", list(OUTCOMES))
+def test_findings_have_the_total_and_contrasts(kind):
+    spec, data, results = made(kind, 12)
+    said = text_of(findings(spec, data, results))
+    noun = {"continuous": "mean", "count": "rate"}.get(kind, "share")
+    total = results["main"].estimates["total"]
+    for _, row in total[total["quantity"] == noun].iterrows():
+        number = said.split("MrP puts the ")[1].split(" (90% interval")[0].split()[-1]
+        assert len(number) > 1
+        break
+    assert "female − male" in said and "leaves out 0" in said
+    assert "nan" not in said and "-0.00 " not in said
+    assert "The terms that make cells differ most" in said
+    assert "root mean square error (RMSE)" in said
+
+
+def test_the_total_in_numbers():
+    spec, data, results = made("binary", 12)
+    total = results["main"].estimates["total"].iloc[0]
+    said = text_of(findings(spec, data, results))
+    assert f"{total['mean']:.3f} (90% interval {total['lower']:.3f} to {total['upper']:.3f})" in said
+    assert f"raw {total['raw']:.3f}" in said and f"raked {total['raked']:.3f}" in said
+    spec, data, results = made("continuous", 12)
+    total = results["main"].estimates["total"].iloc[0]
+    assert f"{total['mean']:.1f} (90% interval" in text_of(findings(spec, data, results))
+
+
+def test_the_answers_of_each_group_stand_in_columns():
+    spec, data, results = made("ordered", 12)
+    table = next(b for b in findings(spec, data, results) if isinstance(b, ReportTable))
+    assert [c for c in table.frame if c.endswith("MrP")] == [
+        f"{a}: MrP" for a in OUTCOMES["ordered"]["levels"]
+    ]
+    by = results["main"].estimates["area"].query("answer == 'always'").sort_values("mean", ascending=False)
+    assert table.frame["Area"].tolist() == by["area"].tolist()
+
+
+def test_sensitivity_and_specificity():
+    spec, data, results = made("test", 12)
+    rows = results["main"].estimates["parameters"].query("quantity == 'sensitivity'")
+    said = text_of(findings(spec, data, results))
+    assert f"sensitivity {rows['mean'].iloc[0]:.3f} (90% interval" in said
+    assert "Share of positive tests in the sample" in said
+
+
+def test_thresholds_are_counted():
+    spec, data, results = made("binary", 12, thresholds=[0.3])
+    table = results["main"].estimates["area"]
+    above = (table["p_share_gt_0.3"] > 0.95).sum()
+    said = text_of(findings(spec, data, results))
+    assert f"above 0.3 is more than 0.95 in {above} of 12 groups" in said
+    assert "P(> 0.3)" in said
+
+
+def test_long_tables_are_cut_and_told():
+    spec, data, results = made("binary", 70)
+    table = next(b for b in findings(spec, data, results) if isinstance(b, ReportTable))
+    assert len(table.frame) == 30 and "The 15 highest and 15 lowest of 70 rows" in table.caption
+
+
+def test_contrasts_keep_difference_and_ratio_together():
+    spec, data, results = made("binary", 12)
+    found = results["main"].estimates["contrasts"]
+    blocks = findings(spec, data, results)
+    table = next(b for b in blocks if isinstance(b, ReportTable) and "Ratio" in b.frame)
+    ratios = found[found["quantity"] == "share_ratio"]
+    assert [cell.split(" ")[0] for cell in table.frame["Ratio"]] == [f"{v:.2f}" for v in ratios["mean"]]
+
+
+def test_expected_errors():
+    spec, data, results = made("binary", 12, calibrate=10)
+    calibration = pd.DataFrame(
+        {
+            "grouping": ["total", "area", "area"], "group": ["all", "a", "b"], "n_survey": [9, 4, 5],
+            "surveys": 8, "true_mean": 0.3, "bias": 0.0, "rmse": [0.01, 0.02, 0.04],
+            "coverage": [0.9, 1.0, 0.8], "width": 0.1,
+        }
+    )  # fmt: skip
+    results = {"main": replace(results["main"], companions={"calibration": calibration})}
+    said = text_of(findings(spec, data, results))
+    assert "8 surveys simulated from the fitted model (of 10; the others' fits failed their checks)" in said
+    assert "by area 0.030 (from 0.020 to 0.040), with 90% intervals that hold 90%" in said
+
+
+def test_models_side_by_side():
+    spec, data, results = made("binary", 12, models=["main", "other"])
+    one, other = (results[m].estimates["area"].set_index("area")["mean"] for m in ("main", "other"))
+    said = text_of(findings(spec, data, results))
+    assert f"{(other - one).abs().mean():.3g}" in said
+    assert (other - one).abs().idxmax() in said
+    assert "arXiv:2209.01773" in said
