@@ -8,6 +8,7 @@ from mrp_report_data import OUTCOMES, SEXES, made
 
 from poolmap.contracts import Equation, ReportTable
 from poolmap.families.mrp.methods import findings, methods
+from poolmap.families.mrp.report_words import decimals
 from poolmap.report.equations import mathml
 
 
@@ -39,9 +40,13 @@ KINDS = {
         "78 of 85 and 27 of 37", "368 of 371", "sensitivity", "Gelman and Carpenter 2020",
         "between studies half-normal(1)", "the test's errors stay in them",
     ),
-    "continuous": ("linear regression", "standard deviations of the outcome", "standard deviation within cells"),
+    "continuous": (
+        "linear regression", "standard deviations of the outcome", "standard deviation within cells",
+    ),
     "count": ("Poisson", "'years'", "on the log scale"),
-    "ordered": ("'never', 'sometimes', 'often', 'always'", "each cutpoint normal(0, 2.5)", "proportional odds"),
+    "ordered": (
+        "'never', 'sometimes', 'often', 'always'", "each cutpoint normal(0, 2.5)", "proportional odds",
+    ),
     "categorical": ("multinomial", "against the first as reference", "log odds against the first answer"),
 }  # fmt: skip
 
@@ -141,10 +146,11 @@ def test_findings_have_the_total_and_contrasts(kind):
     said = text_of(findings(spec, data, results))
     noun = {"continuous": "mean", "count": "rate"}.get(kind, "share")
     total = results["main"].estimates["total"]
-    for _, row in total[total["quantity"] == noun].iterrows():
-        number = said.split("MrP puts the ")[1].split(" (90% interval")[0].split()[-1]
-        assert len(number) > 1
-        break
+    rows = total[total["quantity"] == noun]
+    places = decimals(rows["upper"] - rows["lower"], 3 if noun == "share" else 0)
+    for row in rows.itertuples():
+        ends = f"{row.lower:,.{places}f} to {row.upper:,.{places}f}"
+        assert f"{row.mean:,.{places}f} (90% interval {ends})" in said
     assert "female − male" in said and "leaves out 0" in said
     assert "nan" not in said and "-0.00 " not in said
     assert "The terms that make cells differ most" in said
