@@ -36,7 +36,10 @@ def test_interactions_and_factors():
         ("(1 + x + z | g)", [Group(("g",), True, (("x",), ("z",)))]),
         ("(1 | g) + (0 + x | g)", [Group(("g",), True), Group(("g",), False, (("x",),))]),
         ("(1 + x || g)", [Group(("g",), True), Group(("g",), False, (("x",),))]),
-        ("(x * z || g)", [Group(("g",), True)] + [Group(("g",), False, (c,)) for c in [("x",), ("z",), ("x", "z")]]),
+        (
+            "(x * z || g)",
+            [Group(("g",), True), *(Group(("g",), False, (c,)) for c in [("x",), ("z",), ("x", "z")])],
+        ),
         ("(x | g/h)", [Group(("g",), True, (("x",),)), Group(("g", "h"), True, (("x",),))]),
         ("(1 + C(x) | g)", [Group(("g",), True, (("x",),))]),
     ],

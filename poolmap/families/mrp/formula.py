@@ -10,7 +10,7 @@ from poolmap.errors import InputError, Problem
 
 SUPPORTED = (
     "supported are columns and their interactions, and varying intercepts and slopes of a factor or of an "
-    'interaction of factors, e.g. "vote ~ 1 + income * sex + (1 + income | state) + (1 | age) + (1 | state:age)"'
+    'interaction of factors, e.g. "vote ~ 1 + income * sex + (1 + income | state) + (1 | state:age)"'
 )
 
 _COMPUTED = f"add the computed column to both files and name it; {SUPPORTED}"
