@@ -3,7 +3,7 @@
 import pytest
 
 from poolmap.errors import InputError
-from poolmap.families.mrp.formula import parse_formula
+from poolmap.families.mrp.formula import Group, parse_formula
 
 
 def test_predictors_and_varying_intercepts():
@@ -19,22 +19,66 @@ def test_implied_intercept_nesting_and_quoted_names():
     assert formula.terms == (("a",), ("a", "b"))
 
 
+def test_interactions_and_factors():
+    formula = parse_formula("y ~ x*sex + C(year) + (1 | g)", "y")
+    assert formula.common == (("x",), ("sex",), ("x", "sex"), ("year",))
+    assert formula.factors == {"year"}
+    assert formula.predictors == ("x", "sex", "year")
+
+
+@pytest.mark.parametrize(
+    ("term", "groups"),
+    [
+        ("(1 + x | g)", [Group(("g",), True, (("x",),))]),
+        ("(x | g)", [Group(("g",), True, (("x",),))]),
+        ("(0 + x | g)", [Group(("g",), False, (("x",),))]),
+        ("(x | g:h)", [Group(("g", "h"), True, (("x",),))]),
+        ("(1 + x + z | g)", [Group(("g",), True, (("x",), ("z",)))]),
+        ("(1 | g) + (0 + x | g)", [Group(("g",), True), Group(("g",), False, (("x",),))]),
+        ("(1 + x || g)", [Group(("g",), True), Group(("g",), False, (("x",),))]),
+        (
+            "(x * z || g)",
+            [Group(("g",), True), *(Group(("g",), False, (c,)) for c in [("x",), ("z",), ("x", "z")])],
+        ),
+        ("(x | g/h)", [Group(("g",), True, (("x",),)), Group(("g", "h"), True, (("x",),))]),
+        ("(1 + C(x) | g)", [Group(("g",), True, (("x",),))]),
+    ],
+)  # fmt: skip
+def test_varying_effects(term, groups):
+    formula = parse_formula(f"y ~ 1 + (1 | k) + {term}", "y")
+    assert list(formula.groups) == [Group(("k",), True), *groups]
+    assert formula.terms == (("k",), *dict.fromkeys(group.factor for group in groups))
+
+
+def test_names_of_batches():
+    formula = parse_formula("y ~ x + (1 + x | g) + (1 | a:b)", "y")
+    assert [group.name for group in formula.groups] == ["(1 + x | g)", "a:b"]
+
+
+def test_without_varying_effects_where_allowed():
+    assert parse_formula("y ~ 1", "y", pooled=False).groups == ()
+    with pytest.raises(InputError, match="no varying intercept"):
+        parse_formula("y ~ 1", "y")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("y ~ x + (x | g)", "varying slope"),
-        ("y ~ x + (0 + x | g)", "varying slope"),
         ("y ~ log(x) + (1 | g)", "'log(x)' is not a column"),
+        ("y ~ x + (log(x) | g)", "'log(x)' is not a column"),
         ("y ~ scale(x) + (1 | g)", "predictors are standardised in any case"),
-        ("y ~ x*z + (1 | g)", "'x:z' is not a column"),
+        ("y ~ x:z + (1 | g)", "interaction 'x:z' stands without x and z"),
+        ("y ~ x + z + (x:z | g)", "interaction 'x:z' stands without x and z"),
         ("y ~ x**2 + (1 | g)", "powers are not supported"),
         ("y ~ 0 + x + (1 | g)", "no intercept"),
         ("y ~ x", "no varying intercept"),
-        ("y ~ x + (1 | log(g))", "not a varying intercept of columns"),
-        ("y ~ x + (1 | a:b) + (1 | b:a)", "stands twice"),
+        ("y ~ x + (1 | log(g))", "does not vary over columns"),
+        ("y ~ x + (1 | a:b) + (1 | b:a)", "'(1 | b:a)' stands twice"),
+        ("y ~ x + (1 | a) + (1 + x | a)", "'(1 | a)' stands twice"),
         ("z ~ x + (1 | g)", "left-hand side is not the outcome column 'y'"),
         ("y['Yes'] ~ x + (1 | g)", "left-hand side"),
         ("y ~ x + (1 | g", "cannot be read"),
+        ("y ~ x + (1 | g) ) + (z", "cannot be read"),
         ("~ x + (1 | g)", "cannot be read"),
     ],
 )
@@ -46,5 +90,5 @@ def test_refused(text, message):
 
 def test_all_problems_at_once():
     with pytest.raises(InputError) as caught:
-        parse_formula("z ~ 0 + log(x) + (x | g)", "y")
+        parse_formula("z ~ 0 + log(x) + (log(x) | g)", "y")
     assert len(caught.value.problems) == 4
