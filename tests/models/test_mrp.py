@@ -185,7 +185,7 @@ def test_california_direct_estimates(california):
     assert (total["n_survey"], total["n_census"]) == (200, 6194)
 
     survey = data.tables["survey"]
-    y, w = survey["yes"].to_numpy(), survey["weight"].to_numpy()
+    y, w = survey["y"].to_numpy(), survey["weight"].to_numpy()
     _, se = weighted_share(y, w, np.zeros(200, int), 1)
     score = w * (y - 0.6389360641) / w.sum()
     assert se[0] == pytest.approx(np.sqrt(200 * score.var(ddof=1)), rel=1e-7)

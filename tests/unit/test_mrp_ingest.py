@@ -67,7 +67,7 @@ def test_cells_and_levels(write):
     assert levels.loc["state:age", "seen"].sum() == 3
     assert levels.loc[("state", "B"), ["survey_n", "census_n"]].tolist() == [3, 350]
     assert data.facts["population"] == 1000
-    assert data.facts["answers"] == {"yes": 3, "no": 2}
+    assert data.facts["answer_counts"] == {"yes": 3, "no": 2}
     census = data.tables["census"]
     both = census.merge(data.tables["cells"], on=["state", "age"], suffixes=("", "_survey"))
     for k in range(3):
@@ -103,11 +103,11 @@ def test_without_predictors_beta_is_not_asked_for(write):
 
 
 def test_unusable_rows_are_listed(write):
-    survey = SURVEY + "6,,A,old,1,1.0\n7,yes,NA,old,1,1.0\n8,yes,A,old,,1.0\n"
+    survey = SURVEY + "6,,A,old,1,1.0\n7,yes,NA,old,1,1.0\n8,yes,A,.,1,1.0\n"
     data = ingest(write(survey))
     assert data.facts["respondents"] == 5
     assert data.exclusions["row"].tolist() == [7, 8, 9]
-    assert data.exclusions["reason"].tolist() == ["no answer in 'vote'", "no 'state'", "no 'w'"]
+    assert data.exclusions["reason"].tolist() == ["no answer in 'vote'", "no 'state'", "no 'age'"]
 
 
 def test_na_is_a_level_where_the_census_has_it(write):

@@ -181,6 +181,6 @@ def test_fractional_census_counts_have_no_predicted_interval(made, tmp_path):
 def test_replicates_follow_the_cells(made):
     spec, data, _, posterior = made()
     check = predictive(spec, "main", data, posterior, np.random.default_rng(1))
-    assert check.observed.sum() == data.tables["survey"]["yes"].sum()
+    assert check.observed.sum() == data.tables["survey"]["y"].sum()
     assert len(set(check.labels)) == len(data.tables["cells"])
     assert (check.replicated <= data.tables["cells"]["n"].to_numpy()).all()

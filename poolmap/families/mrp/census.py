@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
-from poolmap.families.mrp.needs import Needs
 from poolmap.families.mrp.recode import LeftOut
 from poolmap.tables import Table
 
@@ -39,9 +38,7 @@ def check_duplicates(table: Table, count: str) -> None:
         table.problem(f"the same in {len(lines) - _SHOWN} more rows")
 
 
-def cell_rows(
-    needs: Needs, names: Sequence[str], kinds: Mapping[str, str], table: Table, count: str
-) -> pd.DataFrame:
+def cell_rows(names: Sequence[str], kinds: Mapping[str, str], table: Table, count: str) -> pd.DataFrame:
     """The rows of a census of cells.
 
     Args:
@@ -53,7 +50,7 @@ def cell_rows(
     Returns:
         variables (categories), predictors (numbers or categories) and `count`; index: line.
     """
-    rows = _columns(names, kinds, table)
+    rows = columns_of(names, kinds, table)
     for name in [*names, *(name for name, kind in kinds.items() if kind == "factor")]:
         empty = table.frame.index[table.frame[name] == ""]
         for line in empty[:5]:
@@ -88,7 +85,7 @@ def person_rows(
     Args:
         left_out: persons without a value of a variable or predictor are added here.
     """
-    rows = _columns(names, kinds, table)
+    rows = columns_of(names, kinds, table)
     rows["count"] = 1.0
     if spec.count is not None:
         rows["count"] = table.numbers(spec.count, lower=0, what="the person's weight, 0 or more")
@@ -128,7 +125,8 @@ def repeated(cells: pd.DataFrame, name: str, levels: Sequence[str]) -> pd.DataFr
     return out
 
 
-def _columns(names: Sequence[str], kinds: Mapping[str, str], table: Table) -> pd.DataFrame:
+def columns_of(names: Sequence[str], kinds: Mapping[str, str], table: Table) -> pd.DataFrame:
+    """The variables and factors (categories) and the numeric predictors (numbers) of a table."""
     factors = dict.fromkeys([*names, *(name for name, kind in kinds.items() if kind == "factor")])
     rows = table.frame[list(factors)].copy()
     for name, kind in kinds.items():

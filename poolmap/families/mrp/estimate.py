@@ -201,12 +201,12 @@ def _direct(spec: MrpAnalysis, data: Dataset, grouping: tuple[str, ...], keys: p
         member = index(survey)
         inside = member >= 0
         n = np.bincount(member[inside], minlength=groups)
-        yes = np.bincount(member[inside], survey["yes"][inside], groups)
+        yes = np.bincount(member[inside], survey["y"][inside], groups)
         extra["n_survey"] = n
         extra["raw"] = np.divide(yes, n, out=np.full(groups, np.nan), where=n > 0)
         extra["raw_lower"], extra["raw_upper"] = wilson_interval(yes, n, level)
         if spec.weight is not None:
-            share, se = weighted_share(survey["yes"], survey["weight"], member, groups)
+            share, se = weighted_share(survey["y"], survey["weight"], member, groups)
             extra["weighted"] = share
             extra["weighted_lower"], extra["weighted_upper"] = logit_interval(share, se, level)
     if "truth" in data.tables:

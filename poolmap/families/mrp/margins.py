@@ -172,7 +172,7 @@ def _seeded(
         return aggregated(rows, [name for name in rows.columns if name != "count"])
     absent = [name for name in levels if name not in seed]
     if absent:
-        what = f"the survey lacks the variable{'s' if len(absent) > 1 else ''} {', '.join(absent)} of the margins"
+        what = f"the survey lacks {', '.join(absent)}, which the margins have"
         remedy = "take them out of the margins, or write `seed_table: uniform`"
         _raise([Problem("config: seed_table", what, remedy)])
     return aggregated(seed[list(levels)].assign(count=seed["weight"]), list(levels))

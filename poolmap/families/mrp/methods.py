@@ -19,7 +19,7 @@ MOST_ROWS = 60  # of a table in the report; longer ones are cut to both ends
 def describe(spec: MrpAnalysis, data: Dataset) -> list[Block]:
     """What the survey and the census hold, what was left out, which levels nobody was asked in."""
     facts, levels = data.facts, data.tables["levels"]
-    answers = "; ".join(f"{answer}: {count:,}" for answer, count in facts["answers"].items())
+    answers = "; ".join(f"{answer}: {count:,}" for answer, count in facts["answer_counts"].items())
     respondents = facts["respondents"]
     blocks: list[Block] = [
         f"The survey ({spec.survey}) gives {respondents:,} usable rows in {facts['survey_cells']:,} cells; "

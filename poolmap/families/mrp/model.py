@@ -52,7 +52,11 @@ def seen_levels(data: Dataset) -> list[int]:
 
 def design(frame: pd.DataFrame, predictors: Mapping[str, Mapping[str, Any]]) -> np.ndarray:
     """The predictors, standardised with the census's mean and standard deviation: (rows, P)."""
-    columns = [(frame[name] - scale["mean"]) / scale["sd"] for name, scale in predictors.items()]
+    columns = [
+        (frame[name] - scale["mean"]) / scale["sd"]
+        for name, scale in predictors.items()
+        if scale["type"] == "numeric"
+    ]
     return np.column_stack(columns) if columns else np.zeros((len(frame), 0))
 
 

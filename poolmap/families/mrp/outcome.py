@@ -58,8 +58,7 @@ def check_outcome(spec: MrpAnalysis, survey: Table, people: pd.DataFrame) -> Non
         said = "counts as yes" if one else "counts as no"
         survey.problem(
             f"the outcome has one value: every answer used {said} ({listed_answers(text)})",
-            "a model needs both; look at 'outcome: positive' and 'outcome: negative', and at the answers left "
-            "out",
+            "a model needs both: look at 'outcome: positive' and 'outcome: negative'",
             column=column,
         )
     elif (kind == "continuous" and same) or (
@@ -129,7 +128,8 @@ def _counts_as_no(spec: MrpAnalysis, survey: Table, answers: pd.Series) -> pd.Se
         return no
     if others.nunique() > 1 and len(others) < len(answers):
         survey.problem(
-            f"beside '{chosen.positive}' there are {others.nunique()} other answers: {listed_answers(others)}",
+            f"beside '{chosen.positive}' there are {others.nunique()} other answers: "
+            f"{listed_answers(others)}",
             "say which count as no, e.g. negative: [No] in 'outcome' (the rest is left out and listed), or "
             "negative: others; mend different spellings of one answer in the file",
             column=column,

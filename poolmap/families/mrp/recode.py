@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ def band_labels(bands: Bands) -> list[str]:
     lower = bands.lower
     whole = all(float(bound).is_integer() for bound in lower)
     names = []
-    for start, end in zip(lower, lower[1:], strict=False):
+    for start, end in pairwise(lower):
         if whole:
             names.append(f"{start:g}" if end - start == 1 else f"{start:g}-{end - 1:g}")
         else:

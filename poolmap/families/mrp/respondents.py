@@ -105,7 +105,7 @@ def _weights(column: str, survey: SurveyTable, used: pd.Series) -> pd.Series:
         (
             weights == 0,
             "the weight is 0",
-            "a row of weight 0 stands for nobody: take it out of the file, or name another column as `weight`",
+            "a row of weight 0 stands for nobody: take it out of the file, or name another column",
         ),
     )
     for rows, what, remedy in told:

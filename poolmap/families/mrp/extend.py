@@ -1,0 +1,241 @@
+"""A variable that the census lacks, put into it by a model of the survey (the first of two stages)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+
+from poolmap.config.mrp import MrpAnalysis
+from poolmap.config.mrp_frame import Extension
+from poolmap.errors import InputError, Problem
+from poolmap.families.mrp.formula import parse_formula, term_name
+from poolmap.families.mrp.order import ordered
+from poolmap.families.mrp.raking import rake
+from poolmap.tables import Table, nearest
+
+_ROUNDS = 30
+_ENOUGH = 1e-3  # relative change of the standard deviations
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """A multinomial logistic regression with varying intercepts, at its mode.
+
+    Attributes:
+        alpha: (L,) intercepts of the levels.
+        effects: of each batch, (levels, L).
+        sigma: of each batch, the standard deviation of its effects.
+    """
+
+    alpha: np.ndarray
+    effects: list[np.ndarray]
+    sigma: np.ndarray
+
+    def predict(self, codes: Sequence[np.ndarray]) -> np.ndarray:
+        """The shares (rows, L) in cells with these levels of each batch; -1: a level without effect."""
+        eta = self.alpha + np.zeros((len(codes[0]) if codes else 1, 1))
+        for effect, code in zip(self.effects, codes, strict=True):
+            eta = eta + np.where(code[:, None] >= 0, effect[np.maximum(code, 0)], 0.0)
+        return np.exp(eta - logsumexp(eta, axis=1, keepdims=True))
+
+
+def fit_shares(counts: np.ndarray, codes: Sequence[np.ndarray], sizes: Sequence[int]) -> Shares:
+    """Smoothed shares of levels in cells.
+
+    Multinomial logistic regression, each batch of varying intercepts normal(0, sigma): the posterior mode of
+    the effects given the sigmas by L-BFGS; the sigmas by the EM steps of an approximate empirical Bayes fit
+    with the diagonal of the curvature (Gelman and Hill 2007 use the same two stages with a full model).
+
+    Args:
+        counts: (cells, L) respondents of each level.
+        codes: of each batch, (cells,) the level of the cell.
+        sizes: of each batch, the number of levels.
+    """
+    answers = counts.shape[1]
+    n = counts.sum(axis=1, keepdims=True)
+    starts = np.concatenate([[1], 1 + np.cumsum(sizes)]).astype(int)
+    rows = int(starts[-1])
+    sigma = np.ones(len(sizes))
+    x = np.zeros((rows, answers))
+    x[0] = np.log((counts.sum(axis=0) + 0.5) / (counts.sum() + 0.5 * answers))
+    x[0] -= x[0].mean()
+    ridge = 1e-4  # only fixes the level of alpha, which the shares do not depend on
+
+    def linear(x: np.ndarray) -> np.ndarray:
+        eta = np.repeat(x[:1], len(counts), axis=0)
+        for start, code in zip(starts, codes, strict=False):
+            eta += x[start + code]
+        return eta
+
+    def objective(flat: np.ndarray, penalty: np.ndarray) -> tuple[float, np.ndarray]:
+        x = flat.reshape(rows, answers)
+        eta = linear(x)
+        log_total = logsumexp(eta, axis=1, keepdims=True)
+        residual = n * np.exp(eta - log_total) - counts
+        gradient = penalty * x
+        gradient[0] += residual.sum(axis=0)
+        for start, code in zip(starts, codes, strict=False):
+            np.add.at(gradient, start + code, residual)
+        value = -(counts * (eta - log_total)).sum() + 0.5 * (penalty * x**2).sum()
+        return float(value), gradient.ravel()
+
+    for _ in range(_ROUNDS):
+        penalty = np.concatenate([[ridge], np.repeat(1 / sigma**2, sizes)])[:, None]
+        x = minimize(objective, x.ravel(), (penalty,), jac=True, method="L-BFGS-B").x.reshape(rows, answers)
+        eta = linear(x)
+        share = np.exp(eta - logsumexp(eta, axis=1, keepdims=True))
+        weight = n * share * (1 - share)
+        before = sigma.copy()
+        for k, (start, code, size) in enumerate(zip(starts, codes, sizes, strict=False)):
+            curvature = np.zeros((size, answers))
+            np.add.at(curvature, code, weight)
+            spread = x[start : start + size] ** 2 + 1 / (curvature + 1 / sigma[k] ** 2)
+            sigma[k] = max(float(np.sqrt(spread.mean())), 1e-2)
+        if np.abs(sigma / before - 1).max(initial=0) < _ENOUGH:
+            break
+    effects = [x[start : start + size] for start, size in zip(starts, sizes, strict=False)]
+    return Shares(x[0], effects, sigma)
+
+
+def extend(
+    spec: MrpAnalysis, at: int, known: Table | None, people: pd.DataFrame, cells: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The cells of the population told apart by one more variable.
+
+    Args:
+        at: which of `spec.extend`.
+        known: its table of known numbers, harmonised.
+        people: the respondents, with the variable.
+        cells: variables (categories) and `count`.
+
+    Returns:
+        the cells with the variable; and facts: `variable`, `levels`, `terms`, `sigma`, `known`, `iterations`.
+
+    Raises:
+        InputError: a formula that does not fit survey and census, a known table that does not fit.
+    """
+    extension = spec.extend[at]
+    terms = _terms(extension, f"extend.{at}", people, cells)
+    levels = ordered(people[extension.variable].astype(object).unique())
+    codes, sizes, places = [], [], []
+    for term in terms:
+        asked = pd.MultiIndex.from_frame(people[list(term)].astype(object))
+        unique = asked.unique()
+        codes.append(unique.get_indexer(asked))
+        sizes.append(len(unique))
+        places.append(unique.get_indexer(pd.MultiIndex.from_frame(cells[list(term)].astype(object))))
+    answer = pd.Index(levels, dtype=object).get_indexer(people[extension.variable].astype(object))
+    grouped = pd.DataFrame({f"b{k}": code for k, code in enumerate(codes)} | {"answer": answer})
+    keys = [f"b{k}" for k in range(len(codes))]
+    wide = grouped.groupby([*keys, "answer"]).size().unstack("answer", fill_value=0) if keys else None
+    if wide is None:
+        counts = np.bincount(answer, minlength=len(levels))[None, :].astype(float)
+        batches: list[np.ndarray] = []
+    else:
+        counts = wide.reindex(columns=range(len(levels)), fill_value=0).to_numpy(dtype=float)
+        batches = [wide.index.get_level_values(key).to_numpy() for key in keys]
+    fitted = fit_shares(counts, batches, sizes)
+    share = np.broadcast_to(fitted.predict(places), (len(cells), len(levels)))
+    many = cells.iloc[np.repeat(np.arange(len(cells)), len(levels))].reset_index(drop=True)
+    many[extension.variable] = pd.Categorical.from_codes(
+        np.tile(np.arange(len(levels)), len(cells)), pd.Index(levels, dtype=object)
+    )
+    many["count"] = many["count"].to_numpy() * share.ravel()
+    facts = {
+        "variable": extension.variable,
+        "levels": len(levels),
+        "terms": [term_name(term) for term in terms],
+        "sigma": [float(value) for value in fitted.sigma],
+        "known": extension.known or "",
+    }
+    if known is not None:
+        facts |= _agree(extension, f"extend.{at}", known, many, np.repeat(np.arange(len(cells)), len(levels)))
+    return many, facts
+
+
+def _terms(extension: Extension, at: str, people: pd.DataFrame, cells: pd.DataFrame) -> list[tuple[str, ...]]:
+    """The batches of varying intercepts of the variable's model."""
+    usable = [
+        name
+        for name in cells.columns
+        if name in people
+        and isinstance(cells[name].dtype, pd.CategoricalDtype)
+        and name != extension.variable
+    ]
+    if extension.formula is None:
+        return [(name,) for name in usable]
+    formula = parse_formula(f"`{extension.variable}` {extension.formula}", extension.variable)
+    problems = []
+    if formula.predictors:
+        what = f"it has coefficients or slopes ({', '.join(formula.predictors)})"
+        problems.append(
+            Problem(f"config: {at}.formula", what, "only varying intercepts go here: (1 | county)")
+        )
+    for name in formula.variables:
+        if name not in usable:
+            what = f"'{name}' is no variable that both survey and census have"
+            problems.append(Problem(f"config: {at}.formula", what, nearest(name, usable)))
+    if problems:
+        raise InputError(problems)
+    return list(formula.terms)
+
+
+def _agree(
+    extension: Extension, at: str, table: Table, cells: pd.DataFrame, own: np.ndarray
+) -> dict[str, Any]:
+    """Rake the extended cells to the known shares, each of the census's own cells keeping its people."""
+    variable = extension.variable
+    if not all([table.has(variable, key=at), table.has(extension.count, key=f"{at}.count")]):
+        table.finish()
+    names = [name for name in table.frame.columns if name not in (variable, extension.count)]
+    for name in names:
+        if name not in cells:
+            what = f"the census has no variable '{name}'"
+            table.problem(what, f"{nearest(name, cells.columns)} Or take the column out", column=name)
+    numbers = table.numbers(extension.count, lower=0, what="the number of people or the share, 0 or more")
+    for line in table.frame.index[table.is_missing(extension.count)][:5]:
+        table.problem("no number", "every row needs one", line=line, column=extension.count)
+    table.finish()
+    keys = [*names, variable]
+    given = table.frame[keys].astype(object).assign(number=numbers).groupby(keys)["number"].sum()
+    groups = given.groupby(level=names).sum() if names else None
+    rows = cells[keys].astype(object)
+    lived = rows.assign(count=cells["count"]).groupby(keys)["count"].sum()
+    for key in lived.index:
+        label = key if isinstance(key, tuple) else (key,)
+        if key not in given.index:
+            what = f"there is no row for {', '.join(f'{n} {v!r}' for n, v in zip(keys, label, strict=True))}"
+            table.problem(what, "give every group of the census and every level of the survey a row")
+    for key in given.index[given.to_numpy() > 0]:
+        if key not in lived.index:
+            label = ", ".join(key) if isinstance(key, tuple) else key
+            table.problem(f"{label} is in neither census nor survey", "spell levels alike in all files")
+    if groups is not None:
+        for key in groups.index[groups.to_numpy() <= 0]:
+            table.problem(f"the numbers of {key} add up to 0", "give the number of people or shares")
+    elif given.sum() <= 0:
+        table.problem("the numbers add up to 0", "give the number of people or shares")
+    table.problems = table.problems[:20]
+    table.finish()
+    population = lived.groupby(level=names).transform("sum") if names else lived * 0 + lived.sum()
+    whole = given.groupby(level=names).transform("sum") if names else given * 0 + given.sum()
+    target = population * (given / whole).reindex(lived.index)
+    place = lived.index.get_indexer(
+        pd.MultiIndex.from_frame(rows) if len(keys) > 1 else pd.Index(rows[variable])
+    )
+    start = cells["count"].to_numpy(dtype=float)
+    totals = [np.bincount(own, start), target.to_numpy()]
+    raked = rake(start, [own, place], totals)
+    if not raked.converged:
+        what = f"raking to {table.path} does not converge after {raked.iterations:,} rounds"
+        raise InputError(
+            [Problem(f"config: {at}.known", what, "check the numbers: some group cannot hold them")]
+        )
+    cells["count"] = raked.cells
+    return {"iterations": raked.iterations, "gap": raked.gap}
