@@ -31,16 +31,15 @@ def check_levels(
                 continue
             rows = "1 row" if count == 1 else f"{count:,} rows"
             alike = [other for other in known if folded(other) == folded(level)]
+            near = nearest(str(level), known)
+            target = "a level of the census"
             if alike:
-                near = (
-                    f"'{alike[0]}' differs only in capitals, blanks or accents: write it alike in both files"
-                )
-            else:
-                near = f"{nearest(str(level), known)} Spell it alike in both files"
+                near = f"did you mean '{alike[0]}'? It differs only in capitals, blanks or accents."
+                target = alike[0]
             survey.problem(
                 f"'{level}' ({rows}) is not a '{variable}' of the census, {census}",
-                f"{near}, or recode it: `recode: {{{variable}: {{{level}: "
-                f"{alike[0] if alike else 'a level of the census'}}}}}`",
+                f"{near} Spell it alike in both files, or recode it: "
+                f"`recode: {{{variable}: {{{level}: {target}}}}}`",
                 column=variable,
             )
 
