@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
+from poolmap.families.mrp.categories import present
 from poolmap.families.mrp.recode import LeftOut
 from poolmap.tables import Table
 
@@ -110,7 +111,7 @@ def aggregated(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     frame = rows.copy(deep=False)
     for key in keys:
         if isinstance(frame[key].dtype, pd.CategoricalDtype):
-            frame[key] = frame[key].cat.remove_unused_categories()
+            frame[key] = frame[key].cat.set_categories(present(frame[key]))
     if not keys:
         return pd.DataFrame({"count": [float(rows["count"].sum())]})
     return frame.groupby(list(keys), observed=True, sort=True)["count"].sum().reset_index()

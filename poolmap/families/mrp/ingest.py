@@ -11,6 +11,7 @@ import pandas as pd
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset
 from poolmap.errors import InputError, Problem
+from poolmap.families.mrp.categories import present
 from poolmap.families.mrp.cells import survey_cells
 from poolmap.families.mrp.census import aggregated, cell_rows, columns_of, person_rows, repeated
 from poolmap.families.mrp.extend import extend
@@ -71,7 +72,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     ]
     names = [v for v in needs.of_census if v not in lacking]
     rows = _population(spec, needs, names, kinds, census, inputs.left_out)
-    levels = {v: frozenset(rows[v].cat.remove_unused_categories().cat.categories) for v in names}
+    levels = {v: frozenset(present(rows[v])) for v in names}
     asked = respondents(spec, needs, kinds, survey, levels)
     _raise([*survey.problems, *census.problems])
 
@@ -79,7 +80,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     x = [name for name in needs.predictors if name not in needs.extended]
     factors = [name for name in needs.predictors if kinds[name] == "factor"]
     both = [v for v in dict.fromkeys([*names, *(f for f in factors if f in rows)]) if v in people]
-    known = {v: list(rows[v].cat.remove_unused_categories().cat.categories) for v in both}
+    known = {v: present(rows[v]) for v in both}
     check_levels(spec, survey, people, known, census.path)
     check_varies(survey, people, dict.fromkeys([*needs.factors, *factors]), known)
     _raise(survey.problems)
@@ -92,9 +93,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
         facts["extensions"].append(about)
     facts["times"] = 1
     if spec.time in lacking:
-        times = [
-            t for t in people[spec.time].cat.remove_unused_categories().cat.categories if t != MISSING_LEVEL
-        ]
+        times = [t for t in present(people[spec.time]) if t != MISSING_LEVEL]
         cells, facts["times"] = repeated(cells, spec.time, times), len(times)
 
     numeric = [name for name in needs.predictors if kinds[name] == "numeric"]
@@ -130,7 +129,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
         "groups_without_people": _empty_groups(spec, cells),
     }
     if inputs.truth is not None:
-        in_census = {v: list(cells[v].cat.categories[np.unique(cells[v].cat.codes)]) for v in needs.of_census}
+        in_census = {v: present(cells[v]) for v in needs.of_census}
         tables["truth"] = read_truth(spec, needs, inputs.truth, in_census, asked.answers)
     people.insert(0, "line", survey.origin.loc[people.index, "line"])
     people.insert(0, "file", survey.origin.loc[people.index, "file"])
@@ -139,7 +138,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     data = Dataset(tables, _exclusions(survey, asked.excluded, inputs.left_out), facts)
     if spec.map is not None:
         areas = cells[spec.map.variable]
-        data.geometry = read_polygons(spec, list(areas.cat.categories[np.unique(areas.cat.codes)]), facts)
+        data.geometry = read_polygons(spec, present(areas), facts)
     return data
 
 
@@ -232,7 +231,7 @@ def _in_order(
     order = {}
     for name in dict.fromkeys(names):
         frames = [frame for frame in (cells, people) if name in frame]
-        there = [level for f in frames for level in f[name].cat.remove_unused_categories().cat.categories]
+        there = [level for f in frames for level in present(f[name])]
         order[name] = order_of(spec, name, there, problems)
         for frame in frames:
             frame[name] = frame[name].cat.set_categories(order[name])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
+from poolmap.families.mrp.categories import present
 from poolmap.families.mrp.needs import Needs
 from poolmap.families.mrp.order import folded, listed
 from poolmap.tables import MISSING, Table, nearest
@@ -38,7 +39,7 @@ def join_area_predictors(
         frame = table.frame
         _check_areas(table, source.area, source.columns)
         known = list(frame[source.area])
-        lived = census[source.area].cat.remove_unused_categories().cat.categories
+        lived = present(census[source.area])
         for name in source.columns:
             values = dict(zip(known, frame[name], strict=True))
             for area in [a for a in lived if values.get(a, "") in MISSING][:20]:
@@ -70,7 +71,7 @@ def predictor_kinds(needs: Needs, census: pd.DataFrame, survey: pd.DataFrame) ->
     kinds = {}
     for name in needs.predictors:
         frame = census if name in census else survey
-        levels = pd.Series(frame[name].cat.remove_unused_categories().cat.categories.astype(object))
+        levels = pd.Series(present(frame[name]), dtype=object)
         levels = levels[~levels.isin(MISSING)]
         numbers = pd.to_numeric(levels, errors="coerce").notna().sum()
         kinds[name] = "factor" if name in needs.forced or 2 * numbers < len(levels) else "numeric"

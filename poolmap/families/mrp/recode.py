@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.config.mrp_survey import Bands
 from poolmap.errors import Problem
+from poolmap.families.mrp.categories import mapped, present
 from poolmap.tables import Table, nearest
 
 LeftOut = tuple[Table, int, str]
@@ -51,14 +52,6 @@ def band_labels(bands: Bands) -> list[str]:
     return [*names, f"{lower[-1]:g}+"]
 
 
-def mapped(column: pd.Series, new: Callable[[str], str]) -> pd.Series:
-    """A column of categories with every level replaced; levels that become equal are one."""
-    levels = [new(level) for level in column.cat.categories]
-    unique = pd.Index(dict.fromkeys(levels), dtype=object)
-    codes = unique.get_indexer(levels)[column.cat.codes]
-    return pd.Series(pd.Categorical.from_codes(codes, unique), index=column.index)
-
-
 def _recode(maps: Mapping[str, Mapping[str, str]], tables: Sequence[Table]) -> list[Problem]:
     problems = []
     for name, levels in maps.items():
@@ -68,11 +61,7 @@ def _recode(maps: Mapping[str, Mapping[str, str]], tables: Sequence[Table]) -> l
             what = f"no table has a column '{name}'"
             problems.append(Problem(f"config: recode.{name}", what, nearest(name, columns)))
             continue
-        there = dict.fromkeys(
-            level
-            for table in having
-            for level in table.frame[name].cat.remove_unused_categories().cat.categories
-        )
+        there = dict.fromkeys(level for table in having for level in present(table.frame[name]))
         for level in levels:
             if level not in there:
                 what = f"no table has the level '{level}'"
@@ -117,5 +106,5 @@ def _is_banded(table: Table, column: str, name: str, labels: Sequence[str]) -> b
     """Whether the column of the numbers, which is the new variable's too, holds the bands already."""
     if column != name:
         return False
-    used = set(table.frame[column].cat.remove_unused_categories().cat.categories) - {""}
+    used = set(present(table.frame[column])) - {""}
     return bool(used) and used <= set(labels)
