@@ -78,13 +78,10 @@ def _cut(name: str, bands: Bands, tables: Sequence[Table], problems: list[Proble
     found = False
     for table in tables:
         if column not in table.frame.columns or _is_banded(table, column, name, labels):
-            found |= name in table.frame.columns
+            found |= column in table.frame.columns
             continue
         found = True
-        before = len(table.problems)
         values = table.numbers(column, what=f"a number, which is cut into the bands of '{name}'")
-        if len(table.problems) > before:
-            continue
         codes = np.searchsorted(np.asarray(bands.lower, dtype=float), values.to_numpy(), side="right")
         codes = np.where(values.isna(), 0, codes)
         below = values.notna() & (codes == 0)
