@@ -19,8 +19,9 @@ from poolmap.families.mrp.order import ordered
 from poolmap.families.mrp.raking import rake
 from poolmap.tables import Table, nearest
 
-_ROUNDS = 30
+_ROUNDS = 100
 _ENOUGH = 1e-3  # relative change of the standard deviations
+_EXACT = {"ftol": 1e-12, "gtol": 1e-5, "maxiter": 2000, "maxfun": 4000}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +50,8 @@ def fit_shares(counts: np.ndarray, codes: Sequence[np.ndarray], sizes: Sequence[
     """Smoothed shares of levels in cells.
 
     Multinomial logistic regression, each batch of varying intercepts normal(0, sigma): the posterior mode of
-    the effects given the sigmas by L-BFGS; the sigmas by the EM steps of an approximate empirical Bayes fit
-    with the diagonal of the curvature (Gelman and Hill 2007 use the same two stages with a full model).
+    the effects given the sigmas by L-BFGS; each sigma from the curvature at the mode, batch by batch
+    (approximate empirical Bayes: Schall 1991, Biometrika 78:719-727).
 
     Args:
         counts: (cells, L) respondents of each level.
@@ -87,20 +88,36 @@ def fit_shares(counts: np.ndarray, codes: Sequence[np.ndarray], sizes: Sequence[
 
     for _ in range(_ROUNDS):
         penalty = np.concatenate([[ridge], np.repeat(1 / sigma**2, sizes)])[:, None]
-        x = minimize(objective, x.ravel(), (penalty,), jac=True, method="L-BFGS-B").x.reshape(rows, answers)
+        found = minimize(objective, x.ravel(), (penalty,), jac=True, method="L-BFGS-B", options=_EXACT)
+        x, before = found.x.reshape(rows, answers), sigma
         eta = linear(x)
         share = np.exp(eta - logsumexp(eta, axis=1, keepdims=True))
-        weight = n * share * (1 - share)
-        before = sigma.copy()
-        for k, (start, code, size) in enumerate(zip(starts, codes, sizes, strict=False)):
-            curvature = np.zeros((size, answers))
-            np.add.at(curvature, code, weight)
-            spread = x[start : start + size] ** 2 + 1 / (curvature + 1 / sigma[k] ** 2)
-            sigma[k] = max(float(np.sqrt(spread.mean())), 1e-2)
+        sigma = np.array(
+            [
+                _spread(x[start : start + size], n * share, share, code, scale)
+                for start, size, code, scale in zip(starts, sizes, codes, before, strict=False)
+            ]
+        )
         if np.abs(sigma / before - 1).max(initial=0) < _ENOUGH:
             break
     effects = [x[start : start + size] for start, size in zip(starts, sizes, strict=False)]
-    return Shares(x[0], effects, sigma)
+    return Shares(x[0], effects, before)
+
+
+def _spread(
+    effects: np.ndarray, expected: np.ndarray, share: np.ndarray, code: np.ndarray, sigma: float
+) -> float:
+    """The standard deviation of a batch, from the mode of its effects and the curvature there.
+
+    A shift common to all answers does not change shares: only the L - 1 directions across it count.
+    """
+    size, answers = effects.shape
+    curvature = np.tile(np.eye(answers) / sigma**2, (size, 1, 1))
+    blocks = expected[:, :, None] * (np.eye(answers) - share[:, None, :])
+    np.add.at(curvature, code, blocks)
+    variance = np.trace(np.linalg.inv(curvature), axis1=1, axis2=2).sum() - size * sigma**2
+    free = size * (answers - 1) - variance / sigma**2  # effects that the data, not the prior, decide
+    return float(np.clip(np.sqrt((effects**2).sum() / max(free, 1e-8)), 1e-2, 10))
 
 
 def extend(

@@ -101,11 +101,11 @@ def settle(
         in_survey = name in survey.frame.columns
         varying = {v: _varying(cells, [v], name) for v in shared}
         fixing = [[v] for v in shared if not len(varying[v])]
+        nearly = [v for v in shared if len(varying[v]) <= _NEARLY * cells[v].nunique() and not fixing]
         if not fixing and shared and not len(_varying(cells, shared, name)):
             fixing = [shared]
         keys = fixing[0] if fixing else []
         sources[name] = {"constant_within": keys, "in_survey": in_survey}
-        nearly = [v for v in shared if 0 < len(varying[v]) <= _NEARLY * cells[v].nunique() and not fixing]
         if nearly:
             v = nearly[0]
             survey.problem(
