@@ -17,8 +17,8 @@ def test_counts_that_are_negative_or_missing(tmp_path):
         .replace("C,30+,m,30", "C,30+,m,3o")
     )
     assert told(tmp_path, census=census) == [
-        "census.csv, line 13, column 'n': '3o' is not a number\n    -> write the number of people, 0 or more: "
-        "without units, signs or remarks behind the number",
+        "census.csv, line 13, column 'n': '3o' is not a number\n    -> write the number of people, 0 or more"
+        ": without units, signs or remarks behind the number",
         "census.csv, line 4, column 'n': -50 is not at least 0\n    -> write the number of people, 0 or more",
         "census.csv, line 9, column 'n': no value for the cell state B, age 30+, sex m\n    -> every cell of "
         "the census needs one",
@@ -145,7 +145,7 @@ def test_levels_spelt_otherwise(tmp_path, slip):
     survey = SURVEY.replace(",B,", f",{slip},")
     (found,) = told(tmp_path, survey=survey)
     assert f"'{slip}' (3 rows) is not a 'state' of the census" in found
-    assert f"did you mean 'B'? It differs only in capitals, blanks or accents." in found
+    assert "did you mean 'B'? It differs only in capitals, blanks or accents." in found
     assert f"`recode: {{state: {{{slip}: B}}}}`" in found
 
 

@@ -122,7 +122,7 @@ def test_words(made):
     said = text_of(describe(spec, data))
     assert "80 usable rows" in said
     assert "no answer in 'y': 1" in said
-    assert "The census fixes its value by 'state'" in said
+    assert "fixed by 'state' in the census" in said
     said = text_of(methods(spec, "main", data))
     assert "intercept normal(0, 2.5); coefficients normal(0, 1)" in said
     assert "half-normal(1)" in said

@@ -1,0 +1,69 @@
+"""What in a config of mrp cannot be, told with its line before anything is run."""
+
+from __future__ import annotations
+
+from poolmap.config.conflicts import Conflict
+from poolmap.config.mrp import MrpAnalysis
+from poolmap.errors import InputError
+from poolmap.families.mrp.formula import parse_formula
+from poolmap.families.mrp.needs import Needs, needs_of
+from poolmap.tables import nearest, read_header
+
+
+def look(spec: MrpAnalysis, files: bool) -> list[Conflict]:
+    """Formulas that cannot be read, keys that do not fit them; with `files`, variables that no table has.
+
+    The contents of the tables are `ingest`'s to check.
+    """
+    found = []
+    for key, text in _formulas(spec).items():
+        try:
+            parse_formula(text, spec.outcome.column, pooled=spec.outcome.test is None)
+        except InputError as error:
+            found += [Conflict(key, problem.what, problem.remedy) for problem in error.problems]
+    if found:
+        return found
+    try:
+        needs = needs_of(spec)
+    except InputError as error:
+        keys = [problem.where.removeprefix("config: ") for problem in error.problems]
+        return [Conflict(k, p.what, p.remedy) for k, p in zip(keys, error.problems, strict=True)]
+    return _absent(spec, needs) if files else []
+
+
+def _formulas(spec: MrpAnalysis) -> dict[str, str]:
+    """Each formula once, by the key that holds it."""
+    found: dict[str, str] = {}
+    for name, model in spec.models.items():
+        key = f"models.{name}.formula" if model.formula else "formula"
+        found.setdefault(key, spec.formula_of(name))
+    return found
+
+
+def _absent(spec: MrpAnalysis, needs: Needs) -> list[Conflict]:
+    """Variables of the formulas that a survey or the census lacks."""
+    made = set(spec.bands)
+    files = spec.input_files()
+    pooled = isinstance(spec.survey, dict)
+    found = []
+    for name in spec.surveys:
+        columns = read_header(files[f"survey.{name}" if pooled else "survey"])
+        for variable in needs.factors:
+            if variable not in columns and variable not in made and not (pooled and variable == "survey"):
+                found.append(
+                    _lacking(spec, files[f"survey.{name}" if pooled else "survey"], variable, columns)
+                )
+    if spec.census is not None:
+        columns = read_header(spec.census)
+        made |= {*needs.house, *needs.extended, *([spec.time] if spec.time else [])}
+        made |= {column for source in spec.area_predictors for column in source.columns}
+        for variable in dict.fromkeys([*needs.factors, *needs.predictors]):
+            if variable not in columns and variable not in made:
+                found.append(_lacking(spec, spec.census, variable, columns))
+    return found
+
+
+def _lacking(spec: MrpAnalysis, path: str, variable: str, columns: list[str]) -> Conflict:
+    of = {key: variable in text for key, text in _formulas(spec).items()}
+    key = next((key for key, named in of.items() if named), "formula")
+    return Conflict(key, f"'{path}' has no column '{variable}'", nearest(variable, columns))
