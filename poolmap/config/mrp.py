@@ -182,7 +182,7 @@ class MrpAnalysis(Analysis):
             if self.count is not None and not table:
                 what = "each margin names its own `count`: leave this one away"
                 found.append(Conflict("count", what))
-        elif "seed_table" in self.model_fields_set:
+        elif self.seed_table != "uniform":
             found.append(Conflict("seed_table", "it goes with `margins`: leave it away"))
         for i, extension in enumerate(self.extend):
             at = f"extend.{i}"

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from poolmap.config import load_config
+from poolmap.config.load import parse_analysis
 from poolmap.errors import InputError
 from poolmap.families import look
 from tests.unit.mrp_files import CENSUS, SURVEY
@@ -97,3 +98,17 @@ def test_slips(told, changes, where, what):
     found = told(**changes)
     assert any(where in text and what in text for text in found), found
     assert all("line" in text for text in found)
+
+
+def test_what_a_step_reads_is_read_back(told, tmp_path):
+    """Each step gets its view of the section; the first sees the formulas and structures of all models."""
+    models = {"b": {"structure": {"age": "rw1"}}, "c": {"formula": "vote ~ 1 + (1 | age)", "lkj": 3.0}}
+    assert told(models=models) == []
+    spec = load_config(tmp_path / "c.yaml").analyses["a"]
+    view = spec.view("ingest")
+    assert view["models"] == {"b": {"structure": {"age": "rw1"}}, "c": {"formula": "vote ~ 1 + (1 | age)"}}
+    again = parse_analysis(view)
+    assert [again.formula_of(name) for name in again.models] == [spec.formula, "vote ~ 1 + (1 | age)"]
+    fitted = parse_analysis(spec.view("fit", "c"))
+    assert list(fitted.models) == ["c"]
+    assert fitted.models["c"].lkj == 3
