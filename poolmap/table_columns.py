@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,14 @@ class Columns:
         codes: of each column, (rows,) integers into `texts`.
         texts: of each column, its distinct values as text, none twice.
         notes: what a reader must know of how values were read.
+        others: names of columns that were not read.
     """
 
     names: list[str]
     codes: list[np.ndarray] = field(default_factory=list)
     texts: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
     def add(self, codes: np.ndarray, texts: list[str]) -> None:
         """Add a column; texts that are equal (after stripping) become one."""
@@ -52,36 +54,45 @@ def column_names(path: str | Path) -> list[str]:
     return list(_readstat(path, metadataonly=True)[1].column_names)
 
 
-def read_columns(path: str | Path) -> Columns:
-    """Read the file.
+def read_columns(path: str | Path, only: Container[str] | None = None) -> Columns:
+    """Read the file, or some of its columns.
 
     Stata, SPSS: a value with a label is its label; missing values (Stata's ., .a to .z, the user-missing
     values of SPSS) are empty text, their numbers stated in the notes.
 
+    Args:
+        only: the columns to read; all if None.
+
     Raises:
         InputError: the file is absent, is not what its ending says, or a column holds lists.
     """
-    return _parquet_columns(path) if _format(path) == "Parquet" else _labelled_columns(path)
+    names = column_names(path)
+    chosen = names if only is None else [name for name in names if name in only] or names[:1]
+    columns = (
+        _parquet_columns(path, chosen) if _format(path) == "Parquet" else _labelled_columns(path, chosen)
+    )
+    columns.others = [name for name in names if name not in chosen]
+    return columns
 
 
 def _format(path: str | Path) -> str:
     return FORMATS[Path(path).suffix.lower()]
 
 
-def _parquet(path: str | Path, *, only_schema: bool = False) -> Any:
+def _parquet(path: str | Path, *, only_schema: bool = False, columns: Sequence[str] | None = None) -> Any:
     import pyarrow
     from pyarrow import parquet
 
     try:
-        return parquet.read_schema(path) if only_schema else parquet.read_table(path)
+        return parquet.read_schema(path) if only_schema else parquet.read_table(path, columns=columns)
     except (OSError, pyarrow.ArrowException):
         raise unreadable(path, "Parquet") from None
 
 
-def _parquet_columns(path: str | Path) -> Columns:
+def _parquet_columns(path: str | Path, names: list[str]) -> Columns:
     from pyarrow import types
 
-    content = _parquet(path)
+    content = _parquet(path, columns=names)
     problems = [
         Problem(f"{path}, column '{part.name}'", f"it holds {part.type}", "a column holds one value a row")
         for part in content.schema
@@ -112,8 +123,8 @@ def _readstat(path: str | Path, **options: Any) -> Any:
         raise unreadable(path, f"{_format(path)} ({Path(path).suffix})") from None
 
 
-def _labelled_columns(path: str | Path) -> Columns:
-    content, about = _readstat(path)
+def _labelled_columns(path: str | Path, names: list[str]) -> Columns:
+    content, about = _readstat(path, usecols=names)
     columns = Columns(list(about.column_names))
     for name in columns.names:
         values = content[name]

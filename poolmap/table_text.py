@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -47,11 +48,14 @@ def text_table(path: str | Path, problems: list[Problem]) -> tuple[list[str], li
     return header, rows, lines
 
 
-def regular_columns(path: str | Path) -> pd.DataFrame | None:
+def regular_columns(path: str | Path, only: Container[str] | None = None) -> pd.DataFrame | None:
     """A file without irregularities, read quickly into columns of categories; None where it has some.
 
     Irregular are files that are not UTF-8, that do not begin with their header, whose rows differ in their
     number of fields, are blank or run over several lines: `text_table` reads those, or says what is wrong.
+
+    Args:
+        only: the columns to read; all if None.
 
     Returns:
         columns of categories of stripped text; the index is the line.
@@ -68,17 +72,26 @@ def regular_columns(path: str | Path) -> pd.DataFrame | None:
     delimiter = delimiter_of(line)
     header = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
     rows = content.count(b"\n")
-    if not rows or not all(header) or not first.startswith(line) or b"\0" in content:
+    if (
+        not rows
+        or not all(header)
+        or len(set(header)) < len(header)
+        or not first.startswith(line)
+        or b"\0" in content
+    ):
         return None
     coded = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
     names = [str(i) for i in range(len(header))]
+    chosen = [i for i, name in enumerate(header) if only is None or name in only] or [0]
     try:
         table = arrow.read_csv(
             pyarrow.BufferReader(content),
             read_options=arrow.ReadOptions(column_names=names, skip_rows=1),
             parse_options=arrow.ParseOptions(delimiter=delimiter),
             convert_options=arrow.ConvertOptions(
-                column_types=dict.fromkeys(names, coded), strings_can_be_null=False
+                column_types=dict.fromkeys(names, coded),
+                strings_can_be_null=False,
+                include_columns=[names[i] for i in chosen],
             ),
         )
     except pyarrow.ArrowException:
@@ -86,13 +99,13 @@ def regular_columns(path: str | Path) -> pd.DataFrame | None:
     if table.num_rows != rows:
         return None
     columns = {}
-    for i, column in enumerate(table.unify_dictionaries().columns):
+    for i, column in zip(chosen, table.unify_dictionaries().columns, strict=True):
         codes = np.concatenate([chunk.indices.to_numpy() for chunk in column.chunks])
         texts = [text.strip() for text in column.chunk(0).dictionary.to_pylist()]
         unique = pd.Index(dict.fromkeys(texts), dtype=object)
         columns[i] = pd.Categorical.from_codes(unique.get_indexer(texts)[codes], unique)
     index = pd.RangeIndex(2, rows + 2, name="line")
-    return pd.DataFrame(columns, index=index).set_axis(header, axis=1)
+    return pd.DataFrame(columns, index=index).set_axis([header[i] for i in chosen], axis=1)
 
 
 def read_text(path: str | Path, characters: int = -1) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class Table:
         problems: what was found wrong so far; `finish` raises them together.
         unit: what a row is called in messages: `line` of a text file, `row` of any other.
         notes: what a reader must know of how values were read (declared missing values).
+        others: names of columns of the file that were not read.
     """
 
     path: str
@@ -50,6 +51,7 @@ class Table:
     problems: list[Problem] = field(default_factory=list)
     unit: str = "line"
     notes: list[str] = field(default_factory=list)
+    others: Sequence[str] = ()
 
     def where(self, line: int | None = None, column: str | None = None) -> str:
         """The place, in words: file, line, column."""
@@ -71,7 +73,8 @@ class Table:
         if column in self.frame.columns:
             return True
         of = f" (asked for by '{key}')" if key else ""
-        self.problem(f"there is no column '{column}'{of}", nearest(column, self.frame.columns))
+        there = [*self.frame.columns, *self.others]
+        self.problem(f"there is no column '{column}'{of}", nearest(column, there))
         return False
 
     def is_missing(self, column: str) -> pd.Series:
@@ -223,7 +226,13 @@ def _format(path: str | Path, sheet: str | None) -> str:
     return kind
 
 
-def read_table(path: str | Path, sheet: str | None = None, *, categories: bool = False) -> Table:
+def read_table(
+    path: str | Path,
+    sheet: str | None = None,
+    *,
+    categories: bool = False,
+    only: Container[str] | None = None,
+) -> Table:
     """Read a table as text: text with separators, Excel, Parquet, Stata or SPSS, by the file's ending.
 
     Text: comma, semicolon or tab, whichever the header line uses most; lines are numbered as in the file.
@@ -236,6 +245,8 @@ def read_table(path: str | Path, sheet: str | None = None, *, categories: bool =
         path: the file.
         sheet: of an Excel workbook; the first one if None.
         categories: give columns of pandas categories, each distinct text once: for files of many rows.
+        only: the columns to read, for files of many columns; all if None. Rows that are blank in these are
+            kept.
 
     Raises:
         InputError: the file is absent or cannot be read as what its ending says, is not UTF-8 text, is empty,
@@ -244,15 +255,18 @@ def read_table(path: str | Path, sheet: str | None = None, *, categories: bool =
     name = str(path)
     kind = _format(path, sheet)
     if kind == "columns":
-        return _coded_table(path, categories)
+        return _coded_table(path, categories, only)
     problems: list[Problem] = []
     if kind == "excel":
         header, rows, lines = excel_table(path, sheet, problems)
         name = f"{name}, sheet '{sheet}'" if sheet else name
     else:
-        regular = regular_columns(path) if categories else None
-        if regular is not None and len(regular) and len(set(regular.columns)) == regular.shape[1]:
-            return Table(name, regular[_any_value(regular)])
+        regular = regular_columns(path, only) if categories else None
+        if regular is not None:
+            found = Table(name, regular if only is not None else regular[_any_value(regular)])
+            if only is not None:
+                found.others = [column for column in read_header(path) if column not in regular]
+            return found
         header, rows, lines = text_table(path, problems)
     unit = "line" if kind == "text" else "row"
     _check_header(name, header, problems)
@@ -261,22 +275,27 @@ def read_table(path: str | Path, sheet: str | None = None, *, categories: bool =
             [Problem(name, "the table has a header but no rows", "add the data below the header")]
         )
     frame = pd.DataFrame(rows, columns=header, index=pd.Index(lines, name="line"), dtype=str).astype(object)
-    return Table(name, frame.astype("category") if categories else frame, unit=unit)
+    chosen = [column for column in header if only is None or column in only] or header[:1]
+    others = [column for column in header if column not in chosen]
+    frame = frame[chosen]
+    return Table(name, frame.astype("category") if categories else frame, unit=unit, others=others)
 
 
-def _coded_table(path: str | Path, categories: bool) -> Table:
-    content = read_columns(path)
-    _check_header(str(path), content.names)
+def _coded_table(path: str | Path, categories: bool, only: Container[str] | None) -> Table:
+    _check_header(str(path), column_names(path))
+    content = read_columns(path, only)
     columns = [
         pd.Categorical.from_codes(codes, pd.Index(texts, dtype=object))
         for codes, texts in zip(content.codes, content.texts, strict=True)
     ]
     frame = pd.DataFrame(dict(zip(content.names, columns, strict=True)))
     frame.index = pd.Index(range(1, len(frame) + 1), name="line")
-    frame = frame[_any_value(frame)]
-    if frame.empty:
-        raise InputError([Problem(str(path), "the table has columns but no rows", "add the data")])
-    return Table(str(path), frame if categories else frame.astype(object), unit="row", notes=content.notes)
+    if only is None:
+        frame = frame[_any_value(frame)]
+        if frame.empty:
+            raise InputError([Problem(str(path), "the table has columns but no rows", "add the data")])
+    frame = frame if categories else frame.astype(object)
+    return Table(str(path), frame, unit="row", notes=content.notes, others=content.others)
 
 
 def _any_value(frame: pd.DataFrame) -> np.ndarray:

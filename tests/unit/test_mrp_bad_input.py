@@ -193,3 +193,20 @@ def test_files_that_are_not_there_are_told_together(tmp_path):
     (tmp_path / "census.csv").unlink()
     found = refused(spec)
     assert [text.split(":")[0] for text in found] == ["census.csv", "no.csv"]
+
+
+def test_leading_zeros_that_were_lost(tmp_path):
+    census = CENSUS.replace("A,", "01,").replace("B,", "02,").replace("C,", "13,")
+    survey = SURVEY.replace(",A,", ",1,").replace(",B,", ",2,")
+    (found,) = told(tmp_path, census=census, survey=survey)
+    assert (
+        "2 levels of the survey match the census, census.csv, only without leading zeros: '1' is '01' there"
+        in found
+    )
+
+
+def test_many_unknown_levels_are_told_in_part(tmp_path):
+    survey = SURVEY + "".join(f"no,area {i},30+,f,1\n" for i in range(50))
+    found = told(tmp_path, survey=survey)
+    assert len(found) == 21
+    assert "the same for 30 more levels" in found[-1]

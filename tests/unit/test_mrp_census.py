@@ -333,6 +333,14 @@ def test_a_variable_that_the_census_lacks_is_put_into_it(tmp_path):
     assert "number in the census estimated from the survey" in notes["edu", "low"]
 
 
+def test_missing_answers_are_no_level_of_the_extended_census(tmp_path):
+    spec = extended(tmp_path)
+    (tmp_path / "survey.csv").write_text(EDU + "yes,A,f,\nno,B,m,NA\n")
+    data = ingest(spec.model_copy(update={"missing": "level"}))
+    assert set(data.tables["survey"]["edu"]) == {"low", "high", "missing"}
+    assert set(data.tables["census"]["edu"]) == {"low", "high"}
+
+
 def test_the_extended_census_agrees_with_known_shares(tmp_path):
     known = "state,edu,share\nA,low,30\nA,high,70\nB,low,0.5\nB,high,0.5\nC,low,2\nC,high,6\n"
     spec = extended(tmp_path, known=str(tmp_path / "known.csv"), count="share", files={"known.csv": known})

@@ -206,6 +206,11 @@ def test_a_census_with_the_time_is_taken_as_it_is(tmp_path):
         ({"order": {"age": ["30+", "18-30"]}}, "has the level '18-30'"),
         ({"order": {"age": ["30+"]}}, "it lacks the level '18-29'"),
         ({"missing": {"agee": "level"}}, "config: missing: 'agee'"),
+        ({"leave_out": "region"}, "config: leave_out: 'region' is none of the variables"),
+        (
+            {"contrasts": [{"variable": "age", "levels": ["30+", "18-30"]}]},
+            "config: contrasts.0.levels: the census has no age '18-30'\n    -> did you mean '18-29'?",
+        ),
         ({"house": ["sex"]}, "the census has 'sex', so it is no house variable"),
     ],
 )

@@ -142,3 +142,24 @@ def test_parquet_of_dictionaries_and_numbers(tmp_path):
     for categories in (False, True):
         table = read_table(path, categories=categories)
         assert table.frame.astype(object).to_numpy().tolist() == [["x", "1"], ["x", "2"], ["", "2"]]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.dta", "t.xlsx"])
+def test_some_columns_of_many(tmp_path, name):
+    path = tmp_path / name
+    frame = pd.DataFrame({"a": ["x", "y", ""], "b": [1, 2, 3], "c": ["", "", "z"]})
+    if name == "t.csv":
+        frame.to_csv(path, index=False)
+    elif name == "t.parquet":
+        frame.to_parquet(path)
+    elif name == "t.dta":
+        frame.to_stata(path, write_index=False)
+    else:
+        frame.to_excel(path, index=False)
+    table = read_table(path, categories=True, only={"a", "d"})
+    assert table.frame["a"].tolist() == ["x", "y", ""]
+    assert list(table.frame.columns) == ["a"]
+    assert list(table.others) == ["b", "c"]
+    table.has("bb")
+    assert "did you mean 'b'?" in str(table.problems[0])
+    assert len(read_table(path, categories=True, only=()).frame) == 3

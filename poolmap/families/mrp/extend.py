@@ -15,7 +15,7 @@ from poolmap.config.mrp import MrpAnalysis
 from poolmap.config.mrp_frame import Extension
 from poolmap.errors import InputError, Problem
 from poolmap.families.mrp.formula import parse_formula, term_name
-from poolmap.families.mrp.order import ordered
+from poolmap.families.mrp.order import MISSING_LEVEL, ordered
 from poolmap.families.mrp.raking import rake
 from poolmap.tables import Table, nearest
 
@@ -128,7 +128,7 @@ def extend(
     Args:
         at: which of `spec.extend`.
         known: its table of known numbers, harmonised.
-        people: the respondents, with the variable.
+        people: the respondents, with the variable; those without an answer in it are passed over.
         cells: variables (categories) and `count`.
 
     Returns:
@@ -138,6 +138,7 @@ def extend(
         InputError: a formula that does not fit survey and census, a known table that does not fit.
     """
     extension = spec.extend[at]
+    people = people[people[extension.variable].astype(object) != MISSING_LEVEL]
     terms = _terms(extension, f"extend.{at}", people, cells)
     levels = ordered(people[extension.variable].astype(object).unique())
     codes, sizes, places = [], [], []

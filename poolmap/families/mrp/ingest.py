@@ -26,7 +26,7 @@ from poolmap.families.mrp.predictors import join_area_predictors, predictor_kind
 from poolmap.families.mrp.recode import LeftOut
 from poolmap.families.mrp.respondents import respondents
 from poolmap.families.mrp.truth import read_truth
-from poolmap.tables import MISSING, Table, exclusions
+from poolmap.tables import MISSING, Table, exclusions, nearest
 
 
 def ingest(spec: MrpAnalysis) -> Dataset:
@@ -128,8 +128,9 @@ def ingest(spec: MrpAnalysis) -> Dataset:
         "respondents_outside_census_cells": _outside(needs, tables["cells"], cells),
         "groups_without_people": _empty_groups(spec, cells),
     }
+    in_census = {v: present(cells[v]) for v in needs.of_census}
+    _raise(_unknown_levels(spec, in_census))
     if inputs.truth is not None:
-        in_census = {v: present(cells[v]) for v in needs.of_census}
         tables["truth"] = read_truth(spec, needs, inputs.truth, in_census, asked.answers)
     people.insert(0, "line", survey.origin.loc[people.index, "line"])
     people.insert(0, "file", survey.origin.loc[people.index, "file"])
@@ -202,6 +203,20 @@ def _clashes(needs: Needs, kinds: Mapping[str, str]) -> list[Problem]:
             remedy = f"write C({name}), or give the number, or the factor (by `bands`), a name of its own"
             found.append(Problem("config: formula", what, remedy))
     return found
+
+
+def _unknown_levels(spec: MrpAnalysis, levels: Mapping[str, Sequence[str]]) -> list[Problem]:
+    """Levels that the config compares and that the census lacks."""
+    return [
+        Problem(
+            f"config: contrasts.{i}.levels",
+            f"the census has no {contrast.variable} '{level}'",
+            nearest(level, levels[contrast.variable]),
+        )
+        for i, contrast in enumerate(spec.contrasts)
+        for level in contrast.levels
+        if level not in levels[contrast.variable]
+    ]
 
 
 def _population(

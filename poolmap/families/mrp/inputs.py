@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from poolmap.config.mrp import MrpAnalysis
@@ -13,7 +14,7 @@ from poolmap.families.mrp.margins import check_margins
 from poolmap.families.mrp.needs import Needs
 from poolmap.families.mrp.pooled import SURVEY
 from poolmap.families.mrp.recode import LeftOut, harmonise
-from poolmap.tables import Table, read_table
+from poolmap.tables import Table, read_header, read_table
 
 RESERVED = frozenset(
     """line file yes y weight n count total mean within_ss exposure stratum truth answer value table
@@ -69,15 +70,16 @@ def read_inputs(spec: MrpAnalysis, needs: Needs) -> Inputs:
     """
     problems: list[Problem] = []
 
-    def read(path: str | None) -> Table | None:
+    def read(path: str | None, only: frozenset[str] | None = None) -> Table | None:
         try:
-            return None if path is None else read_table(path, categories=True)
+            return None if path is None else read_table(path, categories=True, only=only)
         except InputError as error:
             problems.extend(error.problems)
             return None
 
     has_seed = bool(spec.margins) and spec.seed_table not in ("survey", "uniform")
-    surveys = {name: read(path) for name, path in spec.surveys.items()}
+    wanted = _of_survey(spec, needs)
+    surveys = {name: read(path, wanted) for name, path in spec.surveys.items()}
     census, seed = read(spec.census), read(spec.seed_table if has_seed else None)
     margins = [read(margin.data) for margin in spec.margins]
     extensions = [read(extension.known) for extension in spec.extend]
@@ -107,6 +109,20 @@ def read_inputs(spec: MrpAnalysis, needs: Needs) -> Inputs:
     if problems:
         raise InputError(problems)
     return inputs
+
+
+def _of_survey(spec: MrpAnalysis, needs: Needs) -> frozenset[str]:
+    """The columns of a survey that may be needed; surveys often have hundreds that are not."""
+    design = spec.design
+    names = [spec.outcome.column, spec.outcome.exposure, spec.weight, design.strata, SURVEY]
+    names += [*design.clusters, *design.population_sizes, *needs.variables, *needs.predictors]
+    names += [*needs.extended, *spec.recode, *spec.bands]
+    names += [bands.column for bands in spec.bands.values()]
+    names += [source.area for source in spec.area_predictors]
+    for margin in spec.margins:
+        with suppress(InputError):  # told when the margin is read
+            names += read_header(margin.data)
+    return frozenset(name for name in names if name is not None)
 
 
 def _check_columns(spec: MrpAnalysis, needs: Needs, inputs: Inputs) -> None:

@@ -13,6 +13,8 @@ from poolmap.families.mrp.needs import Needs
 from poolmap.families.mrp.order import MISSING_LEVEL, folded, listed, rule
 from poolmap.tables import Table, nearest
 
+_SHOWN = 20
+
 
 def check_levels(
     spec: MrpAnalysis, survey: Table, people: pd.DataFrame, levels: Mapping[str, Sequence[str]], census: str
@@ -26,13 +28,25 @@ def check_levels(
     """
     for variable, known in levels.items():
         counts = people[variable].astype(object).value_counts(sort=False)
-        for level, count in counts[~counts.index.isin(list(known))].items():
-            if level == MISSING_LEVEL and rule(spec, variable) == "level":
-                continue
+        unknown = counts[~counts.index.isin(list(known))]
+        if rule(spec, variable) == "level":
+            unknown = unknown.drop(MISSING_LEVEL, errors="ignore")
+        short = {level.lstrip("0"): level for level in known if level.isdigit()}
+        lost = [level for level in unknown.index if level.isdigit() and level.lstrip("0") in short]
+        if lost:
+            many = "1 level" if len(lost) == 1 else f"{len(lost):,} levels"
+            survey.problem(
+                f"{many} of the survey match the census, {census}, only without leading zeros: "
+                f"'{lost[0]}' is '{short[lost[0].lstrip('0')]}' there",
+                "leading zeros were lost in one of the files (a spreadsheet does that): write the codes as "
+                "text, all of one length",
+                column=variable,
+            )
+            unknown = unknown.drop(lost)
+        for level, count in unknown.head(_SHOWN).items():
             rows = "1 row" if count == 1 else f"{count:,} rows"
+            near, target = nearest(level, known), "a level of the census"
             alike = [other for other in known if folded(other) == folded(level)]
-            near = nearest(str(level), known)
-            target = "a level of the census"
             if alike:
                 near = f"did you mean '{alike[0]}'? It differs only in capitals, blanks or accents."
                 target = alike[0]
@@ -42,6 +56,9 @@ def check_levels(
                 f"`recode: {{{variable}: {{{level}: {target}}}}}`",
                 column=variable,
             )
+        if len(unknown) > _SHOWN:
+            more = f"the same for {len(unknown) - _SHOWN:,} more levels"
+            survey.problem(more, column=variable)
 
 
 def check_varies(survey: Table, people: pd.DataFrame, names: Iterable[str], levels: Mapping) -> None:

@@ -99,6 +99,8 @@ def _misfits(spec: MrpAnalysis, needs: Needs) -> list[Problem]:
     check("house", needs.house, needs.factors, f"{leave}, e.g. (1 | {next(iter(needs.house), '')})")
     if spec.time is not None:
         check("time", [spec.time], needs.variables, f"{leave}, or add it to the estimates")
+    if spec.leave_out is not None:
+        check("leave_out", [spec.leave_out], needs.factors, "leave it away, or name one of these")
     check("extend", needs.extended, [*needs.variables, *needs.predictors], leave)
     if isinstance(spec.missing, dict):
         check("missing", list(spec.missing), needs.variables, leave)
