@@ -261,7 +261,7 @@ def _variables_table(variables: pd.DataFrame, weighted: bool) -> ReportTable:
     caption = (
         "The variables: respondents, share of each level in the sample and in the population of the census"
         + (", and in the sample by weights" if weighted else "")
-        + f". Variables with more than {MOST_LEVELS} levels are summed up."
+        + f". Variables with more than {MOST_LEVELS} levels are summed up; levels.csv has them all."
     )
     numeric = [c for c in ("Respondents", "Sample", "Weighted", "Population") if c in frame]
     return ReportTable(frame, caption, numeric)
