@@ -166,6 +166,8 @@ def test_a_number_and_a_factor_at_once(tmp_path):
     survey = SURVEY.replace("18-29", "1").replace("30+", "2")
     found = refused(spec_of(tmp_path, survey, census, formula="vote ~ age + (1 | age)"))
     assert "'age' is a number in the formula and a factor" in found[0]
+    spec = spec_of(tmp_path, survey, census, formula="vote ~ age + (1 | state)", missing={"age": "level"})
+    assert "'age' is a number in the formula, and numbers have no levels" in refused(spec)[0]
     data = ingest(spec_of(tmp_path, survey, census, formula="vote ~ C(age) + (1 | state:age)"))
     assert data.facts["order"]["age"] == ["1", "2"]
 

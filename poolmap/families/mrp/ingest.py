@@ -65,7 +65,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     census = _census_table(spec, inputs, survey, facts)
     _join(spec, inputs, survey, census)
     kinds = predictor_kinds(needs, census.frame, survey.frame)
-    _raise(_clashes(needs, kinds))
+    _raise(_clashes(spec, needs, kinds))
 
     lacking = [
         v for v in needs.of_census if v in needs.extended or (v == spec.time and v not in census.frame)
@@ -191,9 +191,13 @@ def _join(spec: MrpAnalysis, inputs: Inputs, survey: SurveyTable, census: Table)
         _raise([problem for table in inputs.areas for problem in table.problems])
 
 
-def _clashes(needs: Needs, kinds: Mapping[str, str]) -> list[Problem]:
+def _clashes(spec: MrpAnalysis, needs: Needs, kinds: Mapping[str, str]) -> list[Problem]:
     """Names that are asked for as a number and as a factor at once."""
     found = []
+    for name in spec.missing if isinstance(spec.missing, dict) else ():
+        if kinds.get(name) == "numeric" and spec.missing[name] == "level":
+            what = f"'{name}' is a number in the formula, and numbers have no levels"
+            found.append(Problem("config: missing", what, f"leave it away, or write C({name})"))
     for name in needs.predictors:
         if name in needs.extended and kinds[name] == "numeric":
             what = f"'{name}' is put into the census by levels, and the formula takes it for a number"

@@ -103,7 +103,7 @@ def _misfits(spec: MrpAnalysis, needs: Needs) -> list[Problem]:
         check("leave_out", [spec.leave_out], needs.factors, "leave it away, or name one of these")
     check("extend", needs.extended, [*needs.variables, *needs.predictors], leave)
     if isinstance(spec.missing, dict):
-        check("missing", list(spec.missing), needs.variables, leave)
+        check("missing", list(spec.missing), [*needs.variables, *needs.predictors], leave)
     check("order", list(spec.order), [*needs.variables, *needs.predictors], leave)
     for name in needs.house:
         if name in needs.predictors:
