@@ -236,8 +236,16 @@ def test_area_predictors_are_joined_and_standardised_over_people(tmp_path):
     assert scale["type"] == "numeric"
     assert (scale["mean"], scale["sd"]) == pytest.approx((people.mean(), people.std()))
     assert scale["constant_within"] == ["state"]
+    assert not scale["in_survey"]
     assert data.tables["survey"].groupby("state")["income"].first().to_dict() == {"A": 1.5, "B": 2.5}
     assert data.tables["census"].groupby("state")["income"].first().to_dict() == {"A": 1.5, "B": 2.5, "C": 4}
+
+
+def test_area_predictors_without_the_area_in_the_formula(tmp_path):
+    data = ingest(with_areas(tmp_path, formula="vote ~ 1 + income + (1 | age)", estimates=["age"]))
+    assert data.facts["predictors"]["income"]["constant_within"] == []
+    assert data.tables["survey"]["income"].tolist() == [1.5, 1.5, 2.5, 2.5, 2.5, 1.5]
+    assert len(data.tables["census"]) == 6
 
 
 def test_a_factor_of_areas_is_joined(tmp_path):

@@ -145,6 +145,15 @@ def test_several_surveys_persons_and_factors(tmp_path):
     assert tables["Predictors,"]["Where from"].tolist() == ["factor: f, m; compared with f"]
 
 
+def test_predictors_of_areas(tmp_path):
+    source = {"data": str(tmp_path / "a.csv"), "area": "state", "columns": ["x"]}
+    files = {"a.csv": "state,x\nA,1\nB,2\nC,3\n"}
+    _, tables = said(
+        spec_of(tmp_path, area_predictors=[source], files=files, formula="vote ~ x + (1 | state)")
+    )
+    assert tables["Predictors,"]["Where from"].tolist() == [f"joined by 'state' from {source['data']}"]
+
+
 def test_polygons(tmp_path):
     """All for a map; those of the census where neighbours are needed, by their column and layer."""
     import geopandas

@@ -39,7 +39,7 @@ def describe(spec: MrpAnalysis, data: Dataset) -> list[Block]:
             "intervals are wider."
         )
     if facts["predictors"]:
-        blocks.append(_predictors_table(facts["predictors"]))
+        blocks.append(_predictors_table(spec, facts["predictors"]))
     merged = facts["census_rows"] - facts["census_cells"]
     if merged and not spec.microdata:
         blocks.append(
@@ -163,11 +163,12 @@ def _raked(facts: Mapping[str, Any]) -> list[Block]:
         if raking["zeros"]
         else " No cell was ruled out."
     )
+    gap = raking["gap"] * raking["total"]
+    off = f" (no margin is off by more than {gap:.1g} people)" if gap > 0.01 else ""
     return [
         f"The cells were made to agree with the margins {listed(margins)}, of {raking['total']:,.0f} people "
         f"each, by raking (iterative proportional fitting; Deming and Stephan 1940) {seed}. It converged "
-        f"after {counted(raking['iterations'], 'round')}: no margin is off by more than "
-        f"{max(raking['gap'] * raking['total'], 0):.2g} people.{zeros} What the margins leave open is not "
+        f"after {counted(raking['iterations'], 'round')}{off}.{zeros} What the margins leave open is not "
         "carried into the intervals."
     ]
 
@@ -290,7 +291,8 @@ def _batches_table(levels: pd.DataFrame) -> ReportTable:
     return ReportTable(frame, f"{caption}the others.", list(frame.columns[1:]))
 
 
-def _predictors_table(predictors: Mapping[str, Mapping[str, Any]]) -> ReportTable:
+def _predictors_table(spec: MrpAnalysis, predictors: Mapping[str, Mapping[str, Any]]) -> ReportTable:
+    joined = {name: source for source in spec.area_predictors for name in source.columns}
     rows = []
     for name, source in predictors.items():
         if source["type"] == "factor":
@@ -303,6 +305,8 @@ def _predictors_table(predictors: Mapping[str, Mapping[str, Any]]) -> ReportTabl
             keys = " and ".join(f"'{key}'" for key in source["constant_within"])
             agrees = "; the survey's values agree" if source["in_survey"] else ""
             where = f"fixed by {keys} in the census{agrees}"
+        if name in joined:
+            where = f"joined by '{joined[name].area}' from {joined[name].data}"
         rows.append(
             {
                 "Predictor": name,

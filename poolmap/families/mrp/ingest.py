@@ -63,7 +63,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     survey = pool(inputs.surveys, _survey_columns(spec, needs, inputs.margins))
     facts: dict[str, Any] = {}
     census = _census_table(spec, inputs, survey, facts)
-    _join(spec, inputs, survey, census)
+    joined = _join(spec, inputs, survey, census)
     kinds = predictor_kinds(needs, census.frame, survey.frame)
     _raise(_clashes(spec, needs, kinds))
 
@@ -97,7 +97,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
         cells, facts["times"] = repeated(cells, spec.time, times), len(times)
 
     numeric = [name for name in needs.predictors if kinds[name] == "numeric"]
-    sources = settle(needs, numeric, survey, people, cells)
+    sources = settle(needs, numeric, survey, joined, people, cells)
     _raise(survey.problems)
     gaps = people[numeric].isna()
     for name in numeric:
@@ -185,10 +185,11 @@ def _seed_of_survey(spec: MrpAnalysis, inputs: Inputs, survey: SurveyTable) -> p
     return rows[whole]
 
 
-def _join(spec: MrpAnalysis, inputs: Inputs, survey: SurveyTable, census: Table) -> None:
-    if inputs.areas:
-        join_area_predictors(spec, inputs.areas, survey, census.frame, census.path)
-        _raise([problem for table in inputs.areas for problem in table.problems])
+def _join(spec: MrpAnalysis, inputs: Inputs, survey: SurveyTable, census: Table) -> set[str]:
+    """The columns that the survey got from tables of areas; the census gets them all."""
+    joined = join_area_predictors(spec, inputs.areas, survey, census.frame, census.path)
+    _raise([problem for table in inputs.areas for problem in table.problems])
+    return joined
 
 
 def _clashes(spec: MrpAnalysis, needs: Needs, kinds: Mapping[str, str]) -> list[Problem]:

@@ -78,9 +78,12 @@ def read_inputs(spec: MrpAnalysis, needs: Needs) -> Inputs:
             return None
 
     has_seed = bool(spec.margins) and spec.seed_table not in ("survey", "uniform")
-    wanted = _of_survey(spec, needs)
+    wanted = _wanted(spec, needs)
     surveys = {name: read(path, wanted) for name, path in spec.surveys.items()}
-    census, seed = read(spec.census), read(spec.seed_table if has_seed else None)
+    census, seed = (
+        read(spec.census, wanted if spec.microdata else None),
+        read(spec.seed_table if has_seed else None),
+    )
     margins = [read(margin.data) for margin in spec.margins]
     extensions = [read(extension.known) for extension in spec.extend]
     areas = [read(source.data) for source in spec.area_predictors]
@@ -111,14 +114,15 @@ def read_inputs(spec: MrpAnalysis, needs: Needs) -> Inputs:
     return inputs
 
 
-def _of_survey(spec: MrpAnalysis, needs: Needs) -> frozenset[str]:
-    """The columns of a survey that may be needed; surveys often have hundreds that are not."""
+def _wanted(spec: MrpAnalysis, needs: Needs) -> frozenset[str]:
+    """The columns of persons that may be needed; their files often have hundreds that are not."""
     design = spec.design
-    names = [spec.outcome.column, spec.outcome.exposure, spec.weight, design.strata, SURVEY]
+    names = [spec.count, spec.outcome.column, spec.outcome.exposure, spec.weight, design.strata, SURVEY]
     names += [*design.clusters, *design.population_sizes, *needs.variables, *needs.predictors]
-    names += [*needs.extended, *spec.recode, *spec.bands]
+    names += [*needs.house, *needs.extended, *spec.recode, *spec.bands]
     names += [bands.column for bands in spec.bands.values()]
-    names += [source.area for source in spec.area_predictors]
+    for source in spec.area_predictors:
+        names += [source.area, *source.columns]
     for margin in spec.margins:
         with suppress(InputError):  # told when the margin is read
             names += read_header(margin.data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ _NEARLY = 0.1  # share of areas that may vary before a predictor counts as the r
 
 def join_area_predictors(
     spec: MrpAnalysis, tables: Sequence[Table], survey: Table, census: pd.DataFrame, where: str
-) -> None:
+) -> set[str]:
     """Give census and survey the columns of the tables of predictors of areas, in place.
 
     Args:
@@ -28,7 +28,11 @@ def join_area_predictors(
         survey: gets a column where it has the area and not a column of that name.
         census: categories of text by column, one row a cell (or a person).
         where: what the census is called.
+
+    Returns:
+        the columns that the survey got.
     """
+    given: set[str] = set()
     for source, table in zip(spec.area_predictors, tables, strict=True):
         named = [table.has(name, key="area_predictors") for name in (source.area, *source.columns)]
         if source.area not in census:
@@ -61,6 +65,8 @@ def join_area_predictors(
             census[name] = _looked_up(census[source.area], values)
             if source.area in survey.frame and name not in survey.frame:
                 survey.frame[name] = _looked_up(survey.frame[source.area], values)
+                given.add(name)
+    return given
 
 
 def predictor_kinds(needs: Needs, census: pd.DataFrame, survey: pd.DataFrame) -> dict[str, str]:
@@ -79,7 +85,12 @@ def predictor_kinds(needs: Needs, census: pd.DataFrame, survey: pd.DataFrame) ->
 
 
 def settle(
-    needs: Needs, numeric: Sequence[str], survey: Table, people: pd.DataFrame, cells: pd.DataFrame
+    needs: Needs,
+    numeric: Sequence[str],
+    survey: Table,
+    joined: Collection[str],
+    people: pd.DataFrame,
+    cells: pd.DataFrame,
 ) -> dict[str, dict[str, Any]]:
     """Give the respondents the census's values of predictors that it fixes; say for each what fixes it.
 
@@ -89,6 +100,7 @@ def settle(
 
     Args:
         numeric: the numeric predictors.
+        joined: columns that the survey got from a table of areas.
         people: gets the values; NaN where there are none.
         cells: of the population.
 
@@ -105,7 +117,7 @@ def settle(
         if not fixing and shared and not len(_varying(cells, shared, name)):
             fixing = [shared]
         keys = fixing[0] if fixing else []
-        sources[name] = {"constant_within": keys, "in_survey": in_survey}
+        sources[name] = {"constant_within": keys, "in_survey": in_survey and name not in joined}
         if nearly:
             v = nearly[0]
             survey.problem(
