@@ -68,13 +68,17 @@ class Table:
         """Note a problem; the check goes on so that all are shown at once."""
         self.problems.append(Problem(self.where(line, column), what, remedy))
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all columns of the file."""
+        return [*self.frame.columns, *self.others]
+
     def has(self, column: str, *, key: str = "") -> bool:
         """Whether the column exists; a missing one is noted with the nearest name that does."""
         if column in self.frame.columns:
             return True
         of = f" (asked for by '{key}')" if key else ""
-        there = [*self.frame.columns, *self.others]
-        self.problem(f"there is no column '{column}'{of}", nearest(column, there))
+        self.problem(f"there is no column '{column}'{of}", nearest(column, self.names))
         return False
 
     def is_missing(self, column: str) -> pd.Series:

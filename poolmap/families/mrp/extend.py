@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from scipy.optimize import minimize
-from scipy.special import logsumexp
+from scipy.special import softmax
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.config.mrp_frame import Extension
@@ -20,8 +22,10 @@ from poolmap.families.mrp.raking import rake
 from poolmap.tables import Table, nearest
 
 _ROUNDS = 100
-_ENOUGH = 1e-3  # relative change of the standard deviations
-_EXACT = {"ftol": 1e-12, "gtol": 1e-5, "maxiter": 2000, "maxfun": 4000}
+_ENOUGH = 2e-3  # change of a standard deviation, on the logit scale
+_LEAST = 0.02  # standard deviation of a batch that does not matter
+_RIDGE = 1e-4  # only fixes the level of the intercepts, which the shares do not depend on
+_EXACT = {"ftol": 1e-12, "gtol": 1e-6, "maxiter": 1000, "maxfun": 2000}
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +47,7 @@ class Shares:
         eta = self.alpha + np.zeros((len(codes[0]) if codes else 1, 1))
         for effect, code in zip(self.effects, codes, strict=True):
             eta = eta + np.where(code[:, None] >= 0, effect[np.maximum(code, 0)], 0.0)
-        return np.exp(eta - logsumexp(eta, axis=1, keepdims=True))
+        return softmax(eta, axis=1)
 
 
 def fit_shares(counts: np.ndarray, codes: Sequence[np.ndarray], sizes: Sequence[int]) -> Shares:
@@ -58,66 +62,61 @@ def fit_shares(counts: np.ndarray, codes: Sequence[np.ndarray], sizes: Sequence[
         codes: of each batch, (cells,) the level of the cell.
         sizes: of each batch, the number of levels.
     """
-    answers = counts.shape[1]
+    answers, batches = counts.shape[1], len(sizes)
     n = counts.sum(axis=1, keepdims=True)
-    starts = np.concatenate([[1], 1 + np.cumsum(sizes)]).astype(int)
-    rows = int(starts[-1])
-    sigma = np.ones(len(sizes))
-    x = np.zeros((rows, answers))
+    starts = np.concatenate([[0, 1], 1 + np.cumsum(sizes)]).astype(int)  # the intercept, then the batches
+    column = np.column_stack([np.zeros(len(counts), dtype=np.int64), *codes]) + starts[: batches + 1]
+    ends = np.arange(0, column.size + 1, batches + 1)
+    design = sparse.csr_array((np.ones(column.size), column.ravel(), ends), (len(counts), starts[-1]))
+    transposed = design.T.tocsr()
+    parts = [slice(*pair) for pair in pairwise(starts)][1:]
+    x = np.zeros((starts[-1], answers))
     x[0] = np.log((counts.sum(axis=0) + 0.5) / (counts.sum() + 0.5 * answers))
     x[0] -= x[0].mean()
-    ridge = 1e-4  # only fixes the level of alpha, which the shares do not depend on
+    sigma = np.ones(batches)
 
-    def linear(x: np.ndarray) -> np.ndarray:
-        eta = np.repeat(x[:1], len(counts), axis=0)
-        for start, code in zip(starts, codes, strict=False):
-            eta += x[start + code]
-        return eta
-
-    def objective(flat: np.ndarray, penalty: np.ndarray) -> tuple[float, np.ndarray]:
-        x = flat.reshape(rows, answers)
-        eta = linear(x)
-        log_total = logsumexp(eta, axis=1, keepdims=True)
-        residual = n * np.exp(eta - log_total) - counts
-        gradient = penalty * x
-        gradient[0] += residual.sum(axis=0)
-        for start, code in zip(starts, codes, strict=False):
-            np.add.at(gradient, start + code, residual)
-        value = -(counts * (eta - log_total)).sum() + 0.5 * (penalty * x**2).sum()
-        return float(value), gradient.ravel()
+    def negative_log_posterior(
+        flat: np.ndarray, scale: np.ndarray, penalty: np.ndarray
+    ) -> tuple[float, np.ndarray]:
+        x = flat.reshape(scale.shape) * scale
+        eta = design @ x
+        eta -= eta.max(axis=1, keepdims=True)
+        share = np.exp(eta)
+        total = share.sum(axis=1, keepdims=True)
+        value = -(counts * (eta - np.log(total))).sum() + 0.5 * (penalty * x**2).sum()
+        gradient = transposed @ (n * (share / total) - counts) + penalty * x
+        return float(value), (gradient * scale).ravel()
 
     for _ in range(_ROUNDS):
-        penalty = np.concatenate([[ridge], np.repeat(1 / sigma**2, sizes)])[:, None]
-        found = minimize(objective, x.ravel(), (penalty,), jac=True, method="L-BFGS-B", options=_EXACT)
-        x, before = found.x.reshape(rows, answers), sigma
-        eta = linear(x)
-        share = np.exp(eta - logsumexp(eta, axis=1, keepdims=True))
-        sigma = np.array(
-            [
-                _spread(x[start : start + size], n * share, share, code, scale)
-                for start, size, code, scale in zip(starts, sizes, codes, before, strict=False)
-            ]
+        share = softmax(design @ x, axis=1)
+        penalty = np.concatenate([[_RIDGE], np.repeat(1 / sigma**2, sizes)])[:, None]
+        scale = 1 / np.sqrt(transposed @ (n * share * (1 - share)) + penalty)
+        begin, arguments = (x / scale).ravel(), (scale, penalty)
+        found = minimize(
+            negative_log_posterior, begin, arguments, jac=True, method="L-BFGS-B", options=_EXACT
         )
-        if np.abs(sigma / before - 1).max(initial=0) < _ENOUGH:
+        x, before = found.x.reshape(x.shape) * scale, sigma
+        share = softmax(design @ x, axis=1)
+        blocks = (n * share)[:, :, None] * (np.eye(answers) - share[:, None, :])
+        curvature = (transposed @ blocks.reshape(len(counts), -1)).reshape(-1, answers, answers)
+        sigma = np.array(
+            [_spread(x[part], curvature[part], own) for part, own in zip(parts, before, strict=True)]
+        )
+        if np.abs(sigma - before).max(initial=0) < _ENOUGH:
             break
-    effects = [x[start : start + size] for start, size in zip(starts, sizes, strict=False)]
-    return Shares(x[0], effects, before)
+    return Shares(x[0], [x[part] for part in parts], before)
 
 
-def _spread(
-    effects: np.ndarray, expected: np.ndarray, share: np.ndarray, code: np.ndarray, sigma: float
-) -> float:
-    """The standard deviation of a batch, from the mode of its effects and the curvature there.
+def _spread(effects: np.ndarray, curvature: np.ndarray, sigma: float) -> float:
+    """The standard deviation of a batch, from the mode of its effects and the curvature of the likelihood.
 
     A shift common to all answers does not change shares: only the L - 1 directions across it count.
     """
     size, answers = effects.shape
-    curvature = np.tile(np.eye(answers) / sigma**2, (size, 1, 1))
-    blocks = expected[:, :, None] * (np.eye(answers) - share[:, None, :])
-    np.add.at(curvature, code, blocks)
-    variance = np.trace(np.linalg.inv(curvature), axis1=1, axis2=2).sum() - size * sigma**2
+    inverse = np.linalg.inv(curvature + np.eye(answers) / sigma**2)
+    variance = np.trace(inverse, axis1=1, axis2=2).sum() - size * sigma**2
     free = size * (answers - 1) - variance / sigma**2  # effects that the data, not the prior, decide
-    return float(np.clip(np.sqrt((effects**2).sum() / max(free, 1e-8)), 1e-2, 10))
+    return float(np.clip(np.sqrt((effects**2).sum() / max(free, 1e-8)), _LEAST, 10))
 
 
 def extend(

@@ -57,7 +57,7 @@ def _recode(maps: Mapping[str, Mapping[str, str]], tables: Sequence[Table]) -> l
     for name, levels in maps.items():
         having = [table for table in tables if name in table.frame.columns]
         if not having:
-            columns = dict.fromkeys(column for table in tables for column in table.frame.columns)
+            columns = dict.fromkeys(column for table in tables for column in table.names)
             what = f"no table has a column '{name}'"
             problems.append(Problem(f"config: recode.{name}", what, nearest(name, columns)))
             continue
@@ -93,7 +93,7 @@ def _cut(name: str, bands: Bands, tables: Sequence[Table], problems: list[Proble
             what = f"every number is below the first band of '{name}', {bands.lower[0]:g}"
             table.problem(what, f"write lower bounds in the unit of '{column}'", column=column)
     if not found:
-        columns = dict.fromkeys(c for table in tables for c in table.frame.columns)
+        columns = dict.fromkeys(c for table in tables for c in table.names)
         what = f"no table has a column '{column}'"
         problems.append(Problem(f"config: bands.{name}", what, nearest(column, columns)))
     return left_out
