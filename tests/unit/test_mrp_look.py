@@ -91,6 +91,14 @@ def test_nothing_is_wrong(told):
             "a.outcome.column",
             "'margin.csv' has no column 'vote'",
         ),
+        (
+            {
+                "survey": {"a": "survey.csv", "b": "survey.csv"},
+                "formula": "vote ~ 1 + (1 | state) + (1 | survey)",
+            },
+            "analyses.a.formula",
+            "name it in `house`: [survey]",
+        ),
         ({"survey": "survey.por"}, "analyses.a.survey", "does not exist"),
     ],
 )

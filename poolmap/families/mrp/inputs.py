@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ from poolmap.families.mrp.margins import check_margins
 from poolmap.families.mrp.needs import Needs
 from poolmap.families.mrp.pooled import SURVEY
 from poolmap.families.mrp.recode import LeftOut, harmonise
-from poolmap.tables import Table, read_header, read_table
+from poolmap.tables import Table, close_to, nearest, read_header, read_table
 
 RESERVED = frozenset(
     """line file yes y weight n count total mean within_ss exposure stratum truth answer value table
@@ -129,6 +129,18 @@ def _wanted(spec: MrpAnalysis, needs: Needs) -> frozenset[str]:
     return frozenset(name for name in names if name is not None)
 
 
+def absent_from_census(needs: Needs, name: str, columns: Sequence[str]) -> str:
+    """What to do about a variable that the census lacks."""
+    if name == SURVEY:
+        return f"name it in `house`: [{SURVEY}]"
+    if name not in needs.factors or close_to(name, columns):
+        return nearest(name, columns)
+    return (
+        f"{nearest(name, columns)}. If it says how the survey was taken, name it in `house`; a trait of "
+        "people can be put into the census by `extend`"
+    )
+
+
 def _check_columns(spec: MrpAnalysis, needs: Needs, inputs: Inputs) -> None:
     """Note columns that are needed and not there, and names that are poolmap's own."""
     outcome, design = spec.outcome, spec.design
@@ -160,11 +172,11 @@ def _check_columns(spec: MrpAnalysis, needs: Needs, inputs: Inputs) -> None:
         if name in columns or name in joined or name in needs.extended or name == spec.time:
             continue
         of = "formula" if name in (*needs.factors, *needs.predictors) else "estimates"
-        if inputs.census is not None:
-            first.has(name, key=of)
-        else:
-            what = f"no margin has a column '{name}' (asked for by '{of}')"
-            first.problem(what, f"the margins have {', '.join(sorted(columns))}")
+        there = "there is no" if inputs.census is not None else "no margin has a"
+        first.problem(
+            f"{there} column '{name}' (asked for by '{of}')",
+            absent_from_census(needs, name, first.names if inputs.census is not None else sorted(columns)),
+        )
     for name in needs.house:
         if name in columns:
             what = f"the census has '{name}', so it is no house variable"

@@ -6,7 +6,9 @@ from poolmap.config.conflicts import Conflict
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.errors import InputError
 from poolmap.families.mrp.formula import parse_formula
+from poolmap.families.mrp.inputs import absent_from_census
 from poolmap.families.mrp.needs import Needs, needs_of
+from poolmap.families.mrp.pooled import SURVEY
 from poolmap.tables import nearest, read_header
 
 
@@ -43,27 +45,24 @@ def _formulas(spec: MrpAnalysis) -> dict[str, str]:
 def _absent(spec: MrpAnalysis, needs: Needs) -> list[Conflict]:
     """Variables of the formulas that a survey or the census lacks."""
     made = set(spec.bands)
-    files = spec.input_files()
     pooled = isinstance(spec.survey, dict)
     found = []
-    for name in spec.surveys:
-        columns = read_header(files[f"survey.{name}" if pooled else "survey"])
-        for variable in needs.factors:
-            if variable not in columns and variable not in made and not (pooled and variable == "survey"):
-                found.append(
-                    _lacking(spec, files[f"survey.{name}" if pooled else "survey"], variable, columns)
-                )
+    for path in spec.surveys.values():
+        columns = read_header(path)
+        for name in needs.factors:
+            if name not in columns and name not in made and not (pooled and name == SURVEY):
+                found.append(_lacking(spec, path, name, nearest(name, columns)))
     if spec.census is not None:
         columns = read_header(spec.census)
         made |= {*needs.house, *needs.extended, *([spec.time] if spec.time else [])}
         made |= {column for source in spec.area_predictors for column in source.columns}
-        for variable in dict.fromkeys([*needs.factors, *needs.predictors]):
-            if variable not in columns and variable not in made:
-                found.append(_lacking(spec, spec.census, variable, columns))
+        for name in dict.fromkeys([*needs.factors, *needs.predictors]):
+            if name not in columns and name not in made:
+                remedy = absent_from_census(needs, name, columns)
+                found.append(_lacking(spec, spec.census, name, remedy))
     return found
 
 
-def _lacking(spec: MrpAnalysis, path: str, variable: str, columns: list[str]) -> Conflict:
-    of = {key: variable in text for key, text in _formulas(spec).items()}
-    key = next((key for key, named in of.items() if named), "formula")
-    return Conflict(key, f"'{path}' has no column '{variable}'", nearest(variable, columns))
+def _lacking(spec: MrpAnalysis, path: str, name: str, remedy: str) -> Conflict:
+    key = next((key for key, text in _formulas(spec).items() if name in text), "formula")
+    return Conflict(key, f"'{path}' has no column '{name}'", remedy)
