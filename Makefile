@@ -7,7 +7,7 @@ CORES ?= all
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/python -m snakemake --cores $(CORES)
 
-.PHONY: help demo run dry-run test bench sbc check format schema clean
+.PHONY: help demo run dry-run test bench sbc calibrate check format schema clean
 
 help:
 	@echo "make demo                       run the demonstration and print where its report is"
@@ -16,6 +16,7 @@ help:
 	@echo "make test                       run all tests"
 	@echo "make bench                      effective samples a second, against PyMC"
 	@echo "make sbc                        simulation-based calibration of the disease maps (an hour)"
+	@echo "make calibrate                  survey estimates against the truth, 600 samples (an hour)"
 	@echo "make check                      formatter and linter"
 	@echo "make schema                     write config/config.schema.json anew"
 	@echo "make clean                      delete results/ (not your data, not the compiled programs)"
@@ -41,6 +42,9 @@ bench: .venv/installed .venv-bench/installed
 
 sbc: .venv/installed
 	@$(BIN)/python tests/calibration/sbc_areas.py
+
+calibrate: .venv/installed
+	@$(BIN)/python tests/calibration/california.py
 
 check: .venv/installed-dev
 	@$(BIN)/python -m ruff check .

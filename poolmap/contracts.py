@@ -106,6 +106,11 @@ class Predictive:
         value: what is observed, in words ("SIDS cases").
         left_out: what leave-one-out leaves out, where it is not the unit ("study" of two arms).
         exact_elpd: array (m,): exact leave-one-out log predictive densities, where the family knows them.
+        parts: names of the m parts, where they are not the observations.
+        groups: n rows, the levels of factors that an observation belongs to, by which predictive checks are
+            added up; a column `answer` tells observations of different answers apart.
+        size: array (n,): persons in each observation, with `groups`.
+        is_mean: whether an observation is the mean of its persons and not their total.
     """
 
     unit: str
@@ -116,6 +121,10 @@ class Predictive:
     value: str
     left_out: str = ""
     exact_elpd: np.ndarray | None = None
+    parts: Sequence[str] = ()
+    groups: pd.DataFrame | None = None
+    size: np.ndarray | None = None
+    is_mean: bool = False
 
 
 @dataclass(frozen=True)

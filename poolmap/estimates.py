@@ -96,6 +96,13 @@ def read_result(name: str, estimates: str | Path, checks: str | Path) -> ModelRe
     )
 
 
+def read_companion(folder: str | Path) -> Companion:
+    """The table that a job of its own has made (`scripts/calibrate.py`)."""
+    words = read_json(Path(folder) / "words.json")
+    frame = pd.read_csv(Path(folder) / f"{words['name']}.csv", na_values=[""], keep_default_na=False)
+    return Companion(words["name"], frame, words["description"])
+
+
 def _read_table(path: Path, text: Sequence[str]) -> pd.DataFrame:
     """A table with these columns as text: a study may be called 1990, 01 or NA. Empty fields are missing."""
     return pd.read_csv(path, dtype=dict.fromkeys(text, str), na_values=[""], keep_default_na=False)

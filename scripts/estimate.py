@@ -4,10 +4,11 @@ import numpy as np
 
 from poolmap.config.load import parse_analysis
 from poolmap.dataset import read_dataset
-from poolmap.estimates import write_estimates
+from poolmap.estimates import read_companion, write_estimates
 from poolmap.families import door, has_door
 from poolmap.files import read_json, whole_folder
 from poolmap.inference.posterior import read_posterior
+from poolmap.inference.predictive import validation_tables
 from poolmap.inference.summary import summarise
 from poolmap.logs import job
 
@@ -23,9 +24,12 @@ with job(snakemake.log[0], title):
     quantities = door(spec.family, "estimate")(*arguments)
     predictive = door(spec.family, "predictive")(*arguments)
     tables = summarise(quantities, spec.interval)
-    companions = ()
+    refits = read_json(snakemake.input.left_out)
+    companions = validation_tables(predictive, refits, spec.interval)
+    for folder in snakemake.input.calibration:
+        companions.append(read_companion(folder))
     if has_door(spec.family, "companions"):
-        companions = door(spec.family, "companions")(spec, wildcards.model, data, tables)
+        companions += door(spec.family, "companions")(spec, wildcards.model, data, tables)
     with whole_folder(snakemake.output.estimates) as folder:
         write_estimates(
             folder,
@@ -35,6 +39,6 @@ with job(snakemake.log[0], title):
             read_json(snakemake.input.checks),
             spec.interval,
             companions=companions,
-            refits=read_json(snakemake.input.left_out),
+            refits=refits,
             polygons=data.geometry,
         )

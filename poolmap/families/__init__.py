@@ -9,6 +9,8 @@
                   predictive(spec, model, data, draws, rng) -> contracts.Predictive
     left_out.py   left_out(spec, model, data) -> function of i giving contracts.LeftOut, or None; only where
                   the family can refit without one of the parts that leave-one-out leaves out
+    calibrate.py  calibrate(spec, model, data, draws, executable, seed, cores) -> contracts.Companion; only
+                  where the family can simulate data from a fit and fit them again (config `calibrate`)
     companions.py companions(spec, model, data, tables) -> list of contracts.Companion; only where the
                   family has tables that do not come from the draws
     figures.py    figures(spec, data, results) -> list of contracts.NamedFigure
@@ -41,6 +43,7 @@ DOORS = {
     "estimate": "estimate",
     "predictive": "estimate",
     "left_out": "left_out",
+    "calibrate": "calibrate",
     "companions": "companions",
     "figures": "figures",
     "methods": "methods",

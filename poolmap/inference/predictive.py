@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from poolmap.contracts import Predictive
+from poolmap.contracts import Companion, Predictive
 from poolmap.inference.summary import import_arviz
 
 STATISTICS = {
@@ -63,6 +63,69 @@ def predictive_statistics(item: Predictive, interval: float) -> pd.DataFrame:
         rows.append((name, observed, float(replicated.mean()), median, lower, upper, p_value))
     columns = ["statistic", "observed", "mean", "median", "lower", "upper", "p_value"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def predictive_groups(item: Predictive, interval: float) -> pd.DataFrame:
+    """Predictive checks by the levels of each factor, averages over the persons of the observations.
+
+    Returns:
+        columns `variable, level` (`answer`), `n` (persons), `observed, mean, lower, upper, p_value, inside`
+        as in `summarise_predictive`; no rows where the family names no factors.
+    """
+    columns = ["variable", "level", "n", "observed", "mean", "lower", "upper", "p_value", "inside"]
+    if item.groups is None or item.size is None:
+        return pd.DataFrame(columns=columns)
+    flat = _by_draw(item)
+    times = item.size if item.is_mean else np.ones_like(item.size)
+    by = [name for name in item.groups if name == "answer"]
+    tables = []
+    for name in item.groups.columns.drop(by):
+        grouped = item.groups.groupby([name, *by], sort=True)
+        code, keys = grouped.ngroup().to_numpy(), grouped.size().reset_index()[[name, *by]]
+        member = (code[:, None] == np.arange(len(keys))).astype(float)
+        n = item.size @ member
+        observed, replicated = ((values * times) @ member / n for values in (item.observed, flat))
+        tail = (1 - interval) / 2
+        lower, upper = np.quantile(replicated, [tail, 1 - tail], axis=0)
+        tied = np.isclose(replicated, observed, rtol=1e-12, atol=0)
+        found = {
+            "n": n,
+            "observed": observed,
+            "mean": replicated.mean(axis=0),
+            "lower": lower,
+            "upper": upper,
+            "p_value": ((replicated < observed) & ~tied).mean(axis=0) + 0.5 * tied.mean(axis=0),
+            "inside": (observed >= lower - 1e-12) & (observed <= upper + 1e-12),
+        }
+        table = keys.rename(columns={name: "level"}).assign(**found)
+        table.insert(0, "variable", name)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def validation_tables(
+    item: Predictive, refits: Sequence[Mapping[str, Any]], interval: float
+) -> list[Companion]:
+    """Predictive checks by factor, and how well each part that is left out is predicted, if any."""
+    found = []
+    groups = predictive_groups(item, interval)
+    if len(groups):
+        words = (
+            f"posterior predictive check by the levels of each factor: {item.value}, a person; observed, and "
+            "mean and interval of replicates; p_value: P(replicate < observed) + P(replicate = observed) / 2"
+        )
+        found.append(Companion("predictive_groups", groups, words))
+    if len(item.parts):
+        scores = leave_one_out(item, refits)
+        table = pd.DataFrame({item.left_out: list(item.parts)})
+        table = table.assign(**{name: scores[name] for name in ("elpd", "pareto_k", "method")})
+        words = (
+            f"log predictive density (elpd) of the answers of each {item.left_out} given all others; method: "
+            "psis, importance sampling, not to be trusted where pareto_k is above 0.7; refit, fitted without "
+            "it"
+        )
+        found.append(Companion("left_out", table, words))
+    return found
 
 
 def _by_draw(item: Predictive) -> np.ndarray:

@@ -36,6 +36,12 @@ def graph_of(wildcards):
     return ["results/{analysis}/graph"] if ANALYSES[wildcards.analysis].has_graph else []
 
 
+def calibration_of(wildcards):
+    """The simulated surveys of a fit, where the config asks for them."""
+    wanted = getattr(ANALYSES[wildcards.analysis], "calibrate", 0)
+    return ["results/{analysis}/{model}/calibration"] if wanted else []
+
+
 def resting_on(job):
     """What a job makes worthless when it begins: its log, and the pages that rest on its results."""
     if job.rule.name in ("index", "verdict"):

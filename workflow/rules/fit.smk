@@ -1,7 +1,8 @@
 """Fitting: stan data, sampling and checks in one job; then the estimates from the draws.
 
 Inputs:  results/<analysis>/data/ (and graph/), results/stan/<program>.json
-Outputs: results/<analysis>/<model>/{stan_data.json,posterior.nc,checks.json,left_out.json} and estimates/
+Outputs: results/<analysis>/<model>/{stan_data.json,posterior.nc,checks.json,left_out.json}, estimates/
+         and, where the config asks for simulated surveys, calibration/
 """
 
 
@@ -38,6 +39,35 @@ rule fit:
         "../../scripts/fit.py"
 
 
+rule calibrate:
+    input:
+        data="results/{analysis}/data",
+        graph=graph_of,
+        program=program_of,
+        posterior="results/{analysis}/{model}/posterior.nc",
+        library=library(
+            "poolmap.inference.posterior",
+            "poolmap.dataset",
+            doors=["calibrate"],
+        ),
+    output:
+        calibration=directory("results/{analysis}/{model}/calibration"),
+    log:
+        "results/{analysis}/{model}/calibration.log",
+    benchmark:
+        "results/{analysis}/{model}/calibration.benchmark.tsv"
+    threads: lambda w: ANALYSES[w.analysis].sampling.chains
+    resources:
+        mem_mb=2000,
+    params:
+        spec=spec_of("estimate"),
+        seed=fit_seed,
+    message:
+        "{wildcards.analysis} / {wildcards.model}: surveys simulated from the fit; progress in {log}"
+    script:
+        "../../scripts/calibrate.py"
+
+
 rule estimate:
     input:
         data="results/{analysis}/data",
@@ -45,6 +75,7 @@ rule estimate:
         posterior="results/{analysis}/{model}/posterior.nc",
         checks="results/{analysis}/{model}/checks.json",
         left_out="results/{analysis}/{model}/left_out.json",
+        calibration=calibration_of,
         library=library(
             "poolmap.estimates",
             "poolmap.inference.posterior",

@@ -11,6 +11,7 @@ from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Block, Dataset, Equation, ModelResult, ReportTable
 from poolmap.families.mrp.accuracy import KINDS, accuracy
 from poolmap.families.mrp.describe import describe as describe
+from poolmap.families.mrp.differences import model_differences
 from poolmap.families.mrp.estimate import countable
 from poolmap.families.mrp.figures import group_names, share_name, share_table
 from poolmap.families.mrp.words import listed
@@ -191,29 +192,35 @@ def _accuracy_table(spec: MrpAnalysis, result: ModelResult, model: str) -> list[
 
 
 def _comparison(spec: MrpAnalysis, results: Mapping[str, ModelResult]) -> ReportTable:
-    """The models side by side: total and mean absolute difference of the groups from the primary model."""
-    first = next(iter(results.values()))
+    """The models side by side: total and differences of the groups from the primary model."""
+    differences = model_differences(spec, results)
     rows = []
     for name, result in results.items():
-        row = {"Model": name}
-        total = share_table(result, "total")
-        if total is not None:
-            row["Total"] = _interval(spec, total.iloc[0])
-        for grouping in spec.groupings()[1:]:
-            table = spec.table_name(grouping)
-            mine, primary = share_table(result, table), share_table(first, table)
-            if mine is not None and primary is not None:
-                both = mine.merge(primary, on=list(grouping), suffixes=("", "_primary"))
-                difference = (both["mean"] - both["mean_primary"]).abs()
-                row[f"Difference by {':'.join(grouping)}"] = f"{difference.mean():.3f}"
-        rows.append(row)
+        for grouping in spec.groupings():
+            found = differences.query("model == @name and grouping == @spec.table_name(@grouping)")
+            total = share_table(result, "total") if not grouping else None
+            if total is None and found.empty:
+                continue
+            row = dict.fromkeys(
+                ["Model", "Groups", "Estimate", "Mean difference", "Largest", "SD", "Where"], ""
+            )
+            row |= {"Model": name, "Groups": " and ".join(grouping).replace("_", " ") or "total"}
+            if total is not None:
+                row["Estimate"] = _interval(spec, total.iloc[0])
+            if len(found):
+                largest = found.loc[found["difference"].abs().idxmax()]
+                row["Mean difference"] = f"{found['difference'].abs().mean():.3f}"
+                row["Largest"], row["SD"] = f"{largest['difference']:+.3f}", f"{abs(largest['in_sd']):.1f}"
+                row["Where"] = largest["group"] if grouping else ""
+            rows.append(row)
     frame = pd.DataFrame(rows)
     caption = (
-        "Models side by side: the total, and the mean absolute difference of the groups' estimates from the "
-        "primary model's. Leave-one-out scores do not rank models by the error of small areas (Kuh et al. "
-        "2024, Statistics in Medicine): do not choose by them."
+        "Models side by side: the total, and how the groups' estimates differ from the primary model's: mean "
+        "absolute difference; the largest one, also in posterior standard deviations of the primary model "
+        "(SD), and where it is. Leave-one-out scores do not rank models by the error of small areas (Kuh et "
+        "al. 2024, Statistics in Medicine): do not choose by them."
     )
-    return ReportTable(frame, caption, list(frame.columns[1:]))
+    return ReportTable(frame, caption, ["Mean difference", "Largest", "SD"])
 
 
 def _interval(spec: MrpAnalysis, row: pd.Series, digits: int = 3) -> str:

@@ -20,6 +20,7 @@ def stan_data(spec: MrpAnalysis, model: str, data: Dataset) -> StanData:
     sigma when the estimates are made. The program samples each sigma with a sign (see its header).
     """
     cells, settings = data.tables["cells"], spec.models[model]
+    cells = cells[cells["n"] > 0]  # those left out have none
     sizes = seen_levels(data)
     start = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int)
     x = design(cells, data.facts["predictors"])
@@ -58,6 +59,11 @@ def design(frame: pd.DataFrame, predictors: Mapping[str, Mapping[str, Any]]) -> 
         if scale["type"] == "numeric"
     ]
     return np.column_stack(columns) if columns else np.zeros((len(frame), 0))
+
+
+def design_matrix(spec: MrpAnalysis, model: str, data: Dataset, frame: pd.DataFrame) -> np.ndarray:
+    """(rows, P) the design of rows of the survey or of the census."""
+    return design(frame, data.facts["predictors"])
 
 
 def level_codes(frame: pd.DataFrame, batches: int) -> np.ndarray:

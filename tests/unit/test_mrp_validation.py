@@ -1,0 +1,226 @@
+"""Validation of survey estimates: calibration, checks by factor, simulated surveys, models compared."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from poolmap.config.mrp import MrpAnalysis
+from poolmap.contracts import Dataset, ModelResult, Predictive
+from poolmap.families.mrp.accuracy import calibration, holding_level
+from poolmap.families.mrp.differences import model_differences
+from poolmap.families.mrp.left_out import by_level, emptied
+from poolmap.families.mrp.simulate import simulated
+from poolmap.inference.predictive import predictive_groups, validation_tables
+
+OUTCOMES = {
+    "binary": {"positive": "Yes"},
+    "continuous": {},
+    "count": {},
+    "ordered": {"levels": ["low", "middle", "high"]},
+}
+
+
+def spec_of(kind: str = "binary", **more) -> MrpAnalysis:
+    return MrpAnalysis(
+        family="mrp",
+        survey="survey.csv",
+        census="census.csv",
+        count="n",
+        outcome={"column": "y", "kind": kind, **OUTCOMES[kind]},
+        formula="y ~ 1 + (1 | area) + (1 | sex)",
+        estimates=["area"],
+        interval=0.9,
+        **more,
+    )
+
+
+def data_of(**columns) -> Dataset:
+    cells = pd.DataFrame(
+        {"area": ["A", "A", "B", "B"], "sex": ["f", "m", "f", "m"], "n": [40_000, 10_000, 20_000, 30_000]}
+    )
+    facts = {"terms": [["area"], ["sex"]], "predictors": {}, "answers": ["low", "middle", "high"]}
+    return Dataset({"cells": cells.assign(**columns)}, pd.DataFrame(), facts)
+
+
+def test_level_of_the_narrowest_interval_that_holds_the_truth():
+    draws = (np.arange(1000)[:, None] + 0.5) / 1000
+    truth = np.array([0.5, 0.9, 0.05, 2.0, np.nan])
+    levels = holding_level(np.tile(draws, (1, 5)), truth)
+    np.testing.assert_allclose(levels[:4], [0, 0.8, 0.9, 1], atol=1e-9)
+    assert np.isnan(levels[4])
+    discrete = np.repeat([0.0, 1.0], [50, 950])[:, None]  # 1 is in every central interval, 0 from 90% on
+    np.testing.assert_allclose(holding_level(np.tile(discrete, (1, 2)), np.array([1.0, 0.0])), [0, 0.9])
+
+
+def test_a_calibrated_model_covers_as_it_says():
+    rng = np.random.default_rng(1)
+    groups = 4000
+    mean = rng.normal(size=groups)
+    truth = mean + rng.normal(size=groups)
+    table = pd.DataFrame(
+        {
+            "truth": truth,
+            "mean": mean,
+            "lower": mean - 1.645,
+            "upper": mean + 1.645,
+            "raw": mean,
+            "raw_lower": mean - 1,
+            "raw_upper": mean + 1,
+            "truth_level": holding_level(mean + rng.normal(size=(2000, groups)), truth),
+        }
+    )
+    found = calibration(table, 0.9).set_index(["kind", "level"])["coverage"]
+    levels = found["model"].index.to_numpy()
+    np.testing.assert_allclose(found["model"], levels, atol=4 * 0.5 / np.sqrt(groups) + 0.002)
+    assert found["raw", 0.9] == pytest.approx(0.6827, abs=4 * 0.47 / np.sqrt(groups))
+
+
+def predicted(observed, replicated, **more) -> Predictive:
+    groups = pd.DataFrame({"area": ["A", "A", "B"], "sex": ["f", "m", "f"]})
+    log_lik = -np.arange(1.0, 7).reshape(1, 2, 3)
+    return Predictive(
+        "cell", ["1", "2", "3"], np.array(observed, dtype=float), np.array(replicated, dtype=float)[None],
+        log_lik, "yes answers", groups=groups, size=np.array([10.0, 30, 20]), **more,
+    )  # fmt: skip
+
+
+def test_checks_by_factor_are_shares_of_totals():
+    found = predictive_groups(predicted([5, 15, 10], [[5, 15, 8], [3, 9, 12]]), 0.5)
+    assert found[["variable", "level"]].to_numpy().tolist() == [
+        ["area", "A"],
+        ["area", "B"],
+        ["sex", "f"],
+        ["sex", "m"],
+    ]
+    np.testing.assert_allclose(found["observed"], [20 / 40, 10 / 20, 15 / 30, 15 / 30])
+    np.testing.assert_allclose(found["mean"], [16 / 40, 0.5, 14 / 30, 12 / 30])
+    np.testing.assert_allclose(found["p_value"], [0.75, 0.5, 0.75, 0.75])
+    assert found["n"].tolist() == [40, 20, 30, 30]
+
+
+def test_checks_by_factor_of_means_are_weighted_by_persons():
+    item = predicted([5, 15, 10], [[5, 15, 8], [3, 9, 12]], is_mean=True)
+    found = predictive_groups(item, 0.5)
+    np.testing.assert_allclose(found["observed"][:2], [(50 + 450) / 40, 10])
+    np.testing.assert_allclose(found["mean"][:2], [(500 + 300) / 2 / 40, 10])
+
+
+def test_whole_areas_are_left_out():
+    data = data_of(yes=[1, 2, 3, 4])
+    log_lik = np.arange(24.0).reshape(2, 3, 4)
+    item = Predictive("cell", list("abcd"), np.ones(4), np.ones((2, 3, 4)), log_lik, "yes answers")
+    found = by_level(spec_of(leave_out="sex"), data, item)
+    np.testing.assert_allclose(found.log_lik[..., 0], log_lik[..., 0] + log_lik[..., 2])
+    np.testing.assert_allclose(found.log_lik[..., 1], log_lik[..., 1] + log_lik[..., 3])
+    assert (found.left_out, found.parts) == ("sex", ["f", "m"])
+    assert by_level(spec_of(), data, item).log_lik is log_lik
+    assert "left_out" not in [
+        table.name for table in validation_tables(by_level(spec_of(), data, item), [], 0.9)
+    ]
+
+
+def test_left_out_areas_are_told_with_how():
+    rng = np.random.default_rng(4)
+    item = predicted([5, 15, 10], rng.poisson(9, (400, 3)), left_out="area", parts=["A", "B"])
+    item = Predictive(**{**item.__dict__, "log_lik": rng.normal(-2, 0.1, (1, 400, 2))})
+    tables = {t.name: t.frame for t in validation_tables(item, [{"i": 1, "elpd": -3.5, "passed": True}], 0.9)}
+    assert tables["left_out"]["area"].tolist() == ["A", "B"]
+    assert tables["left_out"]["method"].tolist() == ["psis", "refit"]
+    assert tables["left_out"]["elpd"][1] == -3.5
+    assert len(tables["predictive_groups"]) == 4
+
+
+def test_emptied_cells_keep_their_levels():
+    rows = pd.DataFrame({"cell": [0, 1, 3], "n": [5, 6, 7]})
+    data = data_of(total=[5, 6, 7, 8], exposure=[1.0, 2, 3, 4], level_0=[0, 0, 1, 1])
+    data.tables["rows"] = rows
+    found = emptied(data, np.array([False, True, False, True]))
+    cells = found.tables["cells"]
+    assert cells["n"].tolist() == [40_000, 0, 20_000, 0]
+    assert cells["total"].tolist() == [5, 0, 7, 0]
+    assert cells["level_0"].tolist() == [0, 0, 1, 1]
+    assert (cells["exposure"] > 0).all()
+    assert found.tables["rows"]["n"].tolist() == [5, 0, 0]
+    assert data.tables["cells"]["total"].tolist() == [5, 6, 7, 8]
+
+
+def near(found, expected, se):
+    assert (np.abs(np.asarray(found) - expected) < 4 * np.asarray(se)).all(), (found, expected)
+
+
+def test_simulated_answers_have_the_model_s_distribution():
+    """Means and variances of the cells, within 4 standard errors."""
+    rng = np.random.default_rng(6)
+    n = data_of().tables["cells"]["n"].to_numpy()
+    p = np.array([0.1, 0.3, 0.6, 0.9])
+
+    cells = simulated(spec_of(), data_of(yes=0), p[None], {}, rng).tables["cells"]
+    near(cells["yes"] / n, p, np.sqrt(p * (1 - p) / n))
+    tested = {"sensitivity": 0.8, "specificity": 0.95}
+    cells = simulated(spec_of(), data_of(yes=0), p[None], tested, rng).tables["cells"]
+    near(cells["yes"] / n, 0.8 * p + 0.05 * (1 - p), 0.5 / np.sqrt(n))
+
+    given = data_of(mean=0.0, within_ss=0.0)
+    cells = simulated(spec_of("continuous"), given, p[None], {"residual_sd": 2.0}, rng).tables["cells"]
+    near(cells["mean"], p, 2 / np.sqrt(n))
+    near(cells["within_ss"] / (n - 1), 4, 4 * np.sqrt(2 / n))
+
+    given = data_of(n_0=0, n_1=0, n_2=0)
+    shares = np.stack([p, (1 - p) / 3, 2 * (1 - p) / 3])
+    cells = simulated(spec_of("ordered"), given, shares, {}, rng).tables["cells"]
+    found = cells[["n_0", "n_1", "n_2"]].to_numpy()
+    assert (found.sum(axis=1) == n).all()
+    near(found / n[:, None], shares.T, 0.5 / np.sqrt(n)[:, None])
+
+    exposure = np.array([1e4, 2e4, 3e4, 4e4])
+    cells = simulated(spec_of("count"), data_of(total=0, exposure=exposure), p[None], {}, rng).tables["cells"]
+    near(cells["total"] / exposure, p, np.sqrt(p / exposure))
+
+
+def test_simulated_overdispersed_counts():
+    """Variance m + dispersion m^2 of the respondents' counts, as Stan's neg_binomial_2."""
+    rng = np.random.default_rng(7)
+    rows = pd.DataFrame(
+        {"cell": [0, 1, 2, 3], "y": 1, "exposure": 2.0, "n": [40_000, 10_000, 20_000, 30_000]}
+    )
+    data = data_of(total=0, exposure=1.0)
+    data.tables["rows"] = rows
+    rate = np.array([0.5, 1.0, 2.0, 3.0])
+    found = simulated(spec_of("count"), data, rate[None], {"dispersion": np.float64(0.4)}, rng)
+    new = found.tables["rows"]
+    for cell, m in enumerate(2 * rate):
+        part = new[new["cell"] == cell]
+        y = np.repeat(part["y"].to_numpy(), part["n"])
+        assert len(y) == rows["n"][cell]
+        variance = m + 0.4 * m**2
+        near(y.mean(), m, np.sqrt(variance / len(y)))
+        fourth = ((y - y.mean()) ** 4).mean()
+        near(y.var(), variance, np.sqrt((fourth - variance**2) / len(y)))
+        assert found.tables["cells"]["total"][cell] == y.sum()
+
+
+def result(name: str, mean: list[float]) -> ModelResult:
+    mean = np.array(mean)
+    table = pd.DataFrame(
+        {
+            "quantity": "share", "area": ["A", "B"], "mean": mean, "sd": 0.1, "lower": mean - 0.2,
+            "upper": mean + 0.2 + 0.1 * (name == "other"), "n_survey": [5, 0], "truth": [0.4, 0.6],
+        }
+    )  # fmt: skip
+    total = table.drop(columns="area").iloc[:1]
+    estimates = {"area": table, "total": total}
+    return ModelResult(name, estimates, {}, {"passed": True}, pd.DataFrame(), pd.DataFrame(), "yes answers")
+
+
+def test_models_are_compared_group_by_group():
+    given = {"first": result("first", [0.3, 0.6]), "other": result("other", [0.35, 0.5])}
+    spec = spec_of(models={"first": {}, "other": {}})
+    found = model_differences(spec, given)
+    areas = found[found["grouping"] == "area"]
+    assert areas["group"].tolist() == ["A", "B"]
+    np.testing.assert_allclose(areas["difference"], [0.05, -0.1])
+    np.testing.assert_allclose(areas["in_sd"], [0.5, -1])
+    np.testing.assert_allclose(areas["width_ratio"], 1.25)
+    np.testing.assert_allclose(areas["error_other"], [-0.05, -0.1])
+    assert found["grouping"].tolist() == ["total", "area", "area"]
+    assert model_differences(spec, {"first": given["first"]}).empty
