@@ -13,7 +13,9 @@ from poolmap.contracts import Dataset, Predictive, Quantity
 from poolmap.families.areas.effect_words import RHO, SIGMA
 from poolmap.families.areas.further import compared, further_columns, regions
 from poolmap.families.areas.likelihood_words import ALPHA, BETA, OWN, RATIO
-from poolmap.families.areas.model import IN_STAN, covariate_matrix, observed, observed_areas
+from poolmap.families.areas.likelihoods import Observed
+from poolmap.families.areas.model import IN_STAN, covariate_matrix, field, observed, observed_areas
+from poolmap.families.areas.own_effect import integrated_log_density
 from poolmap.families.areas.scales import raw_interval, scale_of
 from poolmap.families.areas.standard import PER, gamma_interval
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from poolmap.config.areas import AreasAnalysis
 
+MOST_NUMBERS = 2_000_000  # draws times areas that leave-one-out works on
+FEWEST_DRAWS = 400
 _RAW = ("cases", "at_least", "at_most", "population", "expected", "sir", "proportion", "estimate", "se")
 _DESCRIPTION = {
     "rr": "relative risk: the area's rate over the rate expected from the reference rates",
@@ -123,7 +127,8 @@ def predictive(
     """Replicated data and pointwise log likelihood of the areas that were observed.
 
     Replicates keep each area's estimate: they are new counts (or direct estimates) in the same areas. A count
-    of which only a range is known cannot be compared with replicates; leave-one-out has its range.
+    of which only a range is known cannot be compared with replicates; leave-one-out has its range. The log
+    likelihood has the area's own effect integrated out (`own_effect`).
     """
     areas = data.tables["areas"]
     rows = observed_areas(data)
@@ -137,9 +142,42 @@ def predictive(
         labels=areas["name"].iloc[rows[known]].tolist(),
         observed=exact.lower,
         replicated=exact.replicate(rng, eta[:, :, known], *own),
-        log_lik=seen.log_density(eta, *own),
+        log_lik=_left_one_out(spec, model, data, seen, eta, draws, rng),
         value=spec.value_name,
     )
+
+
+def _left_one_out(
+    spec: AreasAnalysis,
+    model: str,
+    data: Dataset,
+    seen: Observed,
+    eta: NDArray[np.float64],
+    draws: xarray.Dataset,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """(chain, draw, observation) log likelihood, the area's own effect integrated out; of some of the draws
+    where there are many areas."""
+    chosen, n = spec.models[model], len(data.tables["areas"])
+    chains, length, m = eta.shape
+    some = slice(None, None, -(-chains * length // max(FEWEST_DRAWS, MOST_NUMBERS // n)))
+
+    def flat(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return values[:, some].reshape(-1, values.shape[2])
+
+    found = integrated_log_density(
+        chosen.prior,
+        field(chosen, data.graph),
+        seen,
+        observed_areas(data),
+        flat(eta),
+        flat(draws["re"].to_numpy()),
+        flat(_one(draws, "sigma")),
+        flat(_one(draws, "rho")) if "rho" in draws else np.zeros((1, 1)),
+        rng,
+        *(flat(_one(draws, name)) if name in draws else 0.0 for name in ("dispersion", "zero")),
+    )
+    return found.reshape(chains, -1, m)
 
 
 def _linear_predictor(data: Dataset, draws: xarray.Dataset) -> NDArray[np.float64]:
