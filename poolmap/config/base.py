@@ -92,6 +92,13 @@ class Analysis(Section):
         """The Stan program of a model, as its path below `stan/` without ending."""
 
     @property
+    def fitted_by(self) -> str:
+        """What samples the posterior, in the report's words."""
+        if self.sampling and self.sampling.sampler == "nutpie":
+            return "Hamiltonian Monte Carlo with the sampler nutpie on a program in Stan"
+        return "Hamiltonian Monte Carlo in Stan"
+
+    @property
     def has_graph(self) -> bool:
         """Whether the analysis needs an adjacency graph of its areas."""
         return False

@@ -319,7 +319,7 @@ def _translate(toolchain: Toolchain, program: Path, copy: Path, user_header: Pat
 
 
 def _include_header(copy: Path, user_header: Path) -> None:
-    """Puts a C++ header into a translation, after Stan's own, which is precompiled only where it comes first."""
+    """Puts a C++ header into a translation: after Stan's own, which is precompiled only if it comes first."""
     cpp = copy.with_suffix(".hpp")
     shutil.copyfile(user_header, copy.parent / "user_header.hpp")
     text = cpp.read_text(encoding="utf-8")

@@ -49,7 +49,9 @@ def build(toolchain: Toolchain, cpp: Path, target: Path, *, optimise: int) -> No
     Raises:
         ToolchainError: a build fails, or the installed CmdStan does not have what is needed.
     """
-    commands = _with_wheel(toolchain, optimise) if toolchain.kind == "wheel" else _with_cmdstan(toolchain, optimise)
+    commands = (
+        _with_wheel(toolchain, optimise) if toolchain.kind == "wheel" else _with_cmdstan(toolchain, optimise)
+    )
     key = tools.digest(toolchain.identity, *commands.compiler, BRIDGE.read_bytes())[:16]
     bridge = tools.cache_root() / "build" / f"bridge-{key}" / "bridge.o"
     if not bridge.is_file():
@@ -71,7 +73,9 @@ def _with_wheel(toolchain: Toolchain, optimise: int) -> _Commands:
 def _with_cmdstan(toolchain: Toolchain, optimise: int) -> _Commands:
     """What CmdStan's makefile would call; its flags are relative to its folder."""
     if os.name == "nt":
-        raise ToolchainError("`sampler: nutpie` is not offered on Windows.\nChoose `sampler: stan` in the config.")
+        raise ToolchainError(
+            "`sampler: nutpie` is not offered on Windows.\nChoose `sampler: stan` in the config."
+        )
     header = toolchain.path / "stan" / "src" / "stan" / "model" / "model_base.hpp"
     if not header.is_file():
         raise ToolchainError(
