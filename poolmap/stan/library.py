@@ -49,9 +49,8 @@ def build(toolchain: Toolchain, cpp: Path, target: Path, *, optimise: int) -> No
     Raises:
         ToolchainError: a build fails, or the installed CmdStan does not have what is needed.
     """
-    commands = (
-        _with_wheel(toolchain, optimise) if toolchain.kind == "wheel" else _with_cmdstan(toolchain, optimise)
-    )
+    tell = _with_wheel if toolchain.kind == "wheel" else _with_cmdstan
+    commands = tell(toolchain, optimise)
     key = tools.digest(toolchain.identity, *commands.compiler, BRIDGE.read_bytes())[:16]
     bridge = tools.cache_root() / "build" / f"bridge-{key}" / "bridge.o"
     if not bridge.is_file():
@@ -93,9 +92,9 @@ def _with_cmdstan(toolchain: Toolchain, optimise: int) -> _Commands:
     told = dict(re.findall(r"^(\S+) = ?(.*)$", answer.stdout, re.MULTILINE))
     if answer.returncode != 0 or not set(_MADE) <= set(told):
         raise ToolchainError(
-            f"The makefile of the CmdStan in {toolchain.path} does not tell how to build a library for nutpie.\n"
-            f"Command: {shlex.join([*command, 'print-LINK.cpp'])}\n{(answer.stderr or answer.stdout).strip()}\n"
-            f"{_ELSE}"
+            f"`sampler: nutpie` needs to know how to build a library, and the makefile of the CmdStan in "
+            f"{toolchain.path} does not tell.\nCommand: {shlex.join([*command, 'print-LINK.cpp'])}\n"
+            f"{(answer.stderr or answer.stdout).strip()}\n{_ELSE}"
         )
     compiler, *libraries = (shlex.split(told[name]) for name in _MADE)
     wanted = [flag for flag in ("-DSTAN_THREADS", "-fPIC", "-w") if flag not in compiler]

@@ -1,4 +1,4 @@
-"""nutpie on poolmap's Stan programs: against published and independent posteriors, and where it must refuse."""
+"""nutpie on poolmap's Stan programs: against published and independent posteriors, and what it refuses."""
 
 from __future__ import annotations
 
