@@ -34,7 +34,7 @@ SAMPLE_STATS = {
     "energy": "energy",
 }
 _PROGRESS = "{{ total_finished_draws }} {{ total_draws }} {{ finished_chains }} {{ num_chains }}"
-_LOOK_EVERY = 250  # milliseconds between two looks at the progress
+_LOOK_EVERY = 200  # milliseconds between two looks at the progress
 
 
 def sample(
@@ -83,6 +83,8 @@ def sample(
             sampler.wait(None)
         except BaseException:
             sampler.abort()  # an interrupted run ends its chains
+            # its thread that tells of the progress must not outlive Python
+            time.sleep(3 * _LOOK_EVERY / 1000)
             raise
         draws, stats = sampler.take_results().get_arrow_trace()
     except (RuntimeError, ValueError) as error:
