@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from poolmap.config.priors import Prior, UnitPrior
 from poolmap.contracts import Dataset, StanData
 from poolmap.errors import InputError, Problem
-from poolmap.families.areas.approximation import WITH_RHO, Field, MapModel, approximate, codes, pc_rho_rate
+from poolmap.families.areas.approximation import approximate
+from poolmap.families.areas.arrays import WITH_RHO, Field, MapModel, codes
+from poolmap.families.areas.hyperparameters import pc_rho_rate
 from poolmap.families.areas.likelihoods import OF_PERSONS, WITH_DISPERSION, Observed
 from poolmap.families.areas.priors import priors_in_force
 from poolmap.graph.elimination import Elimination, elimination, laplacian
@@ -198,6 +200,7 @@ def program_data(model: MapModel) -> dict[str, Any]:
     log_exposure, trials = np.zeros(n), np.zeros(n, dtype=np.int64)
     log_exposure[rows], trials[rows] = seen.log_exposure, seen.trials.astype(np.int64)
     guess = approximate(model)
+    K, A, G, J = model.X.shape[1], len(model.intercepts), model.n_regions, len(model.measured)
     return {
         "N": n,
         "N_field": len(inner.nodes),
@@ -214,8 +217,16 @@ def program_data(model: MapModel) -> dict[str, Any]:
         "at_least": seen.lower[censored].astype(np.int64),
         "at_most": seen.upper[censored].astype(np.int64),
         "log_exposure": log_exposure,
-        "K": model.X.shape[1],
+        "K": K,
         "X": model.X[order],
+        "A": A,
+        "alpha_weight": model.intercepts,
+        "G": G,
+        "region": model.region[order] + 1 if G else [],
+        "J": J,
+        "measured": [covariate.column + 1 for covariate in model.measured],
+        "se_x": np.array([covariate.se[order] for covariate in model.measured]).reshape(J, n),
+        "x_scale": [covariate.scale for covariate in model.measured],
         "nnz": len(pattern.row),
         "laplacian": pattern.on_pattern(inner.matrix),
         "column_start": pattern.column_start,
@@ -233,11 +244,16 @@ def program_data(model: MapModel) -> dict[str, Any]:
         "mean_at": guess.mean_at,
         "mean_slope": guess.mean_slope,
         "mean_scale": guess.mean_scale,
-        "beta_at": guess.beta_at,
-        "beta_scale": guess.beta_scale,
+        "linear_at": guess.linear_at,
+        "beta_scale": np.empty((0, 0)) if G else np.linalg.cholesky(np.linalg.inv(guess.linear_precision)),
+        "linear_precision": guess.linear_precision if G else np.empty((0, 0)),
+        "linear_shift": guess.linear_shift if G else [],
         "H": len(guess.hyper_at),
         "hyper_at": guess.hyper_at,
         "hyper_scale": guess.hyper_scale,
+        "measured_at": guess.measured_at,
+        "measured_scale": guess.measured_scale,
+        **_UNUSED.stan_data("sigma_region"),
         **model.priors,
     }
 

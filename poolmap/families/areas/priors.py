@@ -8,7 +8,7 @@ import numpy as np
 
 from poolmap.config.priors import HalfPrior, Prior, UnboundedPrior, UnitPrior
 from poolmap.contracts import Dataset
-from poolmap.families.areas.approximation import WITH_RHO
+from poolmap.families.areas.arrays import WITH_RHO
 
 if TYPE_CHECKING:
     from poolmap.config.areas import AreasAnalysis
