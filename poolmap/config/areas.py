@@ -44,7 +44,7 @@ class AreaModel(Section):
     regions: Column | None = None
     """Column of the table that names the region of each area: the areas of a region share an effect, drawn
     from a normal distribution."""
-    covariate_errors: dict[Column, Column] = {}
+    covariate_errors: dict[Column, Column] = Field(default_factory=dict)
     """Covariates that are measured with errors, and the columns with the standard errors:
     `{deprivation: deprivation_se}`. They stand in the formula by themselves, as `x` or `scale(x)`."""
     component_intercepts: bool = False

@@ -1,8 +1,8 @@
 """Options of a map's model: region effects, covariates with errors, intercepts of components.
 
-With direct estimates (normal likelihood) the posterior given the standard deviations is normal, so that what Stan
-says is compared with exact answers: sums over a grid of the standard deviations of dense normal algebra, made
-here without the library. Counts are simulated with known truth.
+With direct estimates (normal likelihood) the posterior given the standard deviations is normal, so that what
+Stan says is compared with exact answers: sums over a grid of the standard deviations of dense normal algebra,
+made here without the library. Counts are simulated with known truth.
 """
 
 from pathlib import Path
@@ -156,7 +156,9 @@ def test_regions_and_component_intercepts_against_exact_bayes(program, effects):
     with_rho = effects in ("bym2", "leroux", "car")
     for sigma, w_sigma in zip(*_nodes(0, 3.5, 24), strict=True):
         for region, w_region in zip(*_nodes(0, 5, 24), strict=True):
-            for rho, w_rho in zip(*(_nodes(0, 1, 16) if with_rho else (np.zeros(1), np.ones(1))), strict=True):
+            for rho, w_rho in zip(
+                *(_nodes(0, 1, 16) if with_rho else (np.zeros(1), np.ones(1))), strict=True
+            ):
                 prior_mean = np.concatenate([[0.5, 0.5], np.zeros(4 + n)])
                 block = np.zeros((6 + n, 6 + n))
                 block[:6, :6] = np.diag([9.0] * 2 + [region**2] * 4)

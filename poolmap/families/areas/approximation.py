@@ -115,7 +115,7 @@ def of_measured(model: MapModel, covariate: MeasuredCovariate) -> tuple[Array, A
 
 
 def calibrated(model: MapModel) -> MapModel:
-    """A model whose covariates with errors are at their mean given what was observed (regression calibration).
+    """A model whose covariates with errors are at their mean given the observed (regression calibration).
 
     What is unknown about their true values becomes a known variance of the linear predictor, at the
     coefficient that a fit without it has (Carroll et al. 2006, chapter 4).

@@ -45,9 +45,9 @@ def component_intercepts(graph: Graph, rows: NDArray[np.int64]) -> Intercepts:
     """An intercept for each component of at least two areas, one of them observed; one where that leaves less
     than two.
 
-    Components are given intercepts since an intrinsic field sums to zero in each (Freni-Sterrantino, Ventrucci
-    and Rue 2018, Spatial and Spatio-temporal Epidemiology 26:25-34). An area by itself, or a component without
-    data, would not determine its own.
+    An intrinsic field sums to zero in each component, so that its level needs an intercept
+    (Freni-Sterrantino, Ventrucci and Rue 2018, Spatial and Spatio-temporal Epidemiology 26:25-34). An area by
+    itself, or a component without data, would not determine its own.
 
     Args:
         graph: of the areas.

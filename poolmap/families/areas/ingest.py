@@ -37,8 +37,8 @@ def ingest(spec: AreasAnalysis) -> Dataset:
         `covariates`: area and the centred columns of the design matrix, if any;
         `regions`: area and the columns of `aggregate` and of the models' `regions`, only where the config has
             some;
-        `covariate_errors`: area and the standard errors of covariates, in the unit of `covariates`, only where
-            a model has some; `facts["measured"]` names the column of `covariates` of each.
+        `covariate_errors`: area and the standard errors of covariates, in the unit of `covariates`, only
+            where a model has some; `facts["measured"]` names the column of `covariates` of each.
         An area without a count or an estimate stays in the map and is listed in `exclusions`: it is estimated
         from the other areas. So is one with nobody at risk, which is named in `facts["without_population"]`.
 

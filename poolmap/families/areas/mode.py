@@ -167,6 +167,7 @@ class Mode:
         return W, r
 
     def fill_empty(self, W: Array, r: Array, eta: Array) -> None:
+        """Give components without data small working weights, in place."""
         field = self.model.field
         if field.n_components:  # the weights of a component without data are free; none would be singular
             total = np.bincount(field.component, W[field.nodes], minlength=field.n_components)

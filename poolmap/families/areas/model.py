@@ -223,7 +223,7 @@ def stan_data(spec: AreasAnalysis, model: str, data: Dataset) -> StanData:
 
 
 def _check_intercepts(spec: AreasAnalysis, model: str, described: MapModel) -> None:
-    """Refuse intercepts for components where there is one, and where a covariate is as good as one of them."""
+    """Refuse intercepts for components where there is one only, or where a covariate is as good as them."""
     if not spec.models[model].component_intercepts:
         return
     where, A = f"models.{model}.component_intercepts", len(described.intercepts)

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 EFFECT = "effect"
 """The quantity of the table `region_effects` on the scale of the linear predictor."""
+OPTIONS = {
+    "component_intercept": "intercept of a component of the map, whose mean is alpha",
+    "sigma_region": "standard deviation of the region effects",
+    "mu_x": "mean of the true covariate less the mean of its observed values",
+    "sigma_x": "standard deviation of the true covariate over the areas",
+    "reliability": "share of the variance of the observed covariate that is variation of the true one, "
+    "sigma_x^2 / (sigma_x^2 + mean se^2)",
+}
+"""The parameters that options add, and what they are."""
 
 
 def region_effects(spec: AreasAnalysis, model: str, data: Dataset, draws: xarray.Dataset) -> list[Quantity]:
@@ -54,8 +63,7 @@ def option_parameters(
         values = draws["beta_all"].to_numpy()[:, :, :A]
         found.append(("component_intercept", about, values, component_names(data, intercepts.component)))
     if spec.models[model].regions is not None:
-        about = "standard deviation of the region effects"
-        found.append(("sigma_region", about, draws["sigma_region"].to_numpy(), ["region effects"]))
+        found.append(("sigma_region", "", draws["sigma_region"].to_numpy(), ["region effects"]))
     measured = measured_covariates(spec, model, data)
     if measured:
         names = data.tables["covariates"].columns[1:]
@@ -63,14 +71,8 @@ def option_parameters(
         mu, sigma = draws["mu_x"].to_numpy(), draws["sigma_x"].to_numpy()
         error = np.array([np.mean(covariate.se**2) for covariate in measured])
         found += [
-            ("mu_x", "mean of the true covariate less the mean of its observed values", mu, terms),
-            ("sigma_x", "standard deviation of the true covariate over the areas", sigma, terms),
-            (
-                "reliability",
-                "share of the variance of the observed covariate that is variation of the true one, "
-                "sigma_x^2 / (sigma_x^2 + mean se^2)",
-                sigma**2 / (sigma**2 + error),
-                terms,
-            ),
+            ("mu_x", "", mu, terms),
+            ("sigma_x", "", sigma, terms),
+            ("reliability", "", sigma**2 / (sigma**2 + error), terms),
         ]
-    return found
+    return [(name, about or OPTIONS[name], values, terms) for name, about, values, terms in found]
