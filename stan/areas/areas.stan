@@ -164,6 +164,11 @@ transformed data {
   // unstructured effects: of all areas, or of those without field
   int N_t = effects == 3 || J > 0 ? N : N - N_field;
   int first_t = N - N_t;
+  vector[J] moved;                                 // weight of mu_x in the mean of the true values
+  for (j in 1 : J) {
+    real at = exp(2 * measured_at[j][2]);
+    moved[j] = mean(square(se_x[j]) ./ (at + square(se_x[j])));
+  }
 }
 parameters {
   vector[H] hyper_z;
@@ -174,6 +179,7 @@ parameters {
 }
 transformed parameters {
   vector[H] hyper = hyper_at + hyper_scale * hyper_z;
+  vector[K + G] linear;                            // beta_all and region_effect, as whitened
   vector[K] beta_all;
   vector[G] region_effect;
   real alpha;
@@ -194,15 +200,23 @@ transformed parameters {
   if (G > 0) {
     sigma_region[1] = exp(hyper[H]);
     vector[K + G] unit = append_row(ones_vector(K), rep_vector(sigma_region[1], G));
-    matrix[K + G, K + G] L = cholesky_decompose(
-      add_diag(quad_form_diag(linear_precision, unit), append_row(zeros_vector(K), ones_vector(G))));
-    vector[K + G] linear = mdivide_right_tri_low(
+    matrix[K + G, K + G] L = cholesky_decompose(symmetrize_from_lower_tri(
+      add_diag(quad_form_diag(linear_precision, unit), append_row(zeros_vector(K), ones_vector(G)))));
+    vector[K + G] scaled = mdivide_right_tri_low(
       (mdivide_left_tri_low(L, unit .* linear_shift) + beta_z)', L)';
-    log_density += -sum(log(diagonal(L))) - 0.5 * dot_self(linear[K + 1 : K + G]);
-    beta_all = linear[1 : K];
-    region_effect = sigma_region[1] * linear[K + 1 : K + G];
+    log_density += -sum(log(diagonal(L))) - 0.5 * dot_self(scaled[K + 1 : K + G]);
+    linear = unit .* scaled;
+    region_effect = linear[K + 1 : K + G];
   } else {
-    beta_all = linear_at + beta_scale * beta_z;
+    linear = linear_at + beta_scale * beta_z;
+  }
+  beta_all = linear[1 : K];
+  for (j in 1 : J) {
+    vector[2] moments = measured_at[j] + measured_scale[j] * measured_z[j];
+    mu_x[j] = moments[1];
+    sigma_x[j] = exp(moments[2]);
+    // the intercepts take up what the mean of the true values moves the linear predictor by
+    beta_all[1 : A] -= beta_all[measured[j]] * moved[j] * (mu_x[j] - measured_at[j][1]);
   }
   alpha = dot_product(alpha_weight, beta_all[1 : A]);
   beta = beta_all[A + 1 : K];
@@ -217,10 +231,7 @@ transformed parameters {
     if (J > 0) {
       from_measured = zeros_vector(N);
       for (j in 1 : J) {
-        vector[2] moments = measured_at[j] + measured_scale[j] * measured_z[j];
         real slope = beta_all[measured[j]];
-        mu_x[j] = moments[1];
-        sigma_x[j] = exp(moments[2]);
         vector[N] kept = square(sigma_x[j]) ./ (square(sigma_x[j]) + square(se_x[j]));  // reliability
         from_measured += slope * (1 - kept) .* (mu_x[j] - col(X, measured[j]));
         s2 += square(slope) * kept .* square(se_x[j]);
@@ -249,8 +260,7 @@ transformed parameters {
         mean_b = sum_b ./ size;
         b[1 : N_field] -= mean_b[component];
         log_density += 0.5 * (N_field - N_components) * log(a);
-        log_density += normal_lpdf(mean_b | mean_at - mean_slope * (append_row(beta_all, region_effect) - linear_at),
-                                  mean_scale);
+        log_density += normal_lpdf(mean_b | mean_at - mean_slope * (linear - linear_at), mean_scale);
       } else {
         log_density += -0.5 * dot_product(c, square(b[1 : N_field])) - N_field * log(sigma);
         if (effects == 4) log_density += 0.5 * sum(log(rho[1] * spectrum + 1 - rho[1]));

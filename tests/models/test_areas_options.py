@@ -34,7 +34,11 @@ def program(compiled):
 
 
 def _spec(model, likelihood="normal", covariates=None):
-    outcome = {"estimate": "y", "se": "s"} if likelihood == "normal" else {"cases": "y", "expected": "E"}
+    outcome = {
+        "normal": {"estimate": "y", "se": "s"},
+        "binomial": {"cases": "y", "population": "n"},
+        "poisson": {"cases": "y", "expected": "E"},
+    }[likelihood]
     return AreasAnalysis.model_validate(
         {
             "family": "areas",
@@ -248,3 +252,78 @@ def test_a_covariate_with_errors_against_exact_bayes(program):
     mean = y - se**2 * solved[..., :n]
     for i in range(n):
         _near(found["mean"][:, :, i], (weight * mean[..., i]).sum())
+
+
+def _simulated(likelihood, rng, rows=10, columns=12, slope=0.5):
+    """A lattice of areas, cut into two, with all three options; x is measured with a reliability of 0.5."""
+    number = np.arange(rows * columns).reshape(rows, columns)
+    across = np.column_stack([number[:, :-1].ravel(), number[:, 1:].ravel()])
+    down = np.column_stack([number[:-1].ravel(), number[1:].ravel()])
+    cut = number[rows - 3]
+    edges = np.concatenate([across, down[~np.isin(down[:, 0], cut)]])
+    n = number.size
+    graph = Graph.from_edges([f"a{i:03}" for i in range(n)], edges, "rook")
+    effects = rng.multivariate_normal(np.zeros(n), 0.2**2 * _covariance("bym2", graph, 0.6))
+    region = rng.permutation(np.arange(n) % 8)
+    v = rng.normal(0, 0.4, 8)
+    true = rng.normal(0, 1, n)
+    x_se = rng.uniform(0.7, 1.25, n)
+    x = rng.normal(true, x_se)
+    eta = np.where(graph.component == 0, 0.1, 0.9) + slope * true + v[region] + effects
+    if likelihood == "poisson":
+        expected = rng.uniform(20, 90, n)
+        columns = {"expected": expected, "population": np.nan}
+        columns["cases"] = rng.poisson(expected * np.exp(eta)).astype(float)
+        columns["cases"][[4, 50]] = np.nan
+        columns["sir"] = columns["cases"] / expected
+    else:
+        columns = {"population": rng.integers(80, 400, n).astype(float)}
+        columns["cases"] = rng.binomial(columns["population"].astype(int), 1 / (1 + np.exp(-eta))) * 1.0
+    names = np.array(list("ABCDEFGH"))[region]
+    return _data(columns, graph, x, x_se, names), eta, v
+
+
+OPTIONS = {"regions": "region", "component_intercepts": True, "covariate_errors": {"x": "x_se"}}
+
+
+@pytest.mark.parametrize(("likelihood", "effects"), [("poisson", "bym2"), ("binomial", "leroux")])
+def test_simulated_truth_and_attenuation(program, likelihood, effects):
+    """The 90% intervals hold the areas' true values, regions and intercepts as often as they say; the
+    coefficient is that of the true covariate, and twice what it is where the errors are not accounted for."""
+    rng = np.random.default_rng({"poisson": 4, "binomial": 6}[likelihood])
+    data, eta, v = _simulated(likelihood, rng)
+    spec = _spec({"prior": effects} | OPTIONS, likelihood, "~ x")
+    posterior = _fit(program, spec, data)
+    quantities = estimate(spec, "m", data, posterior, None)
+    _mixes(quantities, 400)
+    found = {(q.table, q.quantity): q.draws for q in quantities}
+    value, truth = ("rr", np.exp(eta)) if likelihood == "poisson" else ("prevalence", 1 / (1 + np.exp(-eta)))
+    low, high = np.quantile(found["areas", value], [0.05, 0.95], axis=(0, 1))
+    bounds = stats.binom.ppf([0.001, 0.999], len(eta) // 2, 0.9) / (len(eta) // 2)
+    assert bounds[0] <= ((truth > low) & (truth < high)).mean() <= bounds[1]
+    low, high = np.quantile(found["region_effects", "effect"], [0.005, 0.995], axis=(0, 1))
+    assert ((v > low) & (v < high)).all()
+    for name, true in {"component_intercept": [0.1, 0.9], "sigma_region": [0.4], "sigma_x": [1.0]}.items():
+        low, high = np.quantile(found["parameters", name], [0.001, 0.999], axis=(0, 1))
+        assert ((np.array(true) > low) & (np.array(true) < high)).all(), name
+    corrected = found["parameters", "beta"]
+    assert np.quantile(corrected, 0.01) < 0.5 < np.quantile(corrected, 0.99)
+    told = predictive(spec, "m", data, posterior, np.random.default_rng(1))
+    low, high = np.quantile(told.replicated, [0.005, 0.995], axis=(0, 1))
+    assert ((told.observed >= low) & (told.observed <= high)).mean() > 0.9
+
+    plain = _spec({"prior": effects} | OPTIONS | {"covariate_errors": {}}, likelihood, "~ x")
+    naive = _fit(program, plain, data, draws=500)["beta"].to_numpy()
+    assert np.quantile(naive, 0.999) < 0.5
+    reliability = found["parameters", "reliability"].mean()
+    assert naive.mean() / corrected.mean() == pytest.approx(reliability, rel=0.15)
+
+
+@pytest.mark.parametrize("effects", ["iid", "icar", "car"])
+def test_all_options_together_mix_with_every_prior(program, effects):
+    data, eta, _ = _simulated("poisson", np.random.default_rng(4))
+    spec = _spec({"prior": effects} | OPTIONS, "poisson", "~ x")
+    quantities = estimate(spec, "m", data, _fit(program, spec, data), None)
+    _mixes(quantities, 400)
+    found = next(q for q in quantities if q.quantity == "log_rr").draws
+    assert np.corrcoef(found.mean(axis=(0, 1)), eta)[0, 1] > 0.9

@@ -52,8 +52,8 @@ def region_blocks(spec: AreasAnalysis, model: str, data: Dataset) -> list[Block]
         return []
     return [
         f"The areas of a region (column '{spec.models[model].regions}', {len(found)} regions) share an "
-        "effect v, drawn towards the mean of all regions; the effects of areas are what is left within regions. "
-        "What is reported of an area includes the effect of its region.",
+        "effect v, drawn towards the mean of all regions; the effects of areas are what is left within "
+        "regions. What is reported of an area includes the effect of its region.",
         Equation(
             r"v_g \sim \mathrm{Normal}(0, \sigma_\mathrm{region}^2)",
             "v g is normal with mean zero and standard deviation sigma region",
@@ -127,11 +127,13 @@ def option_sentences(spec: AreasAnalysis, scale: Scale, result: ModelResult) -> 
     if len(region):
         effects = region_rows(scale, result).sort_values("mean", ascending=False)
         high, low, f = effects.iloc[0], effects.iloc[-1], number(effects)
-        what = f"ratio of {RATIO[scale.quantity][1]}" if scale.quantity in RATIO else "difference"
+        what = (
+            f", a ratio of {RATIO[scale.quantity][1]} of" if scale.quantity in RATIO else ", a difference of"
+        )
         sentences.append(
             f"The standard deviation of the region effects is {told(region.iloc[0], number(region))}"
-            f"{_ON[scale.quantity]}. Against an average region, the effect is highest in {high['region']} "
-            f"({what} {told(high, f)}) and lowest in {low['region']} ({told(low, f)})."
+            f"{_ON[scale.quantity]}. Against an average region, the effect is highest in {high['region']}"
+            f"{what} {told(high, f)}, and lowest in {low['region']}, {told(low, f)}."
         )
     own = table[table["quantity"] == "component_intercept"]
     if len(own):
