@@ -15,7 +15,7 @@ from poolmap.config.areas import AreasAnalysis
 from poolmap.config.base import Sampling
 from poolmap.config.graph import GraphSpec
 from poolmap.contracts import Dataset
-from poolmap.families.areas.approximation import MapModel
+from poolmap.families.areas.arrays import MapModel
 from poolmap.families.areas.covariates import design_matrix
 from poolmap.families.areas.estimate import estimate, predictive
 from poolmap.families.areas.ingest import ingest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from poolmap.config.areas import StandardWeights
+from poolmap.config.area_outcome import StandardWeights
 from poolmap.families.areas.expected import expected_counts, reference_rates
 from poolmap.families.areas.scales import rounded
 from poolmap.families.areas.standard import age_weights, direct_rates

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from poolmap.config.areas import StandardWeights
+from poolmap.config.area_outcome import StandardWeights
 from poolmap.contracts import Dataset
 from poolmap.errors import InputError, Problem
 from poolmap.families.areas import counts, direct_estimates
 from poolmap.families.areas.counts import areas_of_counts, count_rows
-from poolmap.families.areas.covariates import design_matrix, formula_columns
+from poolmap.families.areas.covariates import design_matrix, formula_columns, standard_errors
 from poolmap.families.areas.direct_estimates import areas_of_estimates, estimate_rows
 from poolmap.tables import Table, exclusions, nearest, read_table
 
@@ -35,7 +35,10 @@ def ingest(spec: AreasAnalysis) -> Dataset:
             `standard.direct_rates`;
             of direct estimates: estimate and se (NaN where unknown);
         `covariates`: area and the centred columns of the design matrix, if any;
-        `regions`: area and the columns of `aggregate`, only where the config has some.
+        `regions`: area and the columns of `aggregate` and of the models' `regions`, only where the config has
+            some;
+        `covariate_errors`: area and the standard errors of covariates, in the unit of `covariates`, only
+            where a model has some; `facts["measured"]` names the column of `covariates` of each.
         An area without a count or an estimate stays in the map and is listed in `exclusions`: it is estimated
         from the other areas. So is one with nobody at risk, which is named in `facts["without_population"]`.
 
@@ -51,6 +54,8 @@ def ingest(spec: AreasAnalysis) -> Dataset:
     named = [(key, column) for key, column in columns.items() if column is not None]
     named += [("outcome.strata", column) for column in outcome.strata]
     named += [("aggregate", column) for column in spec.aggregate]
+    named += [("regions", column) for column in spec.region_columns]
+    named += [("covariate_errors", column) for _, column in spec.measured_columns]
     if isinstance(outcome.standard, StandardWeights):
         named.append(("outcome.standard.weights", outcome.standard.weights))
     named += [("covariates", column) for column in formula_columns(spec.covariates)]
@@ -73,6 +78,10 @@ def ingest(spec: AreasAnalysis) -> Dataset:
     )
     by_area = _by_area(table, spec, rows, "at_least" if counted else "estimate")
     covariates = design_matrix(table, spec.covariates, by_area["line"], by_area.index.tolist())
+    measured = spec.measured_columns
+    errors, terms = standard_errors(
+        table, spec.covariates, covariates, measured, by_area["line"], by_area.index.tolist()
+    )
     table.finish()
 
     order = geometry.frame["area"].tolist()
@@ -90,13 +99,17 @@ def ingest(spec: AreasAnalysis) -> Dataset:
     facts |= {
         "geometry": [asdict(finding) for finding in geometry.findings],
         "covariates": covariates.columns[1:].tolist(),
+        "measured": terms,
     }
     (counts if counted else direct_estimates).check_enough(table, areas)
     table.finish()
     tables = {"areas": areas, "covariates": covariates}
-    if spec.aggregate:
-        member = table.frame.loc[by_area["line"], list(spec.aggregate)].set_axis(by_area.index)
+    groupings = _groupings(spec)
+    if groupings:
+        member = table.frame.loc[by_area["line"], groupings].set_axis(by_area.index)
         tables["regions"] = member.loc[order].reset_index(names="area")
+    if terms:
+        tables["covariate_errors"] = errors.set_axis(by_area.index).loc[order].reset_index(names="area")
     return Dataset(
         tables,
         left_out,
@@ -168,15 +181,31 @@ def _by_area(table: Table, spec: AreasAnalysis, rows: pd.DataFrame, needed: str)
     by_area = groups.agg(name=("name", "first"), line=("line", "first"))
     missing = lines[lines[needed].isna()].groupby("area", sort=False)["line"].first()
     by_area["missing_line"] = missing.reindex(by_area.index)
-    own = [*([spec.name] if spec.name else []), *spec.aggregate, *formula_columns(spec.covariates)]
+    own = [*([spec.name] if spec.name else []), *_groupings(spec), *formula_columns(spec.covariates)]
+    own += [column for _, column in spec.measured_columns]
     for column in own:
         differs = table.frame[column].groupby(rows["area"], sort=False).nunique()
         for area in differs.index[differs > 1][:5]:
             table.problem(
                 f"area '{area}' has different values in its rows", "give it the same in all", column=column
             )
-    for column in spec.aggregate:
+    for column in _groupings(spec):
         empty = table.is_missing(column)[by_area["line"]]
         for line in empty.index[empty][:5]:
             table.problem("the region is empty", "give every area its region", line=line, column=column)
+    for column in spec.region_columns:
+        regions = table.frame.loc[by_area["line"], column].nunique()
+        if regions == 1 or regions == len(by_area) > 1:
+            table.problem(
+                "all areas are in one region: its effect cannot be told from the intercept"
+                if regions == 1
+                else "each area is a region of its own: its effect cannot be told from the area's",
+                "name another column in 'regions', or take it out",
+                column=column,
+            )
     return by_area
+
+
+def _groupings(spec: AreasAnalysis) -> list[str]:
+    """The columns that name larger regions."""
+    return list(dict.fromkeys([*spec.aggregate, *spec.region_columns]))

@@ -101,5 +101,6 @@ def _graph(data: Dataset) -> str:
         f"{listed(map(str, connected))} areas (scaling factor {listed(factors)})"
     )
     islands = names(data.tables["areas"], graph.islands)
-    alone = f" and {counted(len(islands), 'area')} without neighbours: {listed(islands)}."
-    return text + (alone if islands else ".")
+    if not islands:
+        return f"{text}."
+    return f"{text} and {counted(len(islands), 'area')} without neighbours: {listed(islands)}."

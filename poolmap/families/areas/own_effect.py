@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import logsumexp
 
-from poolmap.families.areas.approximation import INTRINSIC, Field
+from poolmap.families.areas.arrays import INTRINSIC, Field
 from poolmap.families.areas.likelihoods import Observed
 from poolmap.graph.scaling import factorise
 
@@ -38,7 +38,7 @@ def integrated_log_density(
     """Log E[p(y_i | eta_i)] over the effect of area i given the other areas' effects and observations.
 
     Args:
-        effects: a key of `approximation.EFFECTS`.
+        effects: a key of `arrays.EFFECTS`.
         field: the structured part of the model.
         seen: the m observations.
         rows: (m,) their areas.
