@@ -271,6 +271,9 @@ def _how_left_out(loo: Mapping[str, Mapping[str, Any]]) -> str:
         elif counts["refit"]:
             told.append(f"{model}, {counts['refit']} of {total} {plural(unit)} by refitting without them")
     text = "Leave-one-out is by Pareto-smoothed importance sampling of the draws (Vehtari et al. 2017)"
+    integrated = {item["integrated"] for item in loo.values() if item["integrated"]}
+    if integrated:
+        text += f", {' or '.join(sorted(integrated))} integrated out"
     return f"{text}, but for: {'; '.join(told)}." if told else f"{text}."
 
 

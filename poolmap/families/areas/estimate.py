@@ -158,6 +158,7 @@ def predictive(
         replicated=exact.replicate(rng, eta[:, :, known], *own),
         log_lik=_left_one_out(spec, model, data, seen, eta, draws, rng),
         value=spec.value_name,
+        integrated="the area's own effect",
     )
 
 
