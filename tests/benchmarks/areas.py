@@ -135,6 +135,8 @@ def main(python: str, *sizes: str) -> int:
             for seed in range(1, RUNS + 1):
                 for runs, worker in zip(found, workers, strict=True):
                     runs.append(worker.sample(seed, place))
+                    told = {key: value for key, value in runs[-1].items() if np.ndim(value) == 0}
+                    print(f"{n} areas, run {seed}: {told}", file=sys.stderr, flush=True)
             for worker in workers:
                 worker.end()
         table(n, *found)

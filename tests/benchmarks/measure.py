@@ -10,7 +10,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-RUNS = 5
+RUNS = max(int(os.environ.get("RUNS", "5")), 2)
 MANY = 4
 """By how many Monte Carlo standard errors two samplers of one posterior may differ."""
 
