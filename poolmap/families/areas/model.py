@@ -252,7 +252,7 @@ def acceptance(areas: int, likelihood: str = "poisson") -> float:
     small map is accepted nearly always, and a longer one would diverge where sigma or rho lies in its tails.
     A likelihood with overdispersion has more of them: either it or the area effects may all but vanish.
     """
-    target = 0.95 if areas < 500 else 0.85 if areas < 2000 else 0.7
+    target = 0.95 if areas < 200 else 0.9 if areas < 500 else 0.85 if areas < 2000 else 0.7
     return 1 - (1 - target) / 2.5 if likelihood in WITH_DISPERSION else target
 
 
