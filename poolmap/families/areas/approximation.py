@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import optimize
 
 from poolmap.families.areas.arrays import MapModel, MeasuredCovariate
+from poolmap.families.areas.lattice import APART, lattice, weights
 from poolmap.families.areas.mode import Mode
 
 Array = NDArray[np.float64]
@@ -132,7 +133,10 @@ def calibrated(model: MapModel) -> MapModel:
 
 
 def _spread(log_density: Callable[[Array], float], mode: Array) -> tuple[Array, Array]:
-    """Mean and Cholesky factor of the covariance, by the curvature at the mode and a sum along each axis."""
+    """Mean and Cholesky factor of the covariance, on a lattice laid out by the curvature at the mode.
+
+    Tails, as of rho near 1, are longer than the curvature says, and bent: no straight axis follows them.
+    """
     H, step = len(mode), 0.1
     at = log_density(mode)
     curvature = np.empty((H, H))
@@ -150,14 +154,10 @@ def _spread(log_density: Callable[[Array], float], mode: Array) -> tuple[Array, 
             curvature[i, j] = curvature[j, i] = -sum(corners) / (4 * step**2)
     values, vectors = np.linalg.eigh(np.nan_to_num(curvature))
     axes = vectors / np.sqrt(np.maximum(values, 0.05))
-    # Tails, as of rho near 1, are longer than the curvature at the mode says.
-    steps_out = np.linspace(-6, 6, 25)
-    mean, scale = mode.copy(), np.empty(H)
-    for k in range(H):
-        heights = np.array([log_density(mode + s * axes[:, k]) for s in steps_out])
-        weights = special.softmax(np.where(np.isfinite(heights), heights, -np.inf))
-        centre = weights @ steps_out
-        mean = mean + centre * axes[:, k]
-        scale[k] = np.sqrt(np.maximum(weights @ (steps_out - centre) ** 2, 0.25))
-    whole = axes * scale
-    return mean, np.linalg.cholesky(whole @ whole.T)
+    found = lattice(lambda place, _: log_density(mode + APART * axes @ np.array(place)), H)
+    places, weight = np.array(list(found), dtype=float), weights(np.array(list(found.values())))
+    centre = weight @ places
+    covariance = APART**2 * (weight * (places - centre).T) @ (places - centre)
+    values, vectors = np.linalg.eigh(covariance)
+    whole = axes @ (vectors * np.sqrt(np.maximum(values, 0.25)))
+    return mode + APART * axes @ centre, np.linalg.cholesky(whole @ whole.T)

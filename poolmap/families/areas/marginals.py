@@ -19,6 +19,7 @@ from scipy import sparse, special
 from poolmap.families.areas.approximation import Approximation, calibrated
 from poolmap.families.areas.arrays import INTRINSIC, MapModel
 from poolmap.families.areas.hyperparameters import natural
+from poolmap.families.areas.lattice import APART, Place, lattice, weights
 from poolmap.families.areas.mode import (
     FieldSolver,
     Mode,
@@ -30,9 +31,6 @@ from poolmap.graph.scaling import inverse_diagonals
 
 Array = NDArray[np.float64]
 
-_APART = 1.5  # distance of the points in standard deviations: a sum over a normal density is exact to 0.0002
-_DROP = 4.5  # log density below the highest, from which on the grid is not followed
-_MOST_POINTS = 150
 _ROUNDS = 2
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -79,8 +77,7 @@ def marginals(model: MapModel, frame: Approximation) -> Marginals:
     """
     mode = Mode(calibrated(model) if model.measured else model)
     points, heights, modes = _grid(mode, frame)
-    log_weight = np.array(heights)
-    weight = special.softmax(log_weight)
+    weight = weights(np.array(heights))
     kept = weight > 1e-4 * weight.max()
     fits = [_Fit(mode, point, eta) for point, eta, keep in zip(points, modes, kept, strict=True) if keep]
     _closest(fits)
@@ -92,29 +89,20 @@ def marginals(model: MapModel, frame: Approximation) -> Marginals:
 
 
 def _grid(mode: Mode, frame: Approximation) -> tuple[list[Array], list[float], list[Array]]:
-    """Points of a lattice with density, from the middle outwards; their log density and mode of eta."""
-    H = len(frame.hyper_at)
-    found: dict[tuple[int, ...], tuple[float, Array]] = {}
-    front = [(0,) * H]
+    """Points of the lattice; their log density and mode of eta."""
+    points: dict[Place, Array] = {}
+    modes: dict[Place, Array] = {}
     start = mode.eta
-    while front and len(found) < _MOST_POINTS:
-        best = max((height for height, _ in found.values()), default=-np.inf)
-        place = front.pop(0)
-        if place in found:
-            continue
-        near = [found[p][1] for p in _around(place) if p in found]
-        mode.eta = near[0] if near else start
-        point = frame.hyper_at + frame.hyper_scale @ (_APART * np.array(place))
-        height = mode.log_density(point)
-        found[place] = (height, mode.eta)
-        if height > max(best, height) - _DROP and np.isfinite(height):
-            front += [p for p in _around(place) if p not in found]
-    points = [frame.hyper_at + frame.hyper_scale @ (_APART * np.array(place)) for place in found]
-    return points, [height for height, _ in found.values()], [eta for _, eta in found.values()]
 
+    def height(place: Place, near: Place | None) -> float:
+        mode.eta = start if near is None else modes[near]
+        points[place] = frame.hyper_at + frame.hyper_scale @ (APART * np.array(place))
+        found = mode.log_density(points[place])
+        modes[place] = mode.eta
+        return found
 
-def _around(place: Sequence[int]) -> list[tuple[int, ...]]:
-    return [(*place[:k], place[k] + step, *place[k + 1 :]) for k in range(len(place)) for step in (-1, 1)]
+    found = lattice(height, len(frame.hyper_at))
+    return [points[place] for place in found], list(found.values()), [modes[place] for place in found]
 
 
 class _Fit:
