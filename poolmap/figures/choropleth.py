@@ -136,7 +136,7 @@ def _draw(
     layout: Layout,
     hatched: Mapping[str, NDArray[np.bool_]],
 ) -> None:
-    from matplotlib.patches import PathPatch, Rectangle
+    from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Outline
 
     values = np.asarray(panel.values, dtype=np.float64)
@@ -170,12 +170,16 @@ def _draw(
             )
     if panel.outlined is not None:
         shape(panel.outlined, facecolor="none", edgecolor=INK, linewidth=0.5 if many else 1.5, zorder=3)
+    frame_insets(axes, layout)
+
+
+def frame_insets(axes: Axes, layout: Layout) -> None:
+    """A thin frame around each inset."""
+    from matplotlib.patches import Rectangle
+
     for west, south, east, north in layout.insets:
-        axes.add_artist(
-            Rectangle(
-                (west, south), east - west, north - south, facecolor="none", edgecolor=MUTED, linewidth=0.6
-            )
-        )
+        look = {"facecolor": "none", "edgecolor": MUTED, "linewidth": 0.6}
+        axes.add_artist(Rectangle((west, south), east - west, north - south, **look))
 
 
 def _hatch_patch(label: str, number: int) -> Any:
