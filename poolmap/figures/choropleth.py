@@ -24,7 +24,7 @@ _BORDER = "#8a9099"
 _BELOW = 0.12  # room for the scale bar, as a share of the height of the map
 _MANY = 1500
 _WIDTH = 7.4
-_HATCHES = ("//////", "||||", "xxxx")
+_HATCHES = ("//////", "|||", "xxx")
 WEIGHTS = (0.25, 0.6, 1.0)
 """How much of its colour an area keeps, by class of certainty; the rest is white."""
 
@@ -164,10 +164,11 @@ def _draw(
     shape(missing & marked, facecolor="white", edgecolor=_BORDER, linewidth=width)
     shape(missing & ~marked, facecolor="white", edgecolor=_BORDER, linewidth=width, hatch=_HATCHES[0])
     for i, mask in enumerate(hatched.values(), 1):
-        for colour, wide in (("white", 2.0), (INK, 0.7)):  # seen on light and on dark colours
+        for colour, wide in (("white", 1.6), (INK, 0.7)):  # seen on light and on dark colours
             shape(
                 mask, facecolor="none", edgecolor=colour, linewidth=0, hatch=_HATCHES[i], hatch_linewidth=wide
             )
+        shape(mask, facecolor="none", edgecolor=_BORDER, linewidth=width)
     if panel.outlined is not None:
         shape(panel.outlined, facecolor="none", edgecolor=INK, linewidth=0.5 if many else 1.5, zorder=3)
     frame_insets(axes, layout)
