@@ -80,6 +80,11 @@ def _counts(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list[Bl
         blocks += _standardisation(spec, areas, facts)
     if facts["without_cases"]:
         blocks.append(f"No case count: {listed(names(areas, facts['without_cases']))}. {_KEPT}")
+    if facts.get("without_either"):
+        blocks.append(
+            f"Of these, {counted(len(facts['without_either']), 'area')} without a population or expected "
+            "count either: they have no excess cases, and no weight in larger regions."
+        )
     return blocks
 
 

@@ -190,7 +190,7 @@ def _areas_table(
     if scale.ratio:
         columns["expected"] = ["" if np.isnan(v) else f"{v:,.1f}" for v in table["expected"]]
     elif "population" in table:
-        columns["examined"] = [f"{v:,.0f}" for v in table["population"]]
+        columns["examined"] = ["" if np.isnan(v) else f"{v:,.0f}" for v in table["population"]]
     raw = scale.raw_symbol
     columns[raw] = [number(v) for v in table[scale.raw]]
     columns[f"{raw} {level} interval"] = _intervals(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ def ingest(spec: AreasAnalysis) -> Dataset:
             where a model has some; `facts["measured"]` names the column of `covariates` of each.
         An area without a count or an estimate stays in the map and is listed in `exclusions`: it is estimated
         from the other areas. So is one with nobody at risk, which is named in `facts["without_population"]`.
+        Where the count is unknown, the population may be, too (`facts["without_either"]`).
 
     Raises:
         InputError: everything found wrong with the two files.
@@ -74,7 +76,13 @@ def ingest(spec: AreasAnalysis) -> Dataset:
     rows = count_rows(table, spec) if counted else estimate_rows(table, spec)
     area_column = spec.geometry_area or spec.area
     table.problems += _unmatched(
-        table.path, spec.area, rows["area"], spec.geometry, area_column, geometry.frame["area"]
+        table.path,
+        spec.area,
+        rows["area"],
+        spec.geometry,
+        area_column,
+        geometry.frame["area"],
+        geometry.left_out,
     )
     by_area = _by_area(table, spec, rows, "at_least" if counted else "estimate")
     covariates = design_matrix(table, spec.covariates, by_area["line"], by_area.index.tolist())
@@ -89,10 +97,16 @@ def ingest(spec: AreasAnalysis) -> Dataset:
     areas = areas.loc[order].reset_index(names="area")
     covariates.index = by_area.index
     covariates = covariates.loc[order].reset_index(names="area")
-    what = "case count" if counted else "direct estimate"
+    size = "expected count" if spec.outcome.expected else "population"
+
+    def lacking(area: str) -> str:
+        if not counted:
+            return "no direct estimate"
+        return f"no case count and no {size}" if area in facts["without_either"] else "no case count"
+
     left_out = exclusions(
         [
-            (table.path, int(line), area, f"no {what}: estimated from the other areas")
+            (table.path, int(line), area, f"{lacking(area)}: estimated from the other areas")
             for area, line in by_area.loc[order, "missing_line"].dropna().items()
         ]
     )
@@ -119,11 +133,18 @@ def ingest(spec: AreasAnalysis) -> Dataset:
 
 
 def _unmatched(
-    data: str, data_column: str, areas: pd.Series, geometry: str, geometry_column: str, polygons: pd.Series
+    data: str,
+    data_column: str,
+    areas: pd.Series,
+    geometry: str,
+    geometry_column: str,
+    polygons: pd.Series,
+    groundless: Collection[str],
 ) -> list[Problem]:
     """Areas without a polygon and polygons without counts, all of them, with the nearest spelling."""
     counted, drawn = dict.fromkeys(a for a in areas if a), dict.fromkeys(polygons)
-    without_polygon = [a for a in counted if a not in drawn]
+    without_ground = [a for a in counted if a in groundless]
+    without_polygon = [a for a in counted if a not in drawn and a not in groundless]
     without_counts = [a for a in drawn if a not in counted]
     places = f"{data}, column '{data_column}', and {geometry}, column '{geometry_column}'"
     width = max(map(len, [*counted, *drawn]), default=0)
@@ -152,6 +173,15 @@ def _unmatched(
 
         return ", ".join(map(one, ids))
 
+    if without_ground:
+        problems.append(
+            Problem(
+                f"{data}, column '{data_column}'",
+                f"{len(without_ground)} area(s) have an empty polygon in {geometry}: "
+                f"{listed(without_ground, [])}",
+                f"give them their polygons in {geometry}, or take the rows out of {data}",
+            )
+        )
     if without_polygon:
         problems.append(
             Problem(

@@ -130,7 +130,7 @@ def map_model(spec: AreasAnalysis, model: str, data: Dataset) -> MapModel:
                     f"{chosen.prior} shares effects between neighbours, but no two areas are neighbours on "
                     "this graph",
                     "write prior: iid, or change 'graph' (contiguity: queen, a tolerance for borders that do "
-                    "not quite meet, or method: nearest)",
+                    "not quite meet, or method: knn)",
                 )
             ]
         )
