@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -177,18 +178,20 @@ def _limit(replicates: int) -> float:
 
 
 def main() -> None:
-    """Run or take up the replicates, then write the ranks, their verdicts and the figure."""
+    """Run the replicates, then write the ranks, their verdicts and the figure."""
     parser = argparse.ArgumentParser()
     parser.add_argument("replicates", type=int, nargs="?", default=200)
     parser.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--resume", action="store_true", help="take up the replicates in docs/sbc")
     arguments = parser.parse_args()
+    logging.getLogger("cmdstanpy").setLevel(logging.ERROR)
     out = ROOT / "docs/sbc"
     out.mkdir(parents=True, exist_ok=True)
     executable = compile_program(ROOT / "stan/areas/areas.stan", include_paths=[ROOT / "stan"]).executable
     found = {}
     for name in arguments.models:
         path = out / f"areas_{name}.csv"
-        done = pd.read_csv(path) if path.exists() else pd.DataFrame()
+        done = pd.read_csv(path) if arguments.resume and path.exists() else pd.DataFrame()
         for number in range(len(done), arguments.replicates):
             done = pd.concat([done, pd.DataFrame([replicate(name, number, executable)])], ignore_index=True)
             if number % 10 == 9:
