@@ -219,8 +219,8 @@ class MrpAnalysis(Analysis):
             yield ("truth", "value"), "truth", self.truth.value
 
     def program(self, model: str) -> str:
-        """The program of the outcome's kind."""
-        return "mrp/binomial"
+        """The program, one for all kinds of outcome."""
+        return "mrp/mrp"
 
 
 __all__ = ["Answer", "Contrast", "MrpAnalysis", "MrpMap", "MrpModel", "Truth"]

@@ -76,9 +76,7 @@ class Batch:
         return whole.tocsr()
 
 
-def batches(
-    formula: Formula, design: Design, structure: dict[str, str], data: Dataset
-) -> tuple[Batch, ...]:
+def batches(formula: Formula, design: Design, structure: dict[str, str], data: Dataset) -> tuple[Batch, ...]:
     """The batches of a formula; a varying intercept of a single factor may have a structure."""
     terms = [frozenset(term) for term in data.facts["terms"]]
     found = []
@@ -173,9 +171,7 @@ def _without_last(graph: Graph) -> sparse.csr_array:
         values += [np.ones(m), -np.ones(m)]
         count += m
     where = (np.concatenate(rows), np.concatenate(columns)) if rows else ([], [])
-    return sparse.coo_array(
-        (np.concatenate(values) if rows else [], where), shape=(graph.n, count)
-    ).tocsr()
+    return sparse.coo_array((np.concatenate(values) if rows else [], where), shape=(graph.n, count)).tocsr()
 
 
 @dataclass(frozen=True, eq=False)
