@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg, optimize, sparse, special
 
 from poolmap.families.mrp.hyper import Array, prior_precision
