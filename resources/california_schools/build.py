@@ -1,4 +1,4 @@
-"""Write census.csv, truth.csv, survey.csv and counties.gpkg.
+"""Write census.csv, truth.csv, survey.csv, population.csv and counties.gpkg.
 
 Run by maintainers, from this folder: `python build.py API_RDA COUNTIES_JSON`, where API_RDA is data/api.rda
 of the R package survey and COUNTIES_JSON is counties-10m.json of the npm package us-atlas. Needs geopandas
@@ -62,11 +62,31 @@ def write_tables(rda: str) -> set[str]:
     for name, table in (("census", census), ("truth", truth), ("survey", survey)):
         table.to_csv(HERE / f"{name}.csv", index=False, lineterminator="\n")
 
+    write_population(data["apipop"], population)
+
     assert (len(population), population["county"].nunique(), census["n"].sum()) == (6194, 57, 6194)
     assert np.isclose((population["award"] == "Yes").mean(), 0.6727478205, atol=1e-9)
     assert (len(survey), survey["cds"].nunique(), survey["county"].nunique()) == (200, 200, 40)
     assert np.isclose(np.average(survey["award"] == "Yes", weights=survey["weight"]), 0.6389360641, atol=1e-8)
     return set(population["county"])
+
+
+def write_population(source: pd.DataFrame, population: pd.DataFrame) -> None:
+    """Write the list of schools, from which samples are drawn again and again."""
+    table = population.assign(
+        district=source["dnum"].astype(int),
+        api00=source["api00"].astype(int),
+        enroll=source["enroll"].astype("Int64"),
+        school_wide=source["sch.wide"].astype(str),
+        meals=population["meals"].astype(int),
+    )
+    columns = [
+        "cds", "county", "district", "school_type", "award", "school_wide", "api00", "enroll", "meals"
+    ]  # fmt: skip
+    table[columns].sort_values("cds").to_csv(HERE / "population.csv", index=False, lineterminator="\n")
+
+    assert table["district"].nunique() == 757
+    assert np.isclose(table["api00"].mean(), 664.7126251, atol=1e-7) and table["enroll"].sum() == 3811472
 
 
 def write_counties(topojson: str, with_schools: set[str]) -> None:

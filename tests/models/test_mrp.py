@@ -13,10 +13,10 @@ from scipy.special import expit
 from poolmap.config.base import Sampling
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.families.mrp.accuracy import accuracy
-from poolmap.families.mrp.direct import weighted_share
 from poolmap.families.mrp.estimate import estimate, predictive
 from poolmap.families.mrp.ingest import ingest
 from poolmap.families.mrp.model import stan_data
+from poolmap.families.mrp.survey_design import Design
 from poolmap.inference.checks import check_fit, passed
 from poolmap.inference.predictive import leave_one_out
 from poolmap.inference.summary import summarise
@@ -186,18 +186,15 @@ def test_california_direct_estimates(california):
 
     survey = data.tables["survey"]
     y, w = survey["yes"].to_numpy(), survey["weight"].to_numpy()
-    _, se = weighted_share(y, w, np.zeros(200, int), 1)
     score = w * (y - 0.6389360641) / w.sum()
-    assert se[0] == pytest.approx(np.sqrt(200 * score.var(ddof=1)), rel=1e-7)
-    strata = pd.DataFrame({"score": score, "type": survey["school_type"]}).groupby("type")["score"]
-    size = pd.Series({"elementary": 4421, "high": 755, "middle": 1018})
-    stratified = np.sqrt((strata.size() * strata.var() * (1 - strata.size() / size)).sum())
-    assert stratified == pytest.approx(0.034405918, abs=1e-7)
+    se = np.sqrt(Design.of(survey).variance(score[:, None]))[0]
+    assert se == pytest.approx(np.sqrt(200 * score.var(ddof=1)), rel=1e-7)
+    size = survey["school_type"].map({"elementary": 4421, "high": 755, "middle": 1018})
+    stratified = Design.of(survey.assign(stratum=survey["school_type"], population_size_0=size))
+    assert np.sqrt(stratified.variance(score[:, None]))[0] == pytest.approx(0.034405918, abs=1e-8)
 
-    centre, half = (
-        np.log(0.6389360641 / 0.3610639359),
-        stats.norm.ppf(0.975) * se[0] / (0.6389360641 * 0.3610639359),
-    )
+    half = stats.t.ppf(0.975, 199) * se / (0.6389360641 * 0.3610639359)
+    centre = np.log(0.6389360641 / 0.3610639359)
     assert total["weighted_lower"] == pytest.approx(expit(centre - half), abs=1e-7)
     assert total["weighted_upper"] == pytest.approx(expit(centre + half), abs=1e-7)
     assert spec.interval == 0.95
@@ -220,7 +217,14 @@ def test_california_estimates_are_nearer_to_the_truth_than_the_sample(california
 
 def test_california_tables(california):
     *_, tables = california
-    assert set(tables) == {"total", "county", "school_type", "county_school_type", "parameters"}
+    assert set(tables) == {
+        "total",
+        "county",
+        "school_type",
+        "county_school_type",
+        "parameters",
+        "contributions",
+    }
     county = tables["county"]
     assert len(county) == 57
     assert county["n_survey"].sum() == 200

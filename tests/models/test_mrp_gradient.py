@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 def test_derivatives_as_by_automatic_differentiation(tmp_path):
     """Intercepts, correlated slopes and an interaction: a factor with an inner part that fills in."""
     rng = np.random.default_rng(5)
-    survey = pd.DataFrame({"g": rng.integers(0, 5, 80), "h": rng.integers(0, 3, 80), "x": rng.normal(size=80)})
+    survey = pd.DataFrame(
+        {"g": rng.integers(0, 5, 80), "h": rng.integers(0, 3, 80), "x": rng.normal(size=80)}
+    )
     survey["y"] = rng.integers(0, 2, 80)
     census = survey[["g", "h", "x"]].assign(count=1)
     spec = analysis("y ~ x + (1 + x | g) + (1 | h) + (1 | g:h)")
@@ -27,12 +29,27 @@ def test_derivatives_as_by_automatic_differentiation(tmp_path):
         tools.prepare_toolchain()
     program = tmp_path / "gradient"
     arguments = [*tools.compiler_flags(0, threads=False), "-I", str(ROOT / "stan")]
-    arguments += [*tools.include_flags(toolchain), str(ROOT / "tests/models/mrp_gradient.cpp"), "-o", str(program)]
+    arguments += [
+        *tools.include_flags(toolchain),
+        str(ROOT / "tests/models/mrp_gradient.cpp"),
+        "-o",
+        str(program),
+    ]
     arguments += tools.link_flags(toolchain)
     tools.run_compiler([*toolchain.compiler_command, *arguments], "the gradient test")
     n, m = data["N"], data["matrices"]
     problem = [n, data["nnz"], m, data["entries"]]
-    for name in ["column_start", "row", "row_start", "row_place", "row_column", "column", "matrix_start", "place", "values"]:
+    for name in [
+        "column_start",
+        "row",
+        "row_start",
+        "row_place",
+        "row_column",
+        "column",
+        "matrix_start",
+        "place",
+        "values",
+    ]:
         problem += np.asarray(data[name]).tolist()
     # the inverse covariance of the slopes needs not be that of any draw: positive definite in every case
     scalars = [1.3, 0.7, *rng.uniform(2, 3, m - 2)]

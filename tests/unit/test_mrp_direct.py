@@ -1,11 +1,14 @@
-"""Direct estimates: Wilson interval, weighted shares and their linearised standard error."""
+"""Direct estimates: intervals, weighted means and their standard errors under the design."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from poolmap.families.mrp.direct import logit_interval, weighted_share, wilson_interval
+from poolmap.families.mrp.calibration import NotConvergedError, calibrated_weights, raked_weights
+from poolmap.families.mrp.direct import domain_ratio, logit_interval, poisson_interval, wilson_interval
+from poolmap.families.mrp.survey_design import Design
 
 
 def test_wilson_interval_published():
@@ -30,9 +33,20 @@ def test_wilson_interval_of_nobody_is_unknown():
     assert np.isnan(wilson_interval(np.array([0]), np.array([0]), 0.95)).all()
 
 
+def simple(weight, **columns) -> Design:
+    return Design.of(pd.DataFrame({"weight": weight, **columns}))
+
+
+def test_poisson_interval_published():
+    """Exact limits of counts 0, 1, 10: Ulm K. American Journal of Epidemiology 1990;131:373-375."""
+    lower, upper = poisson_interval(np.array([0, 1, 10]), np.ones(3), 0.95)
+    np.testing.assert_allclose(lower, [0, 0.0253, 4.795], atol=5e-4)
+    np.testing.assert_allclose(upper, [3.689, 5.572, 18.390], atol=5e-4)
+
+
 def test_equal_weights_give_the_textbook_standard_error():
-    yes = np.array([1, 1, 0, 1, 0, 0, 1, 1])
-    share, se = weighted_share(yes, np.full(8, 3.5), np.zeros(8, int), 1)
+    yes = np.array([1.0, 1, 0, 1, 0, 0, 1, 1])
+    share, se = domain_ratio(simple(np.full(8, 3.5)), yes, np.ones(8), np.zeros(8, int), 1)
     assert share[0] == pytest.approx(5 / 8)
     assert se[0] == pytest.approx(np.sqrt(5 / 8 * 3 / 8 / 7), rel=1e-12)
 
@@ -40,9 +54,9 @@ def test_equal_weights_give_the_textbook_standard_error():
 def test_weighted_share_against_the_definition():
     """The with-replacement variance of a ratio: n / (n - 1) sum (d_i - mean d)^2, domain scores 0 outside."""
     rng = np.random.default_rng(1)
-    yes, weight = rng.integers(0, 2, 60), rng.uniform(0.5, 4, 60)
+    yes, weight = rng.integers(0, 2, 60).astype(float), rng.uniform(0.5, 4, 60)
     group = rng.integers(-1, 3, 60)
-    share, se = weighted_share(yes, weight, group, 3)
+    share, se = domain_ratio(simple(weight), yes, np.ones(60), group, 3)
     for g in range(3):
         inside = group == g
         total = weight[inside].sum()
@@ -52,8 +66,60 @@ def test_weighted_share_against_the_definition():
         assert se[g] == pytest.approx(np.sqrt(60 / 59 * ((score - score.mean()) ** 2).sum()), rel=1e-10)
 
 
+def test_three_stages_against_loops():
+    """Särndal, Swensson and Wretman 1992, 4.3: each stage's variance, times the fractions of those above."""
+    rng = np.random.default_rng(4)
+    rows = [
+        {"stratum": h, "cluster_0": c, "cluster_1": s, "y": rng.normal() + c}
+        for h in "AB"
+        for c in range(4)
+        for s in range(3)
+        for _ in range(rng.integers(2, 5))
+    ]
+    frame = pd.DataFrame(rows).assign(weight=1.0, population_size_0=9, population_size_1=7)
+    frame["population_size_2"] = 20
+    expected = 0.0
+    for _, stratum in frame.groupby("stratum"):
+        totals = stratum.groupby("cluster_0")["y"].sum()
+        expected += (1 - 4 / 9) * 4 * totals.var()
+        for _, cluster in stratum.groupby("cluster_0"):
+            totals = cluster.groupby("cluster_1")["y"].sum()
+            expected += 4 / 9 * (1 - 3 / 7) * 3 * totals.var()
+            for _, unit in cluster.groupby("cluster_1"):
+                m = len(unit)
+                expected += 4 / 9 * 3 / 7 * (1 - m / 20) * m * unit["y"].var()
+    design = Design.of(frame)
+    assert design.variance(frame[["y"]].to_numpy())[0] == pytest.approx(expected, rel=1e-12)
+    assert design.freedom == 6
+
+
+def test_a_stratum_with_one_unit_counts_its_square():
+    design = simple(np.ones(3), stratum=["A", "A", "B"])
+    assert design.variance(np.array([[1.0], [3.0], [5.0]]))[0] == pytest.approx(2 * 2 + 25)
+    whole = simple(np.ones(3), stratum=["A", "A", "B"], population_size_0=[4, 4, 1])
+    assert whole.variance(np.array([[1.0], [3.0], [5.0]]))[0] == pytest.approx(0.5 * 2 * 2)
+
+
+def test_raking_that_cannot_end_says_so():
+    """Two margins that contradict each other: every respondent is in (0, 0) or (1, 1)."""
+    level = np.array([0, 0, 1, 1])
+    totals = [np.array([30.0, 70.0]), np.array([50.0, 50.0])]
+    with pytest.raises(NotConvergedError):
+        raked_weights(np.ones(4), [level, level], totals)
+
+
+def test_calibrated_weights_meet_the_totals_with_collinear_columns():
+    rng = np.random.default_rng(2)
+    group = rng.integers(0, 3, 50)
+    x = np.column_stack([np.ones(50), np.eye(3)[group], rng.normal(size=50)])
+    totals = np.array([900.0, 200, 300, 400, 35])
+    weight = calibrated_weights(rng.uniform(1, 20, 50), x, totals)
+    np.testing.assert_allclose(weight @ x, totals, rtol=1e-9)
+
+
 def test_one_respondent_has_no_standard_error():
-    share, se = weighted_share(np.array([1, 0, 1]), np.ones(3), np.array([0, 1, 1]), 3)
+    y, group = np.array([1.0, 0, 1]), np.array([0, 1, 1])
+    share, se = domain_ratio(simple(np.ones(3)), y, np.ones(3), group, 3)
     assert share[0] == 1
     assert np.isnan(se[0])
     assert np.isfinite(se[1])

@@ -1,82 +1,180 @@
-"""Poststratification against brute force, and the effects of levels that the survey does not hold."""
+"""Poststratification against brute force for every kind of outcome; effects of unseen levels."""
+
+import logging
+import tracemalloc
 
 import numpy as np
 import pytest
+from scipy.special import expit, softmax
 
-from poolmap.families.mrp.estimate import effect_draws
-from poolmap.families.mrp.poststratify import group_weights, inverse_logit, poststratify
+from poolmap.families.mrp.effects import effect_draws
+from poolmap.families.mrp.gathers import GatherPlan
+from poolmap.families.mrp.links import inverse_logit, link_of
+from poolmap.families.mrp.parts import Batch, Parts
+from poolmap.families.mrp.poststratify import group_weights, poststratify
 
-DRAWS, CELLS, SEEN, LEVELS = 40, 300, [4, 7], [6, 12]
+DRAWS, CELLS, ANSWERS = 40, 300, 4
+SIZES = {"area": 12, "age": 5, "sex": 2, "house": 3}
 
 
 @pytest.fixture
-def problem():
+def census():
     rng = np.random.default_rng(11)
+    codes = {name: rng.integers(0, size, CELLS) for name, size in SIZES.items()}
+    codes["house"][:] = -1  # averaged over
+    codes["sex"][::7] = -1
     return {
-        "alpha": rng.normal(size=DRAWS),
-        "beta": rng.normal(size=(DRAWS, 2)),
-        "sigma": rng.uniform(0.2, 1.5, (DRAWS, 2)),
-        "z": rng.normal(size=(DRAWS, sum(SEEN))),
         "x": rng.normal(size=(CELLS, 2)),
-        "levels": np.column_stack([rng.integers(0, size, CELLS) for size in LEVELS]),
+        "codes": codes,
         "count": rng.integers(0, 500, CELLS),
         "region": rng.integers(0, 5, CELLS),
     }
 
 
-def shares(problem, **blocks):
-    effects = effect_draws(problem["sigma"], problem["z"], SEEN, LEVELS, np.random.default_rng(3))
-    weights = group_weights(problem["count"], [np.zeros(CELLS, int), problem["region"]])
-    return poststratify(
-        alpha=problem["alpha"],
-        beta=problem["beta"],
-        predictors=problem["x"],
-        effects=effects,
-        levels=problem["levels"],
-        weights=weights,
-        **blocks,
-    )[0]
+def made(predictors: int = 1) -> tuple[Parts, dict[str, np.ndarray]]:
+    """Parts with an intercept-only, a varying-slope, and further batches; and their effects."""
+    rng = np.random.default_rng(3)
+    columns = {"area": (-1, 1), "age": (-1,), "sex": (-1,), "house": (-1,)}
+    effects = {n: rng.normal(size=(DRAWS, SIZES[n], len(columns[n]), predictors)) for n in SIZES}
+    batches = [Batch(n, columns[n], lambda some, n=n: effects[n][some]) for n in SIZES]
+    own = {"cutpoints": np.sort(rng.normal(size=(DRAWS, ANSWERS - 1)), axis=1)}
+    alpha, beta = rng.normal(size=(DRAWS, predictors)), rng.normal(size=(DRAWS, 2, predictors))
+    return Parts(alpha, beta, batches, own), effects
 
 
-def test_against_brute_force(problem):
-    effects = effect_draws(problem["sigma"], problem["z"], SEEN, LEVELS, np.random.default_rng(3))
-    batches = effects(slice(0, DRAWS))
-    expected = np.zeros((DRAWS, 6))
-    for d in range(DRAWS):
-        people, yes = np.zeros(6), np.zeros(6)
-        for j in range(CELLS):
-            logit = problem["alpha"][d] + problem["x"][j] @ problem["beta"][d]
-            logit += sum(batches[k][d, problem["levels"][j, k]] for k in range(2))
-            for group in (0, 1 + problem["region"][j]):
-                people[group] += problem["count"][j]
-                yes[group] += problem["count"][j] / (1 + np.exp(-logit))
-        expected[d] = yes / people
-    np.testing.assert_allclose(shares(problem), expected, rtol=1e-12)
+def brute(census, kind: str) -> np.ndarray:
+    """(answers, draws, groups) by loops over draws, cells and batches."""
+    predictors = ANSWERS - 1 if kind == "categorical" else 1
+    parts, effects = made(predictors)
+    answers = ANSWERS if kind in ("ordered", "categorical") else 1
+    found = np.zeros((answers, DRAWS, 6))
+    people = np.zeros(6)
+    for j in range(CELLS):
+        groups, count = [0, 1 + census["region"][j]], census["count"][j]
+        people[groups] += count
+        x = census["x"][j]
+        for d in range(DRAWS):
+            eta = parts.alpha[d] + x @ parts.beta[d]
+            for name, effect in effects.items():
+                level = census["codes"][name][j]
+                if level >= 0:
+                    eta = eta + effect[d, level, 0]
+                    if name == "area":
+                        eta = eta + x[1] * effect[d, level, 1]
+            if kind == "binary":
+                value = expit(eta)
+            elif kind == "continuous":
+                value = eta
+            elif kind == "count":
+                value = np.exp(eta)
+            elif kind == "ordered":
+                value = np.diff(np.concatenate([[0], expit(parts.own["cutpoints"][d] - eta), [1]]))
+            else:
+                value = softmax(np.concatenate([[0], eta]))
+            for group in groups:
+                found[:, d, group] += count * value
+    return found / people
 
 
-@pytest.mark.parametrize(("cells", "draws"), [(1, 1), (7, 3), (299, 39), (10_000, 10_000)])
-def test_block_sizes_do_not_matter(problem, cells, draws):
-    blocked = shares(problem, cells_per_block=cells, draws_per_block=draws)
-    np.testing.assert_allclose(blocked, shares(problem), rtol=1e-12)
+def streamed(census, kind: str, **blocks):
+    parts, _ = made(ANSWERS - 1 if kind == "categorical" else 1)
+    weights = group_weights(census["count"], [np.zeros(CELLS, int), census["region"]])
+    link = link_of(kind, ANSWERS)
+    return poststratify(parts, census["x"], census["codes"], weights, link, **blocks).values
 
 
-def test_same_generator_same_numbers(problem):
-    np.testing.assert_array_equal(shares(problem), shares(problem))
+@pytest.mark.parametrize("kind", ["binary", "continuous", "count", "ordered", "categorical"])
+def test_against_brute_force(census, kind):
+    expected = brute(census, kind)
+    np.testing.assert_allclose(streamed(census, kind), expected, rtol=1e-11)
+    for cells, draws in ((1, 1), (7, 3)):
+        found = streamed(census, kind, cells_per_block=cells, draws_per_block=draws)
+        np.testing.assert_allclose(found, expected, rtol=1e-11)
 
 
-def test_seen_levels_have_the_effects_of_the_draws(problem):
-    first, second = effect_draws(problem["sigma"], problem["z"], SEEN, LEVELS, np.random.default_rng(3))(
-        slice(0, DRAWS)
-    )
-    np.testing.assert_allclose(first[:, :4], problem["sigma"][:, :1] * problem["z"][:, :4])
-    np.testing.assert_allclose(second[:, :7], problem["sigma"][:, 1:] * problem["z"][:, 4:])
+@pytest.mark.parametrize("kind", ["binary", "continuous", "count", "ordered", "categorical"])
+def test_single_precision_is_near_enough(census, kind):
+    found, expected = streamed(census, kind, small=0), brute(census, kind)
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
+    if kind in ("ordered", "categorical"):
+        np.testing.assert_allclose(found.sum(axis=0), 1, atol=2e-6)
+        assert found.min() >= 0
+
+
+def test_softmax_and_cutpoints_are_safe_at_the_ends():
+    eta = np.array([800.0, -800.0, 0.0]).reshape(1, 3, 1)
+    link = link_of("categorical", 2)
+    shares = [link.values(k, eta, {}).copy() if k else link.values(k, eta, {}) for k in range(2)]
+    np.testing.assert_allclose(np.array(shares)[:, :, 0], [[0, 1, 0.5], [1, 0, 0.5]])
+    np.testing.assert_allclose(inverse_logit(np.array([-1000.0, 0.0, 1000.0])), [0, 0.5, 1])
+
+
+def test_small_batches_are_looked_up_together(census):
+    parts, _ = made()
+    looks = GatherPlan.of(parts, census["codes"], 1_000_000).looks
+    assert sorted(len(look.batches) for look in looks) == [1, 4]  # the slope, and the four intercepts
+    looks = GatherPlan.of(parts, census["codes"], 10).looks
+    assert sum(len(look.batches) for look in looks) == 5
+
+
+def test_contributions_are_the_spread_of_a_batch_over_its_levels(census):
+    parts, effects = made()
+    weights = group_weights(census["count"], [np.zeros(CELLS, int)])
+    found = poststratify(
+        parts, census["x"], census["codes"], weights, link_of("binary"), draws_per_block=9
+    ).contributions
+    for spread, effect in zip(found, effects.values(), strict=True):
+        expected = np.sqrt(((effect - effect.mean(1, keepdims=True)) ** 2).sum(1) / (effect.shape[1] - 1))
+        np.testing.assert_allclose(spread, expected, rtol=1e-12)
+
+
+def test_blocks_of_draws_are_asked_for_once_and_in_order(census):
+    asked = []
+
+    def draw(some: slice) -> np.ndarray:
+        asked.append((some.start, some.stop))
+        return np.zeros((some.stop - some.start, 12, 1, 1))
+
+    parts = Parts(np.zeros((DRAWS, 1)), np.zeros((DRAWS, 2, 1)), [Batch("area", (-1,), draw)])
+    weights = group_weights(census["count"], [census["region"]])
+    arguments = (parts, census["x"], census["codes"], weights, link_of("binary"))
+    poststratify(*arguments, draws_per_block=15, cells_per_block=50)
+    assert asked == [(0, 15), (15, 30), (30, 40)]
+
+
+def test_progress_of_a_large_census_is_logged(census, caplog):
+    with caplog.at_level(logging.INFO, logger="poolmap.poststratify"):
+        streamed(census, "binary", draws_per_block=1, small=0)
+        told = [record.getMessage() for record in caplog.records]
+        assert len(told) == 11
+        assert told[1] == "poststratified 10% of the draws"
+        assert told[-1] == "poststratified 100% of the draws"
+        caplog.clear()
+        streamed(census, "binary")
+        assert not caplog.records
+
+
+def test_seen_levels_have_the_effects_of_the_draws():
+    rng = np.random.default_rng(5)
+    sigma, z = rng.normal(size=30), rng.normal(size=(30, 4))
+    effects = effect_draws(sigma, z, 2, np.random.default_rng(3))(slice(0, 30))
+    assert effects.shape == (30, 6, 1, 1)
+    np.testing.assert_allclose(effects[:, :4, 0, 0], sigma[:, None] * z)
+
+
+def test_effects_do_not_depend_on_the_blocks():
+    sigma, z = np.ones(30), np.zeros((30, 4))
+    whole = effect_draws(sigma, z, 3, np.random.default_rng(3))(slice(0, 30))
+    block = effect_draws(sigma, z, 3, np.random.default_rng(3))
+    parts = [block(slice(start, start + 7)) for start in range(0, 30, 7)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 def test_unseen_levels_have_the_variance_of_the_population():
     """Each unseen effect is Normal(0, sigma^2), independent of the others; tolerance 4 standard errors."""
     draws = 20_000
-    sigma, z = np.full((draws, 1), 0.7), np.zeros((draws, 1))
-    (effects,) = effect_draws(sigma, z, [1], [3], np.random.default_rng(5))(slice(0, draws))
+    effects = effect_draws(np.full(draws, 0.7), np.zeros((draws, 1)), 2, np.random.default_rng(5))
+    effects = effects(slice(0, draws))[:, :, 0, 0]
     assert (effects[:, 0] == 0).all()
     unseen = effects[:, 1:]
     assert np.abs(unseen.mean(0)).max() < 4 * 0.7 / np.sqrt(draws)
@@ -87,21 +185,19 @@ def test_unseen_levels_have_the_variance_of_the_population():
 def test_share_among_few_people_scatters_as_the_binomial():
     """Two cells of 3 and 5 people, p = 0.5: variance (3 + 5) / 4 / 8^2; tolerance 4 standard errors."""
     draws = 20_000
-    none = np.zeros((draws, 0))
-    shares, realised = poststratify(
-        alpha=np.zeros(draws),
-        beta=none,
-        predictors=np.zeros((2, 0)),
-        effects=lambda some: [],
-        levels=np.zeros((2, 0), int),
-        weights=group_weights(np.array([3, 5]), [np.zeros(2, int)]),
+    found = poststratify(
+        Parts(np.zeros((draws, 1)), np.zeros((draws, 0, 1)), []),
+        np.zeros((2, 0)),
+        {},
+        group_weights(np.array([3, 5]), [np.zeros(2, int)]),
+        link_of("binary"),
         people=np.array([3, 5]),
         rng=np.random.default_rng(8),
     )
-    assert (shares == 0.5).all()
-    assert set(np.unique(np.round(realised * 8, 9))) == set(range(9))
-    assert abs(realised.mean() - 0.5) < 4 * np.sqrt(1 / 32 / draws)
-    assert abs(realised.var() * 32 - 1) < 4 * np.sqrt(2 / draws)
+    assert (found.values == 0.5).all()
+    assert set(np.unique(np.round(found.realised * 8, 9))) == set(range(9))
+    assert abs(found.realised.mean() - 0.5) < 4 * np.sqrt(1 / 32 / draws)
+    assert abs(found.realised.var() * 32 - 1) < 4 * np.sqrt(2 / draws)
 
 
 def test_groups_without_people_have_an_empty_row():
@@ -110,28 +206,16 @@ def test_groups_without_people_have_an_empty_row():
 
 
 def test_memory_is_set_by_the_blocks_not_by_the_cells():
-    import tracemalloc
-
     cells, draws = 200_000, 200
     rng = np.random.default_rng(2)
-    levels = rng.integers(0, 50, (cells, 1))
-    weights = group_weights(np.ones(cells), [levels[:, 0]])
-    effects = effect_draws(np.ones((draws, 1)), rng.normal(size=(draws, 50)), [50], [50], rng)
-    tracemalloc.start()
-    poststratify(
-        alpha=np.zeros(draws),
-        beta=np.zeros((draws, 0)),
-        predictors=np.zeros((cells, 0)),
-        effects=effects,
-        levels=levels,
-        weights=weights,
-        cells_per_block=10_000,
-        draws_per_block=50,
+    level = rng.integers(0, 50, cells)
+    weights = group_weights(np.ones(cells), [level])
+    effects = rng.normal(size=(draws, 50, 1, 1))
+    parts = Parts(
+        np.zeros((draws, 1)), np.zeros((draws, 0, 1)), [Batch("area", (-1,), lambda some: effects[some])]
     )
+    tracemalloc.start()
+    poststratify(parts, np.zeros((cells, 0)), {"area": level}, weights, link_of("binary"))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 40e6  # all at once: 200,000 x 200 x 8 bytes = 320 MB
-
-
-def test_inverse_logit_is_safe_at_the_ends():
-    np.testing.assert_allclose(inverse_logit(np.array([-1000.0, 0.0, 1000.0])), [0, 0.5, 1])
+    assert peak < 50e6  # all at once: 200,000 x 200 x 8 bytes = 320 MB

@@ -1,9 +1,16 @@
-"""Direct estimates of a share: what the sample says of a group without a model."""
+"""Direct estimates: what the sample says of a group without a model."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import gammaincinv
+from scipy.stats import norm, t
+
+from poolmap.families.mrp.calibration import residuals
+from poolmap.families.mrp.survey_design import Design
+
+AT_ONCE = 4_000_000
+"""Scores held in memory at a time."""
 
 
 def wilson_interval(yes: np.ndarray, n: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -26,46 +33,100 @@ def wilson_interval(yes: np.ndarray, n: np.ndarray, level: float) -> tuple[np.nd
     return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
 
 
-def weighted_share(
-    yes: np.ndarray, weight: np.ndarray, group: np.ndarray, groups: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted share of each group and its linearised standard error.
-
-    The design is taken as sampling with replacement with the given weights, without strata or clusters: the
-    default of the R package survey for `svydesign(ids = ~1, weights = ~w)`; a group is a domain of the whole
-    sample. With d_i = w_i (y_i - p) / sum w for the members and 0 for the others, the variance is
-    n / (n - 1) sum d_i^2 (Sarndal, Swensson and Wretman 1992, Model Assisted Survey Sampling, 5.8).
+def poisson_interval(total: np.ndarray, exposure: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Exact interval of a Poisson rate (Garwood F. Biometrika 1936;28:437-442).
 
     Args:
-        yes: (respondents,) 1 or 0.
-        weight: (respondents,) at least 0.
+        total, exposure: (groups,) counts and time at risk; no exposure gives NaN.
+        level: of the interval.
+    """
+    exposure = np.where(np.asarray(exposure) > 0, exposure, np.nan)
+    tail = (1 - level) / 2
+    lower = np.where(np.asarray(total) > 0, gammaincinv(np.maximum(total, 1e-300), tail), 0)
+    return lower / exposure, gammaincinv(np.asarray(total) + 1, 1 - tail) / exposure
+
+
+def domain_ratio(
+    design: Design,
+    y: np.ndarray,
+    base: np.ndarray,
+    group: np.ndarray,
+    groups: int,
+    *,
+    weight: np.ndarray | None = None,
+    x: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted ratio of totals of each group, sum w y / sum w base, and its linearised standard error.
+
+    A group is a domain of the whole sample: the scores d_i = (y_i - r base_i) / sum w base of its members, 0
+    for the others, are a variable of the sample whose total's variance is that of the design (Särndal,
+    Swensson and Wretman 1992, Model Assisted Survey Sampling, 5.8). Calibrated weights take the place of the
+    sampling weights, and then the scores' residuals from regression on the calibration variables that of the
+    scores (Deville and Särndal 1992, JASA 87:376-382).
+
+    Args:
+        design: how the respondents were drawn.
+        y, base: (respondents,); a base of 1 gives the mean, of a variable of 0 and 1 the share.
         group: (respondents,) the group 0..groups-1 of each, or -1 for none.
         groups: number of groups.
+        weight: (respondents,) calibrated weights, with `x` (respondents, P) what they are calibrated to.
 
     Returns:
-        Share and standard error, (groups,) each; NaN where the group has no weight, and a NaN standard error
+        Ratio and standard error, (groups,) each; NaN where the group has no weight, and a NaN standard error
         where it has fewer than two respondents.
     """
     inside = group >= 0
-    index, w, y = group[inside], np.asarray(weight, float)[inside], np.asarray(yes, float)[inside]
-    total = np.bincount(index, w, groups)
+    weight = design.weight if weight is None else weight
+    total, above = (np.bincount(group[inside], (weight * v)[inside], groups) for v in (base, y))
     total = np.where(total > 0, total, np.nan)
-    share = np.bincount(index, w * y, groups) / total
-    deviation = w * (y - share[index]) / total[index]
-    n = len(yes)
-    variance = np.bincount(index, deviation**2, groups) * (n / (n - 1) if n > 1 else np.nan)
-    members = np.bincount(index, minlength=groups)
-    return share, np.where(members > 1, np.sqrt(variance), np.nan)
+    ratio = above / total
+    score = np.zeros(len(y))
+    index = group[inside]
+    score[inside] = (y[inside] - ratio[index] * base[inside]) / total[index]
+    variance = np.empty(groups)
+    for start in range(0, groups, step := max(AT_ONCE // max(len(y), 1), 1)):
+        some = np.arange(start, min(start + step, groups))
+        scores = np.where(group[:, None] == some, np.nan_to_num(score)[:, None], 0.0)
+        if x is not None:
+            scores = residuals(scores, x, design.weight)
+        variance[some] = design.variance(weight[:, None] * scores)
+    members = np.bincount(group[inside], minlength=groups)
+    return ratio, np.where((members > 1) & np.isfinite(ratio), np.sqrt(np.maximum(variance, 0)), np.nan)
 
 
-def logit_interval(share: np.ndarray, se: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Normal interval on the logit scale, back-transformed: it stays between 0 and 1.
+def t_quantile(level: float, freedom: float | np.ndarray) -> np.ndarray:
+    """Student's quantile for a central interval; the normal one with infinite degrees of freedom."""
+    return t.ppf((1 + level) / 2, freedom)
 
-    logit(p) +- z se / (p (1 - p)); not defined (NaN) where the share is 0 or 1 or the standard error is not
-    known.
+
+def logit_interval(
+    share: np.ndarray, se: np.ndarray, level: float, freedom: float = np.inf
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval on the logit scale, back-transformed: it stays between 0 and 1.
+
+    logit(p) +- t se / (p (1 - p)), as `svyciprop(method = "logit")` of R's survey; not defined (NaN) where
+    the share is 0 or 1 or the standard error is not known.
     """
-    z = norm.ppf((1 + level) / 2)
+    z = t_quantile(level, freedom)
     inside = (share > 0) & (share < 1) & (se > 0)
     p = np.where(inside, share, np.nan)
     centre, half = np.log(p / (1 - p)), z * se / (p * (1 - p))
     return 1 / (1 + np.exp(half - centre)), 1 / (1 + np.exp(-half - centre))
+
+
+def log_interval(
+    rate: np.ndarray, se: np.ndarray, level: float, freedom: float = np.inf
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval of a rate on the log scale, back-transformed; not defined (NaN) where it is 0."""
+    inside = (rate > 0) & (se > 0)
+    rate = np.where(inside, rate, np.nan)
+    factor = np.exp(t_quantile(level, freedom) * se / rate)
+    return rate / factor, rate * factor
+
+
+def plain_interval(
+    value: np.ndarray, se: np.ndarray, level: float, freedom: float = np.inf
+) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate plus and minus so many standard errors; NaN where the standard error is not above 0."""
+    half = np.where(se > 0, t_quantile(level, freedom) * se, np.nan)
+    return value - half, value + half

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset
+from poolmap.families.mrp.design import INTERCEPT
 from poolmap.families.mrp.formula import term_name
 from poolmap.families.mrp.layout import Layout
 from poolmap.families.mrp.model import Described, describe_model
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     import xarray
 
 Array = NDArray[np.float64]
+
+PARAMETERS = (
+    *("alpha", "beta", "effect", "sigma", "rho", "correlation", "residual_sd", "dispersion", "cutpoints"),
+    *("sensitivity", "specificity", "test_mean", "test_sd"),
+)
 
 
 def parts(
@@ -39,8 +45,8 @@ def parts(
 
     Args:
         spec, model, data: the analysis, the model's name and the data.
-        draws: `alpha`, `beta`, `effect`, `sigma`, `rho`, `correlation` and the outcome's own parameters, as far
-            as the model has them; dimensions (chain, draw, ...).
+        draws: `alpha`, `beta`, `effect`, `sigma`, `rho`, `correlation` and the outcome's own parameters, as
+            far as the model has them; dimensions (chain, draw, ...).
         rng: parent of the streams.
         described: of the model, where the caller has it.
     """
@@ -60,12 +66,30 @@ def parts(
         own["residual_sd"] = own["residual_sd"] * unit
     sizes = data.tables["levels"]["term"].value_counts()
     names = {f"level_{k}": term_name(tuple(term)) for k, term in enumerate(data.facts["terms"])}
-    streams = rng.spawn(len(layout.batches))
-    batches = [
-        DrawnBatch(b.level, b.columns, _drawing(layout, i, int(sizes[names[b.level]]), flat, unit, stream))
-        for i, (b, stream) in enumerate(zip(layout.batches, streams, strict=True))
-    ]
-    return Parts(unit * flat["alpha"] + zero, unit * beta, batches, own)
+    columns = tuple(known.design.names)
+    batches = []
+    for i, (b, stream) in enumerate(zip(layout.batches, rng.spawn(len(layout.batches)), strict=True)):
+        factor = names[b.level]
+        draw = _drawing(layout, i, int(sizes[factor]), flat, unit, stream)
+        effects = tuple("intercept" if c == INTERCEPT else columns[c] for c in b.columns)
+        batches.append(DrawnBatch(b.level, b.columns, draw, factor, effects, _own(layout, i, flat, unit)))
+    return Parts(unit * flat["alpha"] + zero, unit * beta, batches, own, columns)
+
+
+def _own(layout: Layout, which: int, flat: dict[str, Array], unit: float) -> dict[str, Array]:
+    """Draws of the parameters of a batch, as `parts.Batch.own`."""
+    factors = np.stack([spread_factor(layout, which, e, flat) for e in range(layout.E)], axis=-1)
+    covariance = np.einsum("dabe,dcbe->dace", factors, factors)
+    sigma = np.sqrt(np.einsum("daae->dae", covariance))
+    own = {"sigma": unit * sigma}
+    batch = layout.batches[which]
+    if batch.effects > 1:
+        own["correlation"] = covariance / (sigma[:, :, None] * sigma[:, None])
+    if batch.type > 1:
+        with_rho = [i for i, b in enumerate(layout.batches) if b.type > 1]
+        at = [e * len(with_rho) + with_rho.index(which) for e in range(layout.E)]
+        own["rho"] = flat["rho"][:, at]
+    return own
 
 
 def _drawing(
@@ -111,9 +135,7 @@ def spread_factor(layout: Layout, which: int, e: int, flat: dict[str, Array]) ->
 def joined(draws: xarray.Dataset) -> dict[str, Array]:
     """All parameters with the chains joined, (draws, size); those that the model lacks have size 0."""
     count = draws.sizes["chain"] * draws.sizes["draw"]
-    names = """alpha beta effect sigma rho correlation residual_sd dispersion cutpoints sensitivity specificity
-    test_mean test_sd"""
     return {
         name: draws[name].to_numpy().reshape(count, -1) if name in draws else np.zeros((count, 0))
-        for name in names.split()
+        for name in PARAMETERS
     }
