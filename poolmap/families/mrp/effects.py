@@ -109,8 +109,8 @@ def _drawing(
         for e, (start, factor) in enumerate(zip(starts, factors, strict=True)):
             coordinates = rows[:, start : start + batch.coordinates]
             seen = (batch.to_levels @ coordinates.T).T
-            found[:, batch.codes, :, e] = seen.reshape(len(rows), -1, batch.effects)
-            found[:, unseen, :, e] = np.einsum("dab,dlb->dla", factor[some], z[..., e])
+            found[..., e][:, batch.codes] = seen.reshape(len(rows), -1, batch.effects)
+            found[..., e][:, unseen] = np.einsum("dab,dlb->dla", factor[some], z[..., e])
         return unit * found
 
     return draw

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +17,6 @@ from poolmap.families.mrp.model import design_matrix
 from poolmap.families.mrp.parameters import contributions, parameters
 from poolmap.families.mrp.parts import Parts
 from poolmap.families.mrp.poststratify import group_weights, poststratify
-from poolmap.families.mrp.predictive import predictive
 from poolmap.families.mrp.side_by_side import SideBySide
 
 if TYPE_CHECKING:
