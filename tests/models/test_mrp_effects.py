@@ -30,7 +30,7 @@ def draws_of(spec, data, count, seed=2, **given):
     sizes = {
         "alpha": 1,
         "beta": layout.P,
-        "effect": layout.M,
+        "effect": layout.effects,
         "sigma": sum(J),
         "rho": sum(b.type > 1 for b in layout.batches),
         "correlation": sum(j * (j - 1) // 2 for j in J),

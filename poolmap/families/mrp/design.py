@@ -60,8 +60,8 @@ class Design:
 def design_of(formula: Formula, predictors: Predictors) -> Design:
     """The design of a formula.
 
-    A numeric column is standardised by the census's people, an interaction of such columns is their product; a
-    factor has a column for each level but the first (treatment contrasts).
+    A numeric column is standardised by the census's people, an interaction of such columns is their product;
+    a factor has a column for each level but the first (treatment contrasts).
     """
     columns: dict[tuple[tuple[str, str | None], ...], int] = {}
 

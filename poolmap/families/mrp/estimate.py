@@ -17,10 +17,13 @@ from poolmap.families.mrp.model import design_matrix
 from poolmap.families.mrp.parameters import contributions, parameters
 from poolmap.families.mrp.parts import Parts
 from poolmap.families.mrp.poststratify import group_weights, poststratify
+from poolmap.families.mrp.predictive import predictive
 from poolmap.families.mrp.side_by_side import SideBySide
 
 if TYPE_CHECKING:
     import xarray
+
+__all__ = ["estimate", "estimates_of", "predictive"]
 
 WHAT = {
     "share": "share of {answers} in the group: the model's cell probabilities averaged over the cells of the "

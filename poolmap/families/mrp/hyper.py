@@ -1,4 +1,4 @@
-"""The hyperparameters of a model on their unbounded scale: prior precision and prior density (as `mrp.stan`)."""
+"""The hyperparameters of a model on their unbounded scale: prior precision and density, as `mrp.stan`."""
 
 from __future__ import annotations
 

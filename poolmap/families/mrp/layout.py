@@ -1,4 +1,4 @@
-"""Where each coefficient and effect of a model stands in the vector that is sampled, and its prior precision."""
+"""Where each coefficient and effect of a model stands among what is sampled, and their prior precision."""
 
 from __future__ import annotations
 
@@ -188,18 +188,18 @@ class Layout:
     batches: tuple[Batch, ...]
 
     @property
-    def M(self) -> int:
+    def effects(self) -> int:
         """Coordinates of the effects of one predictor."""
         return sum(batch.coordinates for batch in self.batches)
 
     @property
-    def N(self) -> int:
+    def length(self) -> int:
         """Length of x."""
-        return self.E * (1 + self.P + self.M)
+        return self.E * (1 + self.P + self.effects)
 
     def starts(self, e: int) -> list[int]:
         """Where each batch of predictor e starts in x."""
-        first = self.E * (1 + self.P) + e * self.M
+        first = self.E * (1 + self.P) + e * self.effects
         return [first + int(s) for s in np.cumsum([0, *(b.coordinates for b in self.batches)])[:-1]]
 
     def design(self, cells: pd.DataFrame, x: NDArray[np.float64]) -> sparse.csr_array:
@@ -212,17 +212,17 @@ class Layout:
                 [
                     [e],
                     self.E + e * self.P + np.arange(self.P),
-                    self.E * (1 + self.P) + e * self.M + np.arange(self.M),
+                    self.E * (1 + self.P) + e * self.effects + np.arange(self.effects),
                 ]
             )
             where = (one.row, number[one.col])
-            blocks.append(sparse.coo_array((one.data, where), shape=(len(cells), self.N)))
+            blocks.append(sparse.coo_array((one.data, where), shape=(len(cells), self.length)))
         return sparse.vstack(blocks).tocsr()
 
     def matrices(self) -> list[sparse.csr_array]:
         """The matrices M_j of all batches of all predictors, in the order of the scalars."""
         return [
-            _block(self.N, start, matrix)
+            _block(self.length, start, matrix)
             for e in range(self.E)
             for batch, start in zip(self.batches, self.starts(e), strict=True)
             for matrix in batch.matrices

@@ -54,7 +54,9 @@ def describe_model(spec: MrpAnalysis, model: str, data: Dataset) -> Described:
     design = design_of(formula, data.facts["predictors"])
     outcome = outcome_of(kind_of(spec, model), data)
     settings = spec.models[model]
-    layout = Layout(outcome.E, design.common, batches(formula, design, dict(settings.structure), data))
+    layout = Layout(
+        outcome.predictors, design.common, batches(formula, design, dict(settings.structure), data)
+    )
     cells = data.tables["cells"].iloc[outcome.cell].reset_index(drop=True)
     matrix = layout.design(cells, design.matrix(cells, data.facts["predictors"]))
     own = settings.residual_prior if outcome.kind == "continuous" else settings.dispersion_prior
@@ -102,7 +104,7 @@ def stan_data(spec: MrpAnalysis, model: str, data: Dataset) -> StanData:
     content = program_data(arrays)
     sizes = {
         "beta": arrays.layout.P,
-        "effect": arrays.layout.M,
+        "effect": arrays.layout.effects,
         "sigma": content["K"],
         "rho": sum(kind > 1 for kind in content["type"]),
         "correlation": sum(J > 1 for J in content["J"]),
@@ -150,7 +152,7 @@ def program_data(model: SurveyModel) -> dict[str, Any]:
 def _structure(model: SurveyModel, guess: Approximation) -> dict[str, Any]:
     """The layout of what is sampled, on the pattern of the Cholesky factor."""
     layout = model.layout
-    N = layout.N
+    N = layout.length
     matrices = [guess.information, sparse.diags_array(guess.precision_prior), *layout.matrices()]
     whole = abs(matrices[0])
     for matrix in matrices[2:]:

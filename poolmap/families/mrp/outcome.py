@@ -1,4 +1,4 @@
-"""The outcome of a survey, cell by cell: its likelihood and the working weights of its normal approximation."""
+"""The outcome of a survey, cell by cell: its likelihood, and working weights of its normal approximation."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Outcome:
     cell: NDArray[np.int64]
 
     @property
-    def E(self) -> int:
+    def predictors(self) -> int:
         """The number of linear predictors."""
         return self.answers.shape[1] - 1 if self.kind == "categorical" else 1
 
@@ -134,13 +134,13 @@ class Outcome:
             weight = n * (change**2 / p).sum(axis=1)
         else:
             p = self.shares(eta, own)[:, 1:].T
-            weight = n * (np.eye(self.E)[:, :, None] * p - p[:, None] * p[None])
+            weight = n * (np.eye(self.predictors)[:, :, None] * p - p[:, None] * p[None])
             return self.answers[:, 1:].T - n * p, weight
         return slope[None], weight[None, None]
 
 
 def shares(kind: str, eta: Array, own: dict[str, Array]) -> Array:
-    """(..., rows, A) probability of each answer of an ordered or categorical outcome; eta is (..., E, rows)."""
+    """(..., rows, A) probability of each answer (ordered, categorical); eta is (..., E, rows)."""
     if kind == "categorical":
         logits = np.concatenate([np.zeros_like(eta[..., :1, :]), eta], axis=-2)
         return np.moveaxis(special.softmax(logits, axis=-2), -2, -1)

@@ -27,8 +27,8 @@ def predictive(
 ) -> Predictive:
     """Replicates of what was observed in each cell of the survey, and the log likelihood of each cell.
 
-    Observed are the number of yes answers, the mean, the total of a count, or the number of each answer (of
-    ordered and categorical outcomes: an observation for each cell and answer; leave-one-out leaves out cells).
+    Observed are the number of yes answers, the mean, the total of a count, or the number of each answer
+    (ordered, categorical: an observation for each cell and answer; leave-one-out leaves out cells).
     """
     known = describe_model(spec, model, data)
     layout, outcome = known.arrays.layout, known.arrays.outcome

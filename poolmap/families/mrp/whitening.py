@@ -1,7 +1,7 @@
 """A normal approximation of a model's posterior: the coordinates in which Stan samples (`stan/mrp/mrp.stan`).
 
 For given hyperparameters the effects are approximately normal about their mode. Mode, working weights and the
-hyperparameters' own mode are found in turn (penalised quasi-likelihood: Breslow and Clayton 1993, JASA 88:9-25),
+hyperparameters' own mode are found in turn (penalised quasi-likelihood, Breslow and Clayton, JASA 1993;88:9-25),
 the hyperparameters' spread from the curvature of their approximate marginal density. Nothing that is reported
 rests on it: it only decides where the sampler starts and how its coordinates are scaled.
 """
@@ -108,7 +108,7 @@ class _Mode:
         self.prior_mean, self.prior_weight = self._coefficient_priors()
         self.prior_shift = self.prior_mean * self.prior_weight
         self.own = _first_own(model)
-        self.x = np.zeros(layout.N)
+        self.x = np.zeros(layout.length)
         self.x[: layout.E] = _first_intercepts(outcome)
         self.information: sparse.csc_array
         self.shift: Array
@@ -153,7 +153,7 @@ class _Mode:
         return found if np.isfinite(found) else -np.inf
 
     def _scalars(self, hyper: Array) -> tuple[Array, float]:
-        """c_j of the information, of the coefficients' priors and of the batches; what else depends on them."""
+        """c_j of the information, the coefficients' priors and the batches; what else depends on them."""
         model, values, constant, at = self.model, [np.ones(2)], 0.0, 0
         for _ in range(model.layout.E):
             for batch in model.layout.batches:
@@ -223,7 +223,7 @@ class _Mode:
     def _coefficient_priors(self) -> tuple[Array, Array]:
         """Mean and precision of the normals that stand in for the priors of alpha and beta, 0 for effects."""
         layout, priors = self.model.layout, self.model.priors
-        mean, weight = np.zeros(layout.N), np.zeros(layout.N)
+        mean, weight = np.zeros(layout.length), np.zeros(layout.length)
         for name, where in (
             ("alpha", slice(0, layout.E)),
             ("beta", slice(layout.E, layout.E * (1 + layout.P))),
