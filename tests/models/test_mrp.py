@@ -277,7 +277,9 @@ def test_predictive(california):
     chain, draw, cell = 2, 345, 40  # one value worked out by hand
     row, one = cells.iloc[cell], posterior.isel(chain=chain, draw=draw)
     scale = data.facts["predictors"]["meals_county"]
-    logit = float(one["alpha"]) + float(one["beta"][0]) * (row["meals_county"] - scale["mean"]) / scale["sd"]
+    logit = (
+        float(one["alpha"][0]) + float(one["beta"][0]) * (row["meals_county"] - scale["mean"]) / scale["sd"]
+    )
     place = row["level_0"], 40 + row["level_1"], 43 + row["level_2"]
     logit += sum(float(one["effect"][place[k]]) for k in range(3))
     expected = stats.binom.logpmf(row["yes"], row["n"], expit(logit))

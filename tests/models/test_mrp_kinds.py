@@ -214,7 +214,7 @@ def test_ordered(executable):
 
 
 def test_categorical(executable):
-    """Both log odds with an effect of one factor: alpha and sigma of each on a grid, effects by quadrature."""
+    """Both log odds with an effect of one factor: alpha and sigma of each on a grid, effects integrated."""
     y = np.concatenate(
         [[0, 0, 1, 2], [0, 0, 0, 1, 1, 1, 1, 2, 0], [2, 2, 2, 1, 1, 2, 0, 2, 2, 1, 2, 2, 1, 2, 2]]
     )

@@ -1,9 +1,9 @@
 """A normal approximation of a model's posterior: the coordinates in which Stan samples (`stan/mrp/mrp.stan`).
 
 For given hyperparameters the effects are approximately normal about their mode. Mode, working weights and the
-hyperparameters' own mode are found in turn (penalised quasi-likelihood, Breslow and Clayton, JASA 1993;88:9-25),
-the hyperparameters' spread from the curvature of their approximate marginal density. Nothing that is reported
-rests on it: it only decides where the sampler starts and how its coordinates are scaled.
+hyperparameters' own mode are found in turn (penalised quasi-likelihood: Breslow, Clayton 1993, JASA 88:9-25),
+then the hyperparameters' spread from the curvature of their approximate marginal density. Nothing that is
+reported rests on it: it only decides where the sampler starts and how its coordinates are scaled.
 """
 
 from __future__ import annotations
