@@ -111,7 +111,6 @@ data {
   int<lower=0> H;                                  // hyperparameters: of the batches, then the outcome's own
   vector[H] hyper_at;
   matrix[H, H] hyper_scale;
-  int<lower=0> scalars;                            // c_j of the batches
 
   int<lower=2> matrices;                           // information of the data, prior of alpha and beta, then batches
   int nnz;                                         // pattern of the Cholesky factor and of the matrices, from 0
@@ -276,7 +275,7 @@ transformed parameters {
                              row_start, row_place, row_column, column);
     x = field[1 : N];
     log_density += -field[N + 1];
-    log_density += -0.5 * dot_product(c[3 : ], field[N + 4 : ]);
+    if (matrices > 2) log_density += -0.5 * dot_product(c[3 : matrices], field[N + 4 : N + 1 + matrices]);
     alpha = x[order[1 : E]];
     beta = x[order[E + 1 : E + E * P]];
     effect = x[order[E + E * P + 1 : N]];

@@ -179,7 +179,6 @@ def _structure(model: SurveyModel, guess: Approximation) -> dict[str, Any]:
         "H": len(guess.hyper_at),
         "hyper_at": guess.hyper_at,
         "hyper_scale": guess.hyper_scale.reshape(len(guess.hyper_at), -1),
-        "scalars": len(matrices) - 2,
         "matrices": len(matrices),
         "nnz": len(pattern.row),
         "column_start": pattern.column_start,
