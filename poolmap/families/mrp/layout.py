@@ -13,6 +13,7 @@ from scipy import sparse
 from poolmap.contracts import Dataset
 from poolmap.families.mrp.design import INTERCEPT, Design
 from poolmap.families.mrp.formula import Formula, term_name
+from poolmap.families.mrp.structures import AREAL, structure_of
 from poolmap.graph.elimination import laplacian
 from poolmap.graph.graph import Graph
 
@@ -82,7 +83,7 @@ def batches(formula: Formula, design: Design, structure: dict[str, str], data: D
     found = []
     for group, columns in zip(formula.groups, design.batches, strict=True):
         k = terms.index(frozenset(group.factor))
-        own = structure.get(group.factor[0], "iid") if len(group.factor) == 1 and not group.slopes else "iid"
+        own = structure_of(group, structure)
         level = f"level_{k}"
         if own == "iid":
             codes = np.unique(data.tables["cells"][level].to_numpy(dtype=np.int64))
@@ -91,7 +92,7 @@ def batches(formula: Formula, design: Design, structure: dict[str, str], data: D
         levels = data.tables["levels"]
         levels = levels[levels["term"] == term_name(tuple(data.facts["terms"][k]))]
         names = levels.sort_values("code")["level"].astype(str).tolist()
-        if own in ("icar", "bym2"):
+        if own in AREAL:
             graph = data.graph
         else:
             ordered = [str(name) for name in data.facts["order"][group.factor[0]]]

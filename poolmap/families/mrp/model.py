@@ -11,10 +11,12 @@ from scipy import sparse
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset, StanData
+from poolmap.errors import InputError
 from poolmap.families.mrp.design import Design, design_of
 from poolmap.families.mrp.formula import Formula, parse_formula
 from poolmap.families.mrp.layout import Layout, batches
-from poolmap.families.mrp.outcome import CODES, OF_ANSWERS, Outcome, outcome_of
+from poolmap.families.mrp.likelihood import CODES, OF_ANSWERS, Outcome, outcome_of
+from poolmap.families.mrp.structures import structure_problems
 from poolmap.families.mrp.whitening import Approximation, SurveyModel, approximate
 from poolmap.graph.elimination import elimination
 
@@ -39,9 +41,16 @@ def kind_of(spec: MrpAnalysis, model: str) -> str:
 
 
 def formula_of(spec: MrpAnalysis, model: str) -> Formula:
-    """The parsed formula of a model."""
+    """The parsed formula of a model.
+
+    Raises:
+        InputError: it cannot be read, or the model's structures do not go with it.
+    """
     pooled = spec.outcome.test is None
-    return parse_formula(spec.formula_of(model), spec.outcome.column, pooled=pooled)
+    formula = parse_formula(spec.formula_of(model), spec.outcome.column, pooled=pooled)
+    if problems := structure_problems(spec, model, formula):
+        raise InputError(problems)
+    return formula
 
 
 def describe_model(spec: MrpAnalysis, model: str, data: Dataset) -> Described:

@@ -13,8 +13,8 @@ from scipy import special
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset, Predictive
 from poolmap.families.mrp.effects import joined
+from poolmap.families.mrp.likelihood import OF_ANSWERS, Outcome, tested
 from poolmap.families.mrp.model import describe_model
-from poolmap.families.mrp.outcome import OF_ANSWERS, Outcome, tested
 
 if TYPE_CHECKING:
     import xarray

@@ -17,7 +17,7 @@ from scipy import linalg, optimize, sparse, special
 
 from poolmap.families.mrp.hyper import Array, prior_precision
 from poolmap.families.mrp.layout import Layout
-from poolmap.families.mrp.outcome import Outcome
+from poolmap.families.mrp.likelihood import Outcome
 from poolmap.graph.scaling import factorise
 from poolmap.inference.prior_density import log_prior
 
