@@ -29,7 +29,9 @@
  * 1 / residual_sd^2) plus the prior precision, which is linear in few scalars c. x is therefore sampled as
  * independent standard variables carried through the Cholesky factor of A, which mrp.hpp works out anew for each
  * value of the hyperparameters. The normal approximation only decides how fast the sampler is: the density is that
- * of the model above, whatever it is. The hyperparameters are centred and scaled for the same reason.
+ * of the model above, whatever it is. The hyperparameters are centred and scaled for the same reason; where sigma
+ * may be near 0, so that log sigma has a long left tail, log sigma = t - bend softplus(bend_at - t)^2 and t is centred
+ * and scaled.
  *
  * Sources: Gelman and Little 1997, Survey Methodology 23:127-135; Lewandowski, Kurowicka and Joe 2009, Journal of
  * Multivariate Analysis 100:1989-2001; Riebler, Sorbye, Simpson and Rue 2016, Statistical Methods in Medical Research
@@ -111,6 +113,8 @@ data {
   int<lower=0> H;                                  // hyperparameters: of the batches, then the outcome's own
   vector[H] hyper_at;
   matrix[H, H] hyper_scale;
+  vector<lower=0>[H] bend;                         // bends the long tails of log standard deviations
+  vector[H] bend_at;
 
   int<lower=2> matrices;                           // information of the data, prior of alpha and beta, then batches
   int nnz;                                         // pattern of the Cholesky factor and of the matrices, from 0
@@ -174,7 +178,9 @@ transformed parameters {
   vector[test == 2 ? 2 : 0] test_sd;
   real log_density = 0;                            // of x and the hyperparameters, with the Jacobians
   {
-    vector[H] hyper = hyper_at + hyper_scale * hyper_z;
+    vector[H] straight = hyper_at + hyper_scale * hyper_z;
+    vector[H] beyond = log1p_exp(bend_at - straight);
+    vector[H] hyper = straight - bend .* square(beyond);
     vector[matrices] c = rep_vector(1, matrices);
     vector[N + 1 + matrices] field;
     vector[N] x;
@@ -183,6 +189,7 @@ transformed parameters {
     int i_sigma = 1;
     int i_rho = 1;
     int i_correlation = 1;
+    log_density += sum(log1p(2 * bend .* beyond .* inv_logit(bend_at - straight)));
     for (k in 1 : K) {
       vector[J[k]] log_sigma = hyper[h : h + J[k] - 1];
       sigma[i_sigma : i_sigma + J[k] - 1] = exp(log_sigma);

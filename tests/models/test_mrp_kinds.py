@@ -220,9 +220,9 @@ def test_categorical(executable):
     )
     member = np.repeat([0, 1, 2], SIZES)
     counts = np.array([[(y[member == j] == a).sum() for a in range(3)] for j in range(3)])
-    nodes, mass = np.polynomial.hermite_e.hermegauss(21)
+    nodes, mass = np.polynomial.hermite_e.hermegauss(15)
     mass = mass / mass.sum()
-    alpha, sigma = np.linspace(-5, 5, 41), (np.arange(20) + 0.5) / 6
+    alpha, sigma = np.linspace(-5, 5, 31), (np.arange(16) + 0.5) / 4.5
     a1, a2, s1, s2 = np.meshgrid(alpha, alpha, sigma, sigma, indexing="ij")
     log_weight = (
         stats.norm.logpdf(a1, 0, 2.5) + stats.norm.logpdf(a2, 0, 2.5) + half_normal(s1) + half_normal(s2)

@@ -57,9 +57,10 @@ def parts(
     count, E = flat["alpha"].shape
     beta = np.zeros((count, len(known.design.columns), E))
     beta[:, : layout.P] = flat["beta"].reshape(count, E, layout.P).transpose(0, 2, 1)
+    several = ("cutpoints", "test_mean", "test_sd")
     own = {
-        name: flat[name] if name == "cutpoints" else flat[name][:, 0]
-        for name in ("cutpoints", "residual_sd", "dispersion", "sensitivity", "specificity")
+        name: flat[name] if name in several else flat[name][:, 0]
+        for name in (*several, "residual_sd", "dispersion", "sensitivity", "specificity")
         if flat[name].shape[1]
     }
     if "residual_sd" in own:

@@ -188,6 +188,8 @@ def _structure(model: SurveyModel, guess: Approximation) -> dict[str, Any]:
         "H": len(guess.hyper_at),
         "hyper_at": guess.hyper_at,
         "hyper_scale": guess.hyper_scale.reshape(len(guess.hyper_at), -1),
+        "bend": guess.bend,
+        "bend_at": guess.bend_at,
         "matrices": len(matrices),
         "nnz": len(pattern.row),
         "column_start": pattern.column_start,

@@ -27,6 +27,8 @@ OWN = {
     "dispersion": ("dispersion", "overdispersion of the counts: variance m + dispersion m^2"),
     "sensitivity": ("sensitivity", "share of cases who test positive"),
     "specificity": ("specificity", "share of others who test negative"),
+    "test_mean": ("accuracy_mean", "mean logit of the validation studies' sensitivity, or specificity"),
+    "test_sd": ("accuracy_sd", "standard deviation of these logits between studies"),
 }
 
 
@@ -73,6 +75,7 @@ def parameters(
             values = parts.own[name].reshape(len(parts.alpha), -1)
             pairs = [f"{a} | {b}" for a, b in pairwise(answers)]
             terms = pairs if name == "cutpoints" else [outcome]
+            terms = ["sensitivity", "specificity"] if name.startswith("test_") else terms
             found.append(quantity(called, about, values, terms, each=False))
     return found
 

@@ -18,12 +18,12 @@ from scipy import linalg, optimize, sparse, special
 from poolmap.families.mrp.hyper import Array, prior_precision
 from poolmap.families.mrp.layout import Layout
 from poolmap.families.mrp.likelihood import Outcome
+from poolmap.families.mrp.marginal import bend_of, newton_step, spread
 from poolmap.graph.scaling import factorise
 from poolmap.inference.prior_density import log_prior
 
 ROUNDS = 12
 DENSE = 0.2  # share of entries; beyond, the factor of the precision is worked out as a full matrix
-MOST_CROSS = 14  # hyperparameters; beyond, their correlations are left out
 TEST_MEAN_SD = 0.5
 
 
@@ -61,7 +61,9 @@ class Approximation:
         information: (N, N) of the data in x at the mode; of a continuous outcome with residual_sd 1.
         shift_data, shift_prior: (N,) the mode is precision^-1 (shift_data + shift_prior).
         precision_prior: (N,) of the normals that stand in for the priors of alpha and beta; 0 for effects.
-        hyper_at, hyper_scale: (H,), (H, H) mean and Cholesky factor of the covariance of the hyperparameters.
+        hyper_at, hyper_scale: (H,), (H, H) mean and Cholesky factor of the covariance of the hyperparameters,
+            those that are bent before they are bent.
+        bend, bend_at: (H,) of `Bend`; 0 where a hyperparameter is not bent.
     """
 
     information: sparse.csc_array
@@ -70,6 +72,8 @@ class Approximation:
     precision_prior: Array
     hyper_at: Array
     hyper_scale: Array
+    bend: Array
+    bend_at: Array
 
 
 def approximate(model: SurveyModel) -> Approximation:
@@ -78,14 +82,16 @@ def approximate(model: SurveyModel) -> Approximation:
     hyper, step = mode.start(), np.full(mode.free, 0.3)
     for _ in range(ROUNDS):
         mode.settle(hyper)
-        new, step = _newton(mode.log_density, hyper, step)
+        new, step = newton_step(mode.log_density, hyper, step)
         moved = np.abs(new - hyper).max(initial=0.0)
         hyper = new
         if moved < 0.02:
             break
     mode.settle(hyper)
-    at, scale = _spread(mode.log_density, hyper)
+    bend = bend_of(mode.log_density, hyper, mode.log_sigmas())
+    at, scale = spread(lambda t: mode.log_density(bend.bent(t)) + bend.log_jacobian(t), bend.straight(hyper))
     own_at, own_scale = mode.own_spread()
+    unbent = np.zeros(len(own_at))
     return Approximation(
         information=mode.information,
         shift_data=mode.shift,
@@ -93,6 +99,8 @@ def approximate(model: SurveyModel) -> Approximation:
         precision_prior=mode.prior_weight,
         hyper_at=np.concatenate([at, own_at]),
         hyper_scale=_block_diagonal(scale, own_scale),
+        bend=np.concatenate([bend.strength, unbent]),
+        bend_at=np.concatenate([bend.at, unbent]),
     )
 
 
@@ -127,6 +135,14 @@ class _Mode:
             left = outcome.within_ss.sum() / max(outcome.n.sum() - len(outcome.n), 1)
             found.append(np.array([0.5 * np.log(left) if left > 0 else -0.2]))
         return np.concatenate([*found, np.empty(0)])
+
+    def log_sigmas(self) -> np.ndarray:
+        """Which of the hyperparameters are logs of standard deviations of effects."""
+        layout, found = self.model.layout, []
+        for _ in range(layout.E):
+            for batch in layout.batches:
+                found.append(np.arange(batch.hyperparameters) < batch.effects)
+        return np.concatenate([*found, np.zeros(int(self.is_continuous), dtype=bool)])
 
     def settle(self, hyper: Array) -> None:
         """Moves x to its mode, and the outcome's own parameters with it."""
@@ -246,7 +262,7 @@ class _Mode:
         if self.model.validation is not None:
             return _test_spread(self.model)
         log_lik, at = self._own_density()
-        return _spread(log_lik, at) if len(at) else (at, np.zeros((0, 0)))
+        return spread(log_lik, at) if len(at) else (at, np.zeros((0, 0)))
 
     def _own_density(self) -> tuple[Callable[[Array], float], Array]:
         model = self.model
@@ -327,54 +343,6 @@ def _test_spread(model: SurveyModel) -> tuple[Array, Array]:
     centre = np.array([at[0], np.log(0.6), at[1], np.log(0.6)])
     spread = np.array([TEST_MEAN_SD, 0.6, TEST_MEAN_SD, 0.6])
     return np.concatenate([centre, np.zeros(studies)]), np.diag(np.concatenate([spread, np.ones(studies)]))
-
-
-def _newton(log_density: Callable[[Array], float], at: Array, step: Array) -> tuple[Array, Array]:
-    """One damped Newton step with the curvature on the diagonal, by differences of the size of `step`."""
-    if not len(at):
-        return at, step
-    here, move = log_density(at), np.zeros(len(at))
-    for i in range(len(at)):
-        unit = np.zeros(len(at))
-        unit[i] = step[i]
-        low, high = log_density(at - unit), log_density(at + unit)
-        slope, curve = (high - low) / (2 * step[i]), (2 * here - high - low) / step[i] ** 2
-        move[i] = np.clip(slope / max(curve, 0.5 * abs(slope), 1e-2), -1, 1)
-    while log_density(at + move) < here and np.abs(move).max() > 1e-3:
-        move = move / 2
-    return at + move, np.clip(np.abs(move), 0.05, 0.3)
-
-
-def _spread(log_density: Callable[[Array], float], mode: Array) -> tuple[Array, Array]:
-    """Mean and Cholesky factor of the covariance, by the curvature at the mode and a sum along each axis."""
-    H, step = len(mode), 0.15
-    if not H:
-        return mode, np.zeros((0, 0))
-    at = log_density(mode)
-    steps = step * np.eye(H)
-    curvature = np.zeros((H, H))
-    for i in range(H):
-        second = log_density(mode + steps[i]) - 2 * at + log_density(mode - steps[i])
-        curvature[i, i] = -second / step**2
-        for j in range(i if H <= MOST_CROSS else 0):
-            corners = [
-                sign * log_density(mode + s * steps[i] + t * steps[j])
-                for s, t, sign in ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))
-            ]
-            curvature[i, j] = curvature[j, i] = -sum(corners) / (4 * step**2)
-    values, vectors = np.linalg.eigh(np.nan_to_num(curvature))
-    axes = vectors / np.sqrt(np.maximum(values, 0.1))
-    # the tails towards small standard deviations are longer than the curvature at the mode says
-    out = np.linspace(-5, 5, 15)
-    mean, scale = mode.copy(), np.empty(H)
-    for k in range(H):
-        heights = np.array([log_density(mode + s * axes[:, k]) for s in out])
-        weights = special.softmax(np.where(np.isfinite(heights), heights, -np.inf))
-        centre = weights @ out
-        mean = mean + centre * axes[:, k]
-        scale[k] = np.sqrt(np.maximum(weights @ (out - centre) ** 2, 0.25))
-    whole = axes * scale
-    return mean, np.linalg.cholesky(whole @ whole.T)
 
 
 def _block_diagonal(first: Array, second: Array) -> Array:
