@@ -16,7 +16,8 @@
  *     with a fixed precision matrix M in place of I: random walk (RW1), ICAR
  *   2 ar1    stationary, standard deviation sigma, correlation rho of neighbouring levels
  *   3 bym2   sigma (sqrt(1 - rho) theta + sqrt(rho) phi); an area without neighbours N(0, sigma^2)
- *   A field that sums to zero (RW1, ICAR, phi) is sampled without its last level in each component.
+ *   A field that sums to zero (RW1, ICAR, phi) is sampled without its last level in each component, that of a large
+ *   component with its mean, which the intercept takes.
  *
  *   Tests (7): correct answers in validation studies ~ Binomial(of, sens) (spec); either equal in all studies and
  *   the survey, uniform a priori, or logit(sens_s) ~ N(mean, sd^2) for every study and the survey.
@@ -106,6 +107,9 @@ data {
   array[nonzero] int design_column;
   array[E * C + 1] int design_start;
 
+  int<lower=0> F;                                  // levels of a large field, sampled with its mean
+  array[E, F] int<lower=1, upper=N> floating;      // where they stand among the effects
+
   int<lower=0> K;                                  // batches
   array[K] int<lower=1, upper=3> type;
   array[K] int<lower=1> J;                         // effects of a level
@@ -130,6 +134,8 @@ data {
   array[entries] int place;
   vector[N] shift_data;
   vector[N] shift_prior;
+  real free_at;
+  real<lower=0> free_scale;
 
   real<lower=0> lkj;
   int alpha_prior_family;
@@ -286,6 +292,16 @@ transformed parameters {
     alpha = x[order[1 : E]];
     beta = x[order[E + 1 : E + E * P]];
     effect = x[order[E + E * P + 1 : N]];
+    if (F > 0) {
+      // with their mean eta stays sparse; the intercept takes the mean, and what is left free of the two has the
+      // distribution that it has under the normal approximation
+      for (e in 1 : E) {
+        real mean_field = mean(effect[floating[e]]);
+        log_density += normal_lpdf(alpha[e] | free_at, free_scale);
+        alpha[e] += mean_field;
+        effect[floating[e]] -= mean_field;
+      }
+    }
     if (kind == 5) {                               // the intercept is the middle cutpoint
       vector[answers - 2] gap = exp(hyper[h : H]);
       cutpoints[pivot] = -alpha[1];

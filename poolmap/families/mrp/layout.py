@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,8 @@ from poolmap.families.mrp.formula import Formula, term_name
 from poolmap.families.mrp.structures import AREAL, structure_of
 from poolmap.graph.elimination import laplacian
 from poolmap.graph.graph import Graph
+
+LARGE = 150  # levels of a component; without its last level its precision would be a full matrix
 
 TYPES = {"iid": 1, "rw1": 1, "icar": 1, "ar1": 2, "bym2": 3}
 
@@ -33,6 +35,7 @@ class Batch:
         to_levels: (len(codes) J, coordinates) the effects from the coordinates that are sampled.
         matrices: M_j (coordinates, coordinates) of the prior precision sum_j c_j M_j.
         size: dimensions of the parts that the determinant of the prior precision consists of.
+        floating: coordinates of a large field that are sampled with their mean.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Batch:
     to_levels: sparse.csr_array
     matrices: tuple[sparse.csr_array, ...]
     size: tuple[int, int, int]
+    floating: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @property
     def type(self) -> int:
@@ -118,6 +122,7 @@ def _exchangeable(name: str, level: str, columns: tuple[int, ...], codes: NDArra
 def _structured(name: str, level: str, structure: str, graph: Graph, place: Sequence[int]) -> Batch:
     """`place`: the node of each level, by code."""
     n, codes = graph.n, np.arange(len(place))
+    floating = np.empty(0, dtype=np.int64)
     if structure == "ar1":
         inside = np.zeros(n)
         inside[1:-1] = 1
@@ -126,19 +131,22 @@ def _structured(name: str, level: str, structure: str, graph: Graph, place: Sequ
         basis, size = sparse.eye_array(n), (n, 0, 0)
     else:
         joined = graph.n_neighbours > 0
-        free = _without_last(graph)
+        free, floating = _without_last(graph)
+        rank = graph.n - graph.n_components
         scale = sparse.diags_array(np.where(joined, graph.scaling[graph.component], 1.0))
         field = free.T @ (scale @ laplacian(n, graph.edges)) @ free
         alone = sparse.eye_array(n).tocsc()[:, ~joined]
-        v, m = free.shape[1], alone.shape[1]
+        m = alone.shape[1]
         if structure == "bym2":
             own = sparse.eye_array(n).tocsc()[:, joined]
-            basis, size = sparse.hstack([own, alone, free]), (n - m, m, v)
-            sizes = np.cumsum([0, n - m, m, v])
-            matrices = [_block(sizes[-1], sizes[i], part) for i, part in enumerate(
-                [sparse.eye_array(n - m), sparse.eye_array(m), field])]  # fmt: skip
+            basis, size = sparse.hstack([own, alone, free]), (n - m, m, rank)
+            parts = [sparse.eye_array(n - m), sparse.eye_array(m), field]
+            matrices = [
+                _block(basis.shape[1], start, part) for start, part in zip((0, n - m, n), parts, strict=True)
+            ]
+            floating = floating + n
         else:
-            basis, size = sparse.hstack([free, alone]), (v + m, 0, 0)
+            basis, size = sparse.hstack([free, alone]), (rank + m, 0, 0)
             matrices = [sparse.block_diag([field, sparse.eye_array(m)])]
     to_levels = basis.tocsr()[np.asarray(place)]
     return Batch(
@@ -150,6 +158,7 @@ def _structured(name: str, level: str, structure: str, graph: Graph, place: Sequ
         to_levels,
         tuple(matrix.tocsr() for matrix in matrices),
         size,
+        floating,
     )
 
 
@@ -159,11 +168,18 @@ def _block(n: int, start: int, part: sparse.sparray) -> sparse.csr_array:
     return sparse.coo_array((part.data, where), shape=(n, n)).tocsr()
 
 
-def _without_last(graph: Graph) -> sparse.csr_array:
-    """(nodes, coordinates) a field that sums to zero in each component from its values without the last."""
+def _without_last(graph: Graph) -> tuple[sparse.csr_array, NDArray[np.int64]]:
+    """(nodes, coordinates) a field that sums to zero in each component from its values without the last.
+
+    The first component, if it is large, keeps all its values; these coordinates come second.
+    """
     rows, columns, values, count = [], [], [], 0
     for component in range(graph.n_components):
         nodes = np.flatnonzero(graph.component == component)
+        if component == 0 and len(nodes) > LARGE:
+            count = len(nodes)
+            rows, columns, values = [nodes], [np.arange(count)], [np.ones(count)]
+            continue
         m = len(nodes) - 1
         if m == 0:
             continue
@@ -172,7 +188,9 @@ def _without_last(graph: Graph) -> sparse.csr_array:
         values += [np.ones(m), -np.ones(m)]
         count += m
     where = (np.concatenate(rows), np.concatenate(columns)) if rows else ([], [])
-    return sparse.coo_array((np.concatenate(values) if rows else [], where), shape=(graph.n, count)).tocsr()
+    floating = np.arange(graph.component_sizes[0] if graph.component_sizes[0] > LARGE else 0)
+    found = sparse.coo_array((np.concatenate(values) if rows else [], where), shape=(graph.n, count))
+    return found.tocsr(), floating
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,6 +220,12 @@ class Layout:
         """Where each batch of predictor e starts in x."""
         first = self.E * (1 + self.P) + e * self.effects
         return [first + int(s) for s in np.cumsum([0, *(b.coordinates for b in self.batches)])[:-1]]
+
+    def floating(self, e: int) -> NDArray[np.int64]:
+        """Where a large field of predictor e stands among the effects; at most one batch has one."""
+        first = self.E * (1 + self.P)
+        both = zip(self.batches, self.starts(e), strict=True)
+        return np.concatenate([np.empty(0, dtype=np.int64), *(b.floating + s - first for b, s in both)])
 
     def design(self, cells: pd.DataFrame, x: NDArray[np.float64]) -> sparse.csr_array:
         """(E cells, N) the linear predictors of the cells, predictor by predictor."""
