@@ -12,6 +12,7 @@ from scipy import interpolate, special
 Array = NDArray[np.float64]
 
 MOST_CROSS = 14  # hyperparameters; beyond, their correlations are left out
+FARTHEST = 6.0  # a log standard deviation or a logit beyond is 0 or 1 to any data
 STRENGTHS = (0.3, 1.0, 3.0, 6.0)
 GAIN = 0.7  # a bend that does not bring the density this much nearer to normal is not worth while
 
@@ -90,7 +91,11 @@ def _unevenness(axis: Callable[[Array], Array], mode: float, strength: float, at
 
 
 def newton_step(log_density: Callable[[Array], float], at: Array, step: Array) -> tuple[Array, Array]:
-    """One damped Newton step with the curvature on the diagonal, by differences of the size of `step`."""
+    """One damped Newton step with the curvature on the diagonal, by differences of the size of `step`.
+
+    Returns:
+        The new point, within `FARTHEST` of 0, and the size of the next differences.
+    """
     if not len(at):
         return at, step
     here, move = log_density(at), np.zeros(len(at))
@@ -98,11 +103,15 @@ def newton_step(log_density: Callable[[Array], float], at: Array, step: Array) -
         unit = np.zeros(len(at))
         unit[i] = step[i]
         low, high = log_density(at - unit), log_density(at + unit)
-        slope, curve = (high - low) / (2 * step[i]), (2 * here - high - low) / step[i] ** 2
-        move[i] = np.clip(slope / max(curve, 0.5 * abs(slope), 1e-2), -1, 1)
-    while log_density(at + move) < here and np.abs(move).max() > 1e-3:
+        if np.isfinite([low, here, high]).all():
+            slope, curve = (high - low) / (2 * step[i]), (2 * here - high - low) / step[i] ** 2
+            move[i] = np.clip(slope / max(curve, 0.5 * abs(slope), 1e-2), -1, 1)
+    move = np.clip(at + move, -FARTHEST, FARTHEST) - at
+    while not log_density(at + move) >= here and np.abs(move).max() > 1e-3:
         move = move / 2
-    return at + move, np.clip(np.abs(move), 0.05, 0.3)
+    if np.isfinite(log_density(at + move)):
+        at = at + move
+    return at, np.clip(np.abs(move), 0.05, 0.3)
 
 
 def spread(log_density: Callable[[Array], float], mode: Array) -> tuple[Array, Array]:

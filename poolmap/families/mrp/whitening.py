@@ -199,7 +199,8 @@ class _Mode:
             return x, 2 * float(np.log(np.diag(L)).sum())
         matrix = sparse.csc_array((data, self._rows, self._starts), shape=(N, N))
         factor = factorise(matrix)
-        return factor.solve(shift), float(np.log(factor.U.diagonal()).sum())
+        with np.errstate(invalid="ignore"):  # not finite where the precision has lost its definiteness
+            return factor.solve(shift), float(np.log(factor.U.diagonal()).sum())
 
     def _pattern(self) -> None:
         whole = abs(self.information) + sparse.eye_array(len(self.x))
