@@ -75,3 +75,25 @@ def test_continuous_outcome_is_normal_given_the_hyperparameters():
     mean = weight.sum(axis=1) @ grid_sigma
     sd = np.sqrt(weight.sum(axis=1) @ (grid_sigma - mean) ** 2)
     assert found.bend[0] > 0 or abs(found.hyper_at[0] - mean) < 0.5 * sd
+
+
+def test_an_entry_of_the_information_that_is_zero_only_at_the_start():
+    """x is balanced within levels, so that its entries cancel where all have the same probability."""
+    rng = np.random.default_rng(4)
+    survey = pd.DataFrame({"g": np.repeat(range(6), 40), "x": np.tile([-1.0, 1.0], 120)})
+    survey["y"] = (rng.uniform(size=240) < 0.2 + 0.1 * survey["g"] + 0.05 * survey["x"]).astype(int)
+    spec = analysis("y ~ x + (1 | g)")
+    unit = {"type": "numeric", "mean": 0.0, "sd": 1.0}
+    data = dataset(spec, survey, survey.drop(columns="y").assign(count=1), predictors={"x": unit})
+    model = describe_model(spec, "main", data).arrays
+    found = approximate(model)
+    scale = np.exp(-2 * np.log(0.5)) * np.r_[0, 0, np.ones(6)]  # at any sigma: here 0.5
+    A = found.information.toarray() + np.diag(found.precision_prior + scale)
+    assert abs(found.information[1, 2]) > 1e-3
+    from poolmap.families.mrp.whitening import _Mode
+
+    mode = _Mode(model)
+    mode.settle(np.array([np.log(0.5)]))
+    np.testing.assert_allclose(mode._solve(mode._scalars(np.array([np.log(0.5)]))[0])[1], np.linalg.slogdet(
+        mode.information.toarray() + np.diag(mode.prior_weight + scale))[1])  # fmt: skip
+    assert np.linalg.eigvalsh(A).min() > 0

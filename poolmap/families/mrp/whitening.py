@@ -203,7 +203,11 @@ class _Mode:
             return factor.solve(shift), float(np.log(factor.U.diagonal()).sum())
 
     def _pattern(self) -> None:
-        whole = abs(self.information) + sparse.eye_array(len(self.x))
+        E = self.model.layout.E
+        C = self.model.design.shape[0] // E
+        # not that of the information, in which an entry may happen to be 0 at present
+        of_cells = sum(abs(self.model.design).tocsr()[start : start + C] for start in range(0, E * C, C))
+        whole = of_cells.T @ of_cells + sparse.eye_array(len(self.x))
         for matrix in self.matrices:
             whole = whole + abs(matrix)
         whole = whole.tocsc()
