@@ -17,7 +17,7 @@
  *   2 ar1    stationary, standard deviation sigma, correlation rho of neighbouring levels
  *   3 bym2   sigma (sqrt(1 - rho) theta + sqrt(rho) phi); an area without neighbours N(0, sigma^2)
  *   A field that sums to zero (RW1, ICAR, phi) is sampled without its last level in each component, that of a large
- *   component with its mean, which the intercept takes.
+ *   component with the intercept as its mean.
  *
  *   Tests (7): correct answers in validation studies ~ Binomial(of, sens) (spec); either equal in all studies and
  *   the survey, uniform a priori, or logit(sens_s) ~ N(mean, sd^2) for every study and the survey.
@@ -134,7 +134,7 @@ data {
   array[entries] int place;
   vector[N] shift_data;
   vector[N] shift_prior;
-  real free_at;
+  real free_at;                                    // of the intercept's place, where a field has the intercept
   real<lower=0> free_scale;
 
   real<lower=0> lkj;
@@ -293,12 +293,12 @@ transformed parameters {
     beta = x[order[E + 1 : E + E * P]];
     effect = x[order[E + E * P + 1 : N]];
     if (F > 0) {
-      // with their mean eta stays sparse; the intercept takes the mean, and what is left free of the two has the
-      // distribution that it has under the normal approximation
+      // sampled with the intercept as its mean, the field stays sparse; the variable in the intercept's place has
+      // no part in the model, and the distribution that it has under the normal approximation
       for (e in 1 : E) {
         real mean_field = mean(effect[floating[e]]);
         log_density += normal_lpdf(alpha[e] | free_at, free_scale);
-        alpha[e] += mean_field;
+        alpha[e] = mean_field;
         effect[floating[e]] -= mean_field;
       }
     }

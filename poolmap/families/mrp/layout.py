@@ -35,7 +35,7 @@ class Batch:
         to_levels: (len(codes) J, coordinates) the effects from the coordinates that are sampled.
         matrices: M_j (coordinates, coordinates) of the prior precision sum_j c_j M_j.
         size: dimensions of the parts that the determinant of the prior precision consists of.
-        floating: coordinates of a large field that are sampled with their mean.
+        floating: coordinates of a large field that is sampled with the intercept as its mean.
     """
 
     name: str

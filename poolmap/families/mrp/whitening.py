@@ -116,8 +116,11 @@ class _Mode:
         self.prior_mean, self.prior_weight = self._coefficient_priors()
         self.prior_shift = self.prior_mean * self.prior_weight
         self.own = _first_own(model)
+        self.design, self.outside = _without_intercept(layout, model.design)
         self.x = np.zeros(layout.length)
         self.x[: layout.E] = _first_intercepts(outcome)
+        for e in range(layout.E):
+            self.x[layout.floating(e) + layout.E * (1 + layout.P)] = self.x[e]
         self.information: sparse.csc_array
         self.shift: Array
         self._work()
@@ -149,13 +152,17 @@ class _Mode:
         for _ in range(25):
             scalars = self._scalars(hyper)[0]
             new = self._solve(scalars)[0]
-            eta = self.model.design @ (new - self.x)
+            eta = self.eta(new) - self.eta(self.x)
             furthest = float(np.abs(eta).max())
             self.x = self.x + (new - self.x) * min(1.0, 3.0 / max(furthest, 1e-300))
             self._own_step()
             self._work()
             if furthest < 1e-4 or self.is_continuous:
                 break
+
+    def eta(self, x: Array) -> Array:
+        """The linear predictors; cells outside a large field have the mean of the field for intercept."""
+        return self.design @ x + self.outside @ x
 
     def log_density(self, hyper: Array) -> float:
         """Approximate log posterior density of the hyperparameters, at the present weights."""
@@ -204,9 +211,9 @@ class _Mode:
 
     def _pattern(self) -> None:
         E = self.model.layout.E
-        C = self.model.design.shape[0] // E
+        C = self.design.shape[0] // E
         # not that of the information, in which an entry may happen to be 0 at present
-        of_cells = sum(abs(self.model.design).tocsr()[start : start + C] for start in range(0, E * C, C))
+        of_cells = sum(abs(self.design).tocsr()[start : start + C] for start in range(0, E * C, C))
         whole = of_cells.T @ of_cells + sparse.eye_array(len(self.x))
         for matrix in self.matrices:
             whole = whole + abs(matrix)
@@ -231,13 +238,13 @@ class _Mode:
     def _work(self) -> None:
         """Information and shift of the data at x."""
         model = self.model
-        E, D = model.layout.E, model.design
-        eta = D @ self.x
+        E, D = model.layout.E, self.design
+        eta = self.eta(self.x)
         slope, weight = model.outcome.derivatives(eta.reshape(E, -1), self.own)
         blocks = [[sparse.diags_array(weight[e, f]) for f in range(E)] for e in range(E)]
         W = sparse.block_array(blocks).tocsr()
         self.information = (D.T @ (W @ D)).tocsc()
-        self.shift = D.T @ (W @ eta + slope.ravel())
+        self.shift = D.T @ (W @ (D @ self.x) + slope.ravel())
         if hasattr(self, "_values"):
             self._values[:, 0] = self._on_pattern(self.information)
 
@@ -272,7 +279,7 @@ class _Mode:
     def _own_density(self) -> tuple[Callable[[Array], float], Array]:
         model = self.model
         outcome, priors = model.outcome, model.priors
-        eta = (model.design @ self.x).reshape(model.layout.E, -1)
+        eta = self.eta(self.x).reshape(model.layout.E, -1)
         if outcome.kind == "negative_binomial":
 
             def dispersed(at: Array) -> float:
@@ -295,6 +302,27 @@ class _Mode:
             self.own = {"cutpoints": cutpoints_of(np.clip(at, -12, 5), self.model.outcome.pivot)}
         else:
             self.own = {"dispersion": np.exp(np.clip(at[0], -12, 12))}
+
+
+def _without_intercept(layout: Layout, design: sparse.csr_array) -> tuple[sparse.csr_array, sparse.csr_array]:
+    """The design without the intercepts, which large fields have, and the mean of the field for cells outside;
+    without such a field the design as it is."""
+    rows, length = design.shape
+    outside = sparse.csr_array((rows, length))
+    if not len(layout.floating(0)):
+        return design, outside
+    keep = np.ones(length)
+    keep[: layout.E] = 0
+    for e in range(layout.E):
+        at = layout.floating(e) + layout.E * (1 + layout.P)
+        of_e = design[:, [e]].toarray().ravel() != 0
+        left = np.flatnonzero(of_e & (np.asarray(design[:, at].sum(axis=1)).ravel() == 0))
+        if len(left):
+            where = (np.repeat(left, len(at)), np.tile(at, len(left)))
+            outside = outside + sparse.csr_array(
+                (np.full(len(where[0]), 1 / len(at)), where), shape=design.shape
+            )
+    return (design @ sparse.diags_array(keep)).tocsr(), outside
 
 
 def cutpoints_of(log_gaps: Array, pivot: int) -> Array:
