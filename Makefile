@@ -15,7 +15,7 @@ help:
 	@echo "make dry-run CONFIG=...         check config and tables, show what would be run"
 	@echo "make test                       run all tests"
 	@echo "make bench                      effective samples a second, against PyMC"
-	@echo "make sbc                        simulation-based calibration of the disease maps (an hour)"
+	@echo "make sbc                        simulation-based calibration of maps and surveys (hours)"
 	@echo "make check                      formatter and linter"
 	@echo "make schema                     write config/config.schema.json anew"
 	@echo "make clean                      delete results/ (not your data, not the compiled programs)"
@@ -38,9 +38,11 @@ test: .venv/installed-dev
 
 bench: .venv/installed .venv-bench/installed
 	@$(BIN)/python tests/benchmarks/compare.py .venv-bench/bin/python
+	@$(BIN)/python tests/benchmarks/mrp_compare.py .venv-bench/bin/python
 
 sbc: .venv/installed
 	@$(BIN)/python tests/calibration/sbc_areas.py
+	@$(BIN)/python tests/calibration/sbc_mrp.py
 
 check: .venv/installed-dev
 	@$(BIN)/python -m ruff check .

@@ -25,7 +25,7 @@ def main(seed: int, data: dict) -> dict:
         sigma = pm.HalfNormal("sigma", 1, shape=len(level))
         eta, effects = alpha, []
         for k, codes in enumerate(level):
-            z = pm.Normal(f"z_{k}", shape=codes.max() + 1)
+            z = pm.Normal(f"z_{k}", shape=int(codes.max()) + 1)
             effects.append(sigma[k] * z)
             eta = eta + effects[k][codes]
         pm.Deterministic("effect", pm.math.concatenate(effects))

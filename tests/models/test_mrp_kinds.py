@@ -311,8 +311,8 @@ def accuracy_of_a_new_study(studies, scale, logits):
 
 def test_prevalence_where_validation_studies_vary(executable):
     """Exact means by sums over grids; medians as printed by the authors (repository diagnostic-testing, Santa
-    Clara, standard deviations half-normal(0.3)) within a tenth of the posterior standard deviation: theirs are
-    rounded and of one run. Their median of the prevalence, 0.016, is left out: the exact one is 0.0125."""
+    Clara, standard deviations half-normal(0.3)) within a tenth of the posterior's, as theirs are rounded and
+    of one run. Their median of the prevalence, 0.016, is left out: the exact one is 0.0125."""
     logit_sens, logit_spec = np.linspace(-5, 8, 131), np.linspace(1, 13, 181)
     density_sens = accuracy_of_a_new_study(SENSITIVITY, 0.3, logit_sens)
     density_spec = accuracy_of_a_new_study(SPECIFICITY, 0.3, logit_spec)

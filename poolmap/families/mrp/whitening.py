@@ -305,7 +305,7 @@ class _Mode:
 
 
 def _without_intercept(layout: Layout, design: sparse.csr_array) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """The design without the intercepts, which large fields have, and the mean of the field for cells outside;
+    """The design without the intercept that a large field has, and the field's mean for cells outside of it;
     without such a field the design as it is."""
     rows, length = design.shape
     outside = sparse.csr_array((rows, length))
