@@ -1,7 +1,7 @@
 """Multilevel regression: poolmap against PyMC with nutpie, and the time of a national survey.
 
-usage: mrp_compare.py PYTHON, that of the environment with PyMC. Ends with an error where the posteriors of runs
-with enough effective samples do not agree.
+usage: mrp_compare.py PYTHON, that of the environment with PyMC. Ends with an error where posteriors with enough
+effective samples do not agree.
 """
 
 from __future__ import annotations
@@ -65,9 +65,8 @@ def main(python: str) -> int:
             command = [python, str(HERE / "fit_mrp_pymc.py"), str(seed), str(path)]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             theirs.append(json.loads(done.stdout.strip().splitlines()[-1]))
-    print(
-        f"{len(cells):,} cells of 5,000 respondents, {batches} batches with {len(data.tables['levels'])} levels;"
-    )
+    levels = len(data.tables["levels"])
+    print(f"{len(cells):,} cells of 5,000 respondents, {batches} batches with {levels} levels;")
     print(f"{CHAINS} chains, {DRAWS} draws each. Median (range) of {RUNS} alternating runs.\n")
     print(f"{'':34}{'poolmap':>26}{'PyMC with nutpie':>26}")
     for label, key, digits in (
@@ -84,9 +83,10 @@ def main(python: str) -> int:
     columns = [with_range([rate(run) for run in runs]) for runs in (ours, theirs)]
     print(f"{'the fewest a CPU second':34}{columns[0]:>26}{columns[1]:>26}")
     ratio = [rate(a) / rate(b) for a, b in zip(ours, theirs, strict=True)]
+    approximation = with_range([run["approximation"] for run in ours])
+    compiling = with_range([run["compile"] for run in theirs], 0)
     print(f"poolmap / PyMC: {with_range(ratio)}; of poolmap's CPU seconds the approximation takes")
-    print(f"{with_range([run['approximation'] for run in ours])}. Compiling the model takes PyMC "
-          f"{with_range([run['compile'] for run in theirs], 0)} s each time.")  # fmt: skip
+    print(f"{approximation}. Compiling the model takes PyMC {compiling} s each time.")
     differ = False
     converged = [run for run in theirs if min(run["ess"].values()) > FEWEST]
     if converged:
@@ -98,15 +98,14 @@ def main(python: str) -> int:
 
     spec, data = nation(np.random.default_rng(SEED))
     run = fit(spec, data, 1, 4, 1000)
+    fewest, tails = (min(run[key].values()) for key in ("ess", "ess_tail"))
     print(
-        f"\nNational survey: 60,000 respondents in {run['cells']:,} cells, {run['effects']} coefficients and"
+        f"\nNational survey: 60,000 respondents in {run['cells']:,} cells, {run['effects']} coefficients and\n"
+        f"effects; 4 chains of 1,000 draws on two cores: {run['wall']:.0f} s ({run['cpu']:.0f} CPU s, of which\n"
+        f"the approximation {run['approximation']:.1f}); {run['leapfrogs']:.0f} leapfrog steps a draw; fewest\n"
+        f"effective samples {fewest:.0f} (tails {tails:.0f}); R-hat {run['rhat']:.3f}; "
+        f"{run['divergences']} divergent."
     )
-    print(
-        f"effects; 4 chains of 1,000 draws on two cores: {run['wall']:.0f} s ({run['cpu']:.0f} CPU s, of which"
-    )
-    print(f"the approximation {run['approximation']:.1f}); {run['leapfrogs']:.0f} leapfrog steps a draw; fewest "
-          f"effective samples {min(run['ess'].values()):.0f} (tails {min(run['ess_tail'].values()):.0f}); R-hat "
-          f"{run['rhat']:.3f}; {run['divergences']} divergent.")  # fmt: skip
     return int(differ)
 
 
