@@ -1,7 +1,7 @@
 """Multilevel regression: poolmap against PyMC with nutpie, and the time of a national survey.
 
-usage: mrp_compare.py PYTHON, that of the environment with PyMC. Ends with an error where posteriors with enough
-effective samples do not agree.
+usage: mrp_compare.py PYTHON, that of the environment with PyMC. Ends with an error where posteriors with
+enough effective samples do not agree.
 """
 
 from __future__ import annotations
@@ -100,9 +100,9 @@ def main(python: str) -> int:
     run = fit(spec, data, 1, 4, 1000)
     fewest, tails = (min(run[key].values()) for key in ("ess", "ess_tail"))
     print(
-        f"\nNational survey: 60,000 respondents in {run['cells']:,} cells, {run['effects']} coefficients and\n"
-        f"effects; 4 chains of 1,000 draws on two cores: {run['wall']:.0f} s ({run['cpu']:.0f} CPU s, of which\n"
-        f"the approximation {run['approximation']:.1f}); {run['leapfrogs']:.0f} leapfrog steps a draw; fewest\n"
+        f"\nNational survey: 60,000 respondents in {run['cells']:,} cells, {run['effects']} effects;\n"
+        f"4 chains of 1,000 draws on two cores: {run['wall']:.0f} s ({run['cpu']:.0f} CPU s, the\n"
+        f"approximation {run['approximation']:.1f}); {run['leapfrogs']:.0f} leapfrog steps; fewest\n"
         f"effective samples {fewest:.0f} (tails {tails:.0f}); R-hat {run['rhat']:.3f}; "
         f"{run['divergences']} divergent."
     )
