@@ -15,8 +15,8 @@ help:
 	@echo "make run CONFIG=config/my.yaml  run your own config"
 	@echo "make dry-run CONFIG=...         check config and tables, show what would be run"
 	@echo "make test                       run all tests"
-	@echo "make bench                      effective samples a second, against PyMC (BENCH=meta, areas or areas:700: a part; RUNS=5)"
-	@echo "make sbc                        simulation-based calibration of the disease maps (an hour)"
+	@echo "make bench                      effective samples a second, against PyMC (BENCH=meta, areas, areas:700, mrp: a part; RUNS=5)"
+	@echo "make sbc                        simulation-based calibration of maps and surveys (hours)"
 	@echo "make calibrate                  survey estimates against the truth, 600 samples (an hour)"
 	@echo "make check                      formatter and linter"
 	@echo "make schema                     write config/config.schema.json anew"
@@ -43,6 +43,7 @@ bench: .venv/installed .venv-bench/installed
 
 sbc: .venv/installed
 	@$(BIN)/python tests/calibration/sbc_areas.py
+	@$(BIN)/python tests/calibration/sbc_mrp.py
 
 calibrate: .venv/installed
 	@$(BIN)/python tests/calibration/california.py

@@ -324,8 +324,8 @@ class MrpAnalysis(Analysis):
                 yield ("truth", "level"), "truth", self.truth.level
 
     def program(self, model: str) -> str:
-        """The program of the outcome's kind."""
-        return "mrp/binomial"
+        """The program, one for all kinds of outcome."""
+        return "mrp/mrp"
 
 
 __all__ = ["Answer", "Contrast", "MrpAnalysis", "MrpMap", "MrpModel", "Truth"]

@@ -47,6 +47,7 @@ class Prior:
         "turner_2015": (7, ("meanlog", "sdlog")),
         "rhodes_2015": (8, ("df", "location", "scale")),
         "pc": (9, ("bound", "probability")),
+        "logistic": (10, ("location", "scale")),
     }
     ALLOWED: ClassVar[tuple[str, ...]] = ("normal", "student_t", "cauchy", "uniform")
     LOWEST: ClassVar[float] = -math.inf
@@ -231,6 +232,12 @@ class UnboundedPrior(Prior):
     """A prior without bounds, for programs that declare the parameter without."""
 
     ALLOWED = ("normal", "student_t", "cauchy")
+
+
+class LogitPrior(UnboundedPrior):
+    """A prior of a logit: the logistic distribution, uniform on the share where it is (0, 1), too."""
+
+    ALLOWED = (*UnboundedPrior.ALLOWED, "logistic")
 
 
 class HalfPrior(PositivePrior):

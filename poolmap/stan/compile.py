@@ -70,13 +70,14 @@ class CompiledProgram:
 # ---- includes --------------------------------------------------------------------------------------------
 
 _INCLUDE = re.compile(r'^[ \t]*#include[ \t]+(?:"([^"\n]+)"|<([^>\n]+)>|([^\s"<>]+))', re.MULTILINE)
+_LOCAL_HEADER = re.compile(r'^#include "([^"\n]+)"', re.MULTILINE)
 _STAN_HEADER = re.compile(r"^#include <stan/model/model_header\.hpp>", re.MULTILINE)
 _COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"[^"\n]*"', re.DOTALL)
 
 
 def included_files(program: Path, include_paths: Sequence[Path] = ()) -> list[Path]:
     """The files that a Stan program includes, and those that they include, each once, in order of first use;
-    last its C++ header, where there is one beside it.
+    last its C++ header, where there is one beside it, and the headers that this one includes.
 
     An include is looked for in `include_paths` in turn, then beside the program, as stanc does.
 
@@ -86,13 +87,40 @@ def included_files(program: Path, include_paths: Sequence[Path] = ()) -> list[Pa
     program = Path(program)
     header = _header(program, None)
     files = [source.path for source in _read_sources(program, include_paths)[1:]]
-    return list(dict.fromkeys([*files, header] if header else files))
+    if header:
+        files += [header, *_header_includes(header, include_paths).values()]
+    return list(dict.fromkeys(files))
 
 
 def _header(program: Path, user_header: Path | None) -> Path | None:
     """The C++ header of a program: the one given, else the one beside it with its name."""
     beside = program.with_suffix(".hpp")
     return Path(user_header) if user_header else beside if beside.is_file() else None
+
+
+def _header_includes(header: Path, include_paths: Sequence[Path]) -> dict[str, Path]:
+    """The files of `include_paths` that a C++ header includes, by the line that does; they include none."""
+    found = {}
+    for line in _LOCAL_HEADER.finditer(header.read_text(encoding="utf-8")):
+        file = next(
+            (folder / line[1] for folder in map(Path, include_paths) if (folder / line[1]).is_file()), None
+        )
+        if file is None:
+            raise StanCompileError(
+                f"{header}: no file {line[1]!r} to include in {', '.join(map(str, include_paths))}"
+            )
+        found[line[0]] = file
+    return found
+
+
+def _header_text(header: Path | None, include_paths: Sequence[Path]) -> str:
+    """The text of a C++ header with the project's own headers put in the place of their includes."""
+    if header is None:
+        return ""
+    text = header.read_text(encoding="utf-8")
+    for line, file in _header_includes(header, include_paths).items():
+        text = text.replace(line, file.read_text(encoding="utf-8"))
+    return text
 
 
 @dataclass(frozen=True)
@@ -163,7 +191,7 @@ def cache_key(
     """
     user_header = _header(Path(program), user_header)
     source = _source_sha256(Path(program), include_paths)
-    header = user_header.read_bytes() if user_header else b""
+    header = _header_text(user_header, include_paths).encode()
     flags = _flags(optimise, threads, library)
     bridge = [libraries.BRIDGE.read_bytes()] if library else []
     return tools.digest(Path(program).stem, source, header, toolchain.identity, *flags, *bridge)[:20]
@@ -253,6 +281,10 @@ def compile_program(
         whole.mkdir()
         (folder / "source").mkdir()
         copy = _copy_sources(program, include_paths, folder / "source")
+        if user_header:
+            text = _header_text(user_header, include_paths)
+            user_header = copy.parent / "user_header.hpp"
+            user_header.write_text(text, encoding="utf-8")
         _translate(toolchain, program, copy, user_header)
         level = tools.optimisation_level(optimise)
         target = whole / executable.name
@@ -319,14 +351,14 @@ def _translate(toolchain: Toolchain, program: Path, copy: Path, user_header: Pat
 
 
 def _include_header(copy: Path, user_header: Path) -> None:
-    """Puts a C++ header into a translation: after Stan's own, which is precompiled only if it comes first."""
+    """Puts a C++ header beside a translation into it: after Stan's own, which is precompiled only if it comes
+    first."""
     cpp = copy.with_suffix(".hpp")
-    shutil.copyfile(user_header, copy.parent / "user_header.hpp")
     text = cpp.read_text(encoding="utf-8")
     own = _STAN_HEADER.search(text)
     if own is None:
         raise StanCompileError(f"{copy.name}: the translation does not include Stan's header")
-    code = text[: own.end()] + '\n#include "user_header.hpp"' + text[own.end() :]
+    code = text[: own.end()] + f'\n#include "{user_header.name}"' + text[own.end() :]
     cpp.write_text(code, encoding="utf-8")
 
 
@@ -386,8 +418,7 @@ def _build_with_cmdstan(
         if threads:
             command.append("STAN_THREADS=TRUE")
         if user_header:
-            header = folder / "user_header.hpp"
-            shutil.copyfile(user_header, header)
+            header = folder / user_header.name
             command += ["STANCFLAGS+=--allow-undefined", f"USER_HEADER={header.as_posix()}"]
         with _first_build_alone(toolchain, threads):
             tools.run_compiler([*command, target.as_posix()], f"the Stan program {copy.name}", toolchain.path)

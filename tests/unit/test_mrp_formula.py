@@ -4,6 +4,7 @@ import pytest
 
 from poolmap.errors import InputError
 from poolmap.families.mrp.formula import Group, parse_formula
+from poolmap.families.mrp.look import look
 
 
 def test_predictors_and_varying_intercepts():
@@ -92,3 +93,44 @@ def test_all_problems_at_once():
     with pytest.raises(InputError) as caught:
         parse_formula("z ~ 0 + log(x) + (log(x) | g)", "y")
     assert len(caught.value.problems) == 4
+
+
+def spec_of(**models):
+    from poolmap.config.mrp import MrpAnalysis
+
+    return MrpAnalysis(
+        family="mrp",
+        survey="-",
+        census="-",
+        count="n",
+        interval=0.95,
+        outcome={"column": "y", "positive": 1},
+        formula="y ~ 1 + x + (1 | area) + (1 | age) + (1 + x | week)",
+        estimates=["area"],
+        map={"geometry": "-", "variable": "area"},
+        models=models,
+    )
+
+
+def test_structures_that_fit():
+    structure = {"area": "bym2", "age": "rw1"}
+    split = "y ~ x + (1 | area) + (1 | age) + (1 + x || week)"
+    spec = spec_of(a={"structure": structure}, b={"structure": structure | {"week": "ar1"}, "formula": split})
+    assert look(spec, False) == []
+
+
+def test_what_cannot_be_is_told_of_every_model_with_its_key():
+    spec = spec_of(
+        a={"structure": {"sex": "rw1", "week": "ar1", "age": "icar"}},
+        b={"formula": "y ~ 1 + log(x) + (1 | area)"},
+    )
+    found = {(conflict.at, conflict.what) for conflict in look(spec, False)}
+    assert found == {
+        ("models.a.structure.sex", "the formula has no varying intercept '(1 | sex)'"),
+        (
+            "models.a.structure.week",
+            "the intercepts of '(1 + x | week)' are correlated with slopes, and have no structure",
+        ),
+        ("models.a.structure.age", "the polygons are those of 'area', so 'age' has no neighbours"),
+        ("models.b.formula", "'log(x)' is not a column"),
+    }

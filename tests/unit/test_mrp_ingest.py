@@ -7,7 +7,7 @@ import pytest
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.errors import InputError
 from poolmap.families.mrp.ingest import ingest
-from poolmap.families.mrp.model import design, stan_data
+from poolmap.families.mrp.model import design_matrix
 
 CENSUS = """state,age,n,income
 A,young,100,1.0
@@ -75,31 +75,15 @@ def test_cells_and_levels(write):
 
 
 def test_predictors_are_standardised_over_the_people_of_the_census(write):
-    data = ingest(write())
+    spec = write()
+    data = ingest(spec)
     people = np.repeat([1.0, 3.0, 2.0], [150, 350, 500])
     scale = data.facts["predictors"]["income"]
     assert scale["mean"] == pytest.approx(people.mean())
     assert scale["sd"] == pytest.approx(people.std())
     assert scale["constant_within"] == ["state"]
-    x = design(data.tables["census"], data.facts["predictors"])[:, 0]
+    x = design_matrix(spec, "main", data, data.tables["census"])[:, 0]
     assert np.average(x, weights=data.tables["census"]["count"]) == pytest.approx(0)
-
-
-def test_stan_data(write):
-    spec = write()
-    content = stan_data(spec, "main", ingest(spec))
-    assert content.parameters == ["alpha", "beta", "signed_sigma", "z"]
-    assert content.data["L"] == 2 + 2 + 3
-    assert content.data["batch"].tolist() == [1, 1, 2, 2, 3, 3, 3]
-    assert content.data["level"].tolist() == [[1, 4, 5], [2, 3, 6], [2, 4, 7]]
-    assert content.data["sigma_prior"] == [0.0, 1, 0.0]
-
-
-def test_without_predictors_beta_is_not_asked_for(write):
-    spec = write(formula="vote ~ (1 | state)")
-    content = stan_data(spec, "main", ingest(spec))
-    assert content.parameters == ["alpha", "signed_sigma", "z"]
-    assert content.data["X"].shape == (2, 0)
 
 
 def test_unusable_rows_are_listed(write):

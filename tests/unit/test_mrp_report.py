@@ -57,9 +57,9 @@ def made(tmp_path):
         seen = int(data.tables["levels"]["seen"].sum())
         posterior = xarray.Dataset(
             {
-                "alpha": (("chain", "draw"), rng.normal(-0.4, 0.1, (2, 100))),
-                "signed_sigma": (("chain", "draw", "k"), rng.normal(0, 0.5, (2, 100, 3))),
-                "z": (("chain", "draw", "l"), rng.normal(size=(2, 100, seen))),
+                "alpha": (("chain", "draw", "e"), rng.normal(-0.4, 0.1, (2, 100, 1))),
+                "sigma": (("chain", "draw", "k"), abs(rng.normal(0, 0.5, (2, 100, 3)))),
+                "effect": (("chain", "draw", "l"), rng.normal(0, 0.5, (2, 100, seen))),
                 "beta": (("chain", "draw", "p"), rng.normal(0.2, 0.1, (2, 100, 1))),
             }
         )

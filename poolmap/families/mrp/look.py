@@ -9,28 +9,37 @@ from poolmap.families.mrp.formula import parse_formula
 from poolmap.families.mrp.inputs import absent_from_census
 from poolmap.families.mrp.needs import Needs, needs_of
 from poolmap.families.mrp.pooled import SURVEY
+from poolmap.families.mrp.structures import structure_problems
 from poolmap.tables import nearest, read_header
 
 
 def look(spec: MrpAnalysis, files: bool) -> list[Conflict]:
-    """Formulas that cannot be read, keys that do not fit them; with `files`, variables that no table has.
+    """Formulas that cannot be read, structures and keys that do not fit it; with `files`, absent columns.
 
     The contents of the tables are `ingest`'s to check.
     """
-    found = []
-    for key, text in _formulas(spec).items():
+    found: dict[Conflict, None] = {}
+    readable = True
+    for name, model in spec.models.items():
         try:
-            parse_formula(text, spec.outcome.column, pooled=spec.outcome.test is None)
+            formula = parse_formula(
+                spec.formula_of(name), spec.outcome.column, pooled=spec.outcome.test is None
+            )
         except InputError as error:
-            found += [Conflict(key, problem.what, problem.remedy) for problem in error.problems]
-    if found:
-        return found
+            readable = False
+            where = f"models.{name}.formula" if model.formula else "formula"
+            found |= {Conflict(where, problem.what, problem.remedy): None for problem in error.problems}
+            continue
+        problems = structure_problems(spec, name, formula)
+        found |= {Conflict(problem.where, problem.what, problem.remedy): None for problem in problems}
+    if not readable:
+        return list(found)
     try:
         needs = needs_of(spec)
     except InputError as error:
         keys = [problem.where.removeprefix("config: ") for problem in error.problems]
-        return [Conflict(k, p.what, p.remedy) for k, p in zip(keys, error.problems, strict=True)]
-    return _absent(spec, needs) if files else []
+        return [*found, *(Conflict(k, p.what, p.remedy) for k, p in zip(keys, error.problems, strict=True))]
+    return [*found, *(_absent(spec, needs) if files else [])]
 
 
 def _formulas(spec: MrpAnalysis) -> dict[str, str]:
