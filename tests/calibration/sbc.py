@@ -70,8 +70,10 @@ def draw(ranks: dict[str, pd.DataFrame], path: Path) -> None:
                 axes.step(at, share - (at + 1 / RANKS), color=BLUE, linewidth=1)
                 axes.set_title(quantity.replace(", ", ",\n"), fontsize=7)
             row[0].set_ylabel(f"{name}\nECDF - uniform", fontsize=8)
-        for axes in grid[-1]:
-            axes.set_xlabel("rank", fontsize=8)
+        for column in grid.T:
+            lowest = [axes for axes in column if axes.get_visible()][-1]
+            lowest.set_xlabel("rank", fontsize=8)
+            lowest.tick_params(labelbottom=True)
         figure.savefig(path, dpi=110)
 
 

@@ -171,7 +171,7 @@ def replicate(name: str, number: int, executable: Path) -> dict[str, int]:
         )
         found = found[:, rows]
     watched = {key: (draws[key], value) for key, value in truth.items()}
-    watched["eta of a respondent"] = (found[:, 0], eta[0])
+    watched["eta, one respondent"] = (found[:, 0], eta[0])
     # a quantity that depends on the data finds faults that parameters alone hide (Modrak et al. 2023)
     errors = (drawn.own.get("sensitivity", 1.0), drawn.own.get("specificity", 1.0))
     true_errors = (truth.get("sensitivity", 1.0), truth.get("specificity", 1.0))

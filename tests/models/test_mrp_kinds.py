@@ -302,7 +302,7 @@ def accuracy_of_a_new_study(studies, scale, logits):
     log_weight = stats.norm.logpdf(mean, 4, 2) - 0.5 * (sd / scale) ** 2
     for correct, of in studies:
         eta = mean[..., None] + sd[..., None] * z
-        log_weight += np.log(stats.binom.pmf(correct, of, expit(eta)) @ mass)
+        log_weight += np.log(np.maximum(stats.binom.pmf(correct, of, expit(eta)) @ mass, 1e-300))
     weight = np.exp(log_weight - log_weight.max())
     use = weight > 1e-9 * weight.max()
     density = stats.norm.pdf(logits[:, None], mean[use], sd[use]) @ weight[use]

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import linalg, optimize, sparse, special
+from scipy import linalg, optimize, sparse
 
 from poolmap.families.mrp.hyper import Array, prior_precision
 from poolmap.families.mrp.layout import Layout
 from poolmap.families.mrp.likelihood import Outcome
 from poolmap.families.mrp.marginal import bend_of, newton_step, spread
+from poolmap.families.mrp.starts import cutpoints_of, first_intercepts, first_own, test_spread
 from poolmap.graph.scaling import factorise
 from poolmap.inference.prior_density import log_prior
 
 ROUNDS = 12
 DENSE = 0.2  # share of entries; beyond, the factor of the precision is worked out as a full matrix
-TEST_MEAN_SD = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +115,10 @@ class _Mode:
         self.matrices = layout.matrices()
         self.prior_mean, self.prior_weight = self._coefficient_priors()
         self.prior_shift = self.prior_mean * self.prior_weight
-        self.own = _first_own(model)
+        self.own = first_own(model)
         self.design, self.outside = _without_intercept(layout, model.design)
         self.x = np.zeros(layout.length)
-        self.x[: layout.E] = _first_intercepts(outcome)
+        self.x[: layout.E] = first_intercepts(outcome)
         for e in range(layout.E):
             self.x[layout.floating(e) + layout.E * (1 + layout.P)] = self.x[e]
         self.information: sparse.csc_array
@@ -272,7 +272,7 @@ class _Mode:
     def own_spread(self) -> tuple[Array, Array]:
         """Mean and Cholesky factor of the covariance of the outcome's own hyperparameters."""
         if self.model.validation is not None:
-            return _test_spread(self.model)
+            return test_spread(self.model)
         log_lik, at = self._own_density()
         return spread(log_lik, at) if len(at) else (at, np.zeros((0, 0)))
 
@@ -323,59 +323,6 @@ def _without_intercept(layout: Layout, design: sparse.csr_array) -> tuple[sparse
                 (np.full(len(where[0]), 1 / len(at)), where), shape=design.shape
             )
     return (design @ sparse.diags_array(keep)).tocsr(), outside
-
-
-def cutpoints_of(log_gaps: Array, pivot: int) -> Array:
-    """Cutpoints with the pivot at 0 from the logs of the gaps between them."""
-    whole = np.concatenate([[0.0], np.cumsum(np.exp(log_gaps))])
-    return whole - whole[pivot]
-
-
-def _first_intercepts(outcome: Outcome) -> Array:
-    n, y = outcome.n, outcome.y
-    if outcome.kind in ("binary", "tested"):
-        return np.array([special.logit((y.sum() + 0.5) / (n.sum() + 1))])
-    if outcome.kind == "continuous":
-        return np.array([n @ y / n.sum()])
-    if outcome.kind == "count":
-        return np.array([np.log((y.sum() + 0.5) / np.exp(outcome.log_exposure).sum())])
-    if outcome.kind == "negative_binomial":
-        return np.array([np.log((n @ y + 0.5) / (n @ np.exp(outcome.log_exposure)))])
-    share = outcome.answers.sum(axis=0) + 0.5
-    share = share / share.sum()
-    if outcome.kind == "ordered":
-        return np.array([-special.logit(np.cumsum(share)[outcome.pivot])])
-    return np.log(share[1:] / share[0])
-
-
-def _first_own(model: SurveyModel) -> dict[str, Array]:
-    outcome = model.outcome
-    if outcome.kind == "negative_binomial":
-        return {"dispersion": np.float64(0.3)}
-    if outcome.kind == "ordered":
-        share = outcome.answers.sum(axis=0) + 0.5
-        below = special.logit(np.cumsum(share / share.sum())[:-1])
-        return {"cutpoints": below - below[outcome.pivot]}
-    if model.validation is not None:
-        correct, of, _ = model.validation
-        a = np.array([c.sum() + 1 for c in correct])
-        b = np.array([(o - c).sum() + 1 for c, o in zip(correct, of, strict=True)])
-        return dict(zip(("sensitivity", "specificity"), a / (a + b), strict=True))
-    return {}
-
-
-def _test_spread(model: SurveyModel) -> tuple[Array, Array]:
-    """Of sensitivity and specificity, from the validation studies alone."""
-    correct, of, between = model.validation
-    a = np.array([c.sum() + 1 for c in correct])
-    b = np.array([(o - c).sum() + 1 for c, o in zip(correct, of, strict=True)])
-    at = special.digamma(a) - special.digamma(b)
-    if between == "equal":
-        return at, np.diag(np.sqrt(special.polygamma(1, a) + special.polygamma(1, b)))
-    studies = sum(len(c) + 1 for c in correct)
-    centre = np.array([at[0], np.log(0.6), at[1], np.log(0.6)])
-    spread = np.array([TEST_MEAN_SD, 0.6, TEST_MEAN_SD, 0.6])
-    return np.concatenate([centre, np.zeros(studies)]), np.diag(np.concatenate([spread, np.ones(studies)]))
 
 
 def _block_diagonal(first: Array, second: Array) -> Array:
