@@ -35,6 +35,7 @@ class Approximation:
             say of them: a precision, and its product with the mean.
         hyper_at, hyper_scale: (H,), (H, H) mean and Cholesky factor of the covariance of the
             hyperparameters, on the log or logit scale.
+        grid_at, grid_scale: (H,), (H, H) the same along straight axes: the lattice of `marginals`.
         measured_at, measured_scale: (J, 2), (J, 2, 2) the same of mu_x and log sigma_x of each covariate with
             errors.
     """
@@ -49,6 +50,8 @@ class Approximation:
     linear_shift: Array
     hyper_at: Array
     hyper_scale: Array
+    grid_at: Array
+    grid_scale: Array
     measured_at: Array
     measured_scale: Array
 
@@ -71,12 +74,13 @@ def approximate(model: MapModel) -> Approximation:
         method="Nelder-Mead",
         options={"initial_simplex": edges, "xatol": 0.02, "fatol": 0.02, "maxfev": 80 * len(begin)},
     )
-    hyper_at, hyper_scale = _spread(mode.log_density, found.x)
-    state = mode.solve(hyper_at)
+    grid_at, grid_scale = _spread(mode.log_density, found.x)
+    state = mode.solve(grid_at)
+    hyper_at, hyper_scale = _bent(mode.log_density, grid_at, grid_scale)
     mean_at, mean_slope, mean_scale = mode.field_means(state)
     of_regions = np.zeros(len(state.beta))
     if model.region is not None:
-        of_regions[model.X.shape[1] :] = np.exp(-2 * hyper_at[-1])
+        of_regions[model.X.shape[1] :] = np.exp(-2 * grid_at[-1])
     J = len(of_covariates)
     return Approximation(
         W=state.W,
@@ -89,6 +93,8 @@ def approximate(model: MapModel) -> Approximation:
         linear_shift=state.beta_shift,
         hyper_at=hyper_at,
         hyper_scale=hyper_scale,
+        grid_at=grid_at,
+        grid_scale=grid_scale,
         measured_at=np.array([at for at, _ in of_covariates]).reshape(J, 2),
         measured_scale=np.array([scale for _, scale in of_covariates]).reshape(J, 2, 2),
     )
@@ -133,10 +139,7 @@ def calibrated(model: MapModel) -> MapModel:
 
 
 def _spread(log_density: Callable[[Array], float], mode: Array) -> tuple[Array, Array]:
-    """Mean and Cholesky factor of the covariance, on a lattice laid out by the curvature at the mode.
-
-    Tails, as of rho near 1, are longer than the curvature says, and bent: no straight axis follows them.
-    """
+    """Mean and Cholesky factor of the covariance, by the curvature at the mode and a sum along each axis."""
     H, step = len(mode), 0.1
     at = log_density(mode)
     curvature = np.empty((H, H))
@@ -154,10 +157,27 @@ def _spread(log_density: Callable[[Array], float], mode: Array) -> tuple[Array, 
             curvature[i, j] = curvature[j, i] = -sum(corners) / (4 * step**2)
     values, vectors = np.linalg.eigh(np.nan_to_num(curvature))
     axes = vectors / np.sqrt(np.maximum(values, 0.05))
-    found = lattice(lambda place, _: log_density(mode + APART * axes @ np.array(place)), H)
+    # Tails, as of rho near 1, are longer than the curvature at the mode says.
+    steps_out = np.linspace(-6, 6, 25)
+    mean, scale = mode.copy(), np.empty(H)
+    for k in range(H):
+        weight = weights(np.array([log_density(mode + s * axes[:, k]) for s in steps_out]))
+        centre = weight @ steps_out
+        mean = mean + centre * axes[:, k]
+        scale[k] = np.sqrt(np.maximum(weight @ (steps_out - centre) ** 2, 0.25))
+    whole = axes * scale
+    return mean, np.linalg.cholesky(whole @ whole.T)
+
+
+def _bent(log_density: Callable[[Array], float], at: Array, scale: Array) -> tuple[Array, Array]:
+    """Mean and Cholesky factor of the covariance by a lattice.
+
+    The tail of rho near 1 is bent, and no straight axis follows it.
+    """
+    found = lattice(lambda place, _: log_density(at + APART * scale @ np.array(place)), len(at))
     places, weight = np.array(list(found), dtype=float), weights(np.array(list(found.values())))
     centre = weight @ places
     covariance = APART**2 * (weight * (places - centre).T) @ (places - centre)
     values, vectors = np.linalg.eigh(covariance)
-    whole = axes @ (vectors * np.sqrt(np.maximum(values, 0.25)))
-    return mode + APART * axes @ centre, np.linalg.cholesky(whole @ whole.T)
+    whole = scale @ (vectors * np.sqrt(np.maximum(values, 0.25)))
+    return at + APART * scale @ centre, np.linalg.cholesky(whole @ whole.T)

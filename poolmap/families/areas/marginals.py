@@ -96,12 +96,12 @@ def _grid(mode: Mode, frame: Approximation) -> tuple[list[Array], list[float], l
 
     def height(place: Place, near: Place | None) -> float:
         mode.eta = start if near is None else modes[near]
-        points[place] = frame.hyper_at + frame.hyper_scale @ (APART * np.array(place))
+        points[place] = frame.grid_at + frame.grid_scale @ (APART * np.array(place))
         found = mode.log_density(points[place])
         modes[place] = mode.eta
         return found
 
-    found = lattice(height, len(frame.hyper_at))
+    found = lattice(height, len(frame.grid_at))
     return [points[place] for place in found], list(found.values()), [modes[place] for place in found]
 
 
