@@ -1,15 +1,16 @@
 """Effective samples a second in alternating runs, poolmap against others. Usage: compare.py PYTHON PART...
 
-PYTHON is that of the environment with PyMC; the parts are `meta`, `areas` (both by default) and `areas:N` for
-maps of N areas only. Ends with an error where two posteriors do not agree.
+PYTHON is that of the environment with PyMC; the parts are `meta`, `areas` and `mrp` (all by
+default), and `areas:N` for maps of N areas only. Ends with an error where two posteriors do not agree.
 """
 
 import sys
 
 import areas
 import meta
+import mrp
 
-PARTS = {"meta": meta.main, "areas": areas.main}
+PARTS = {"meta": meta.main, "areas": areas.main, "mrp": mrp.main}
 
 
 def main(python: str, *parts: str) -> int:

@@ -1,39 +1,27 @@
 """Multilevel regression: poolmap against PyMC with nutpie, and the time of a national survey.
 
-usage: mrp_compare.py PYTHON, that of the environment with PyMC. Ends with an error where posteriors with
-enough effective samples do not agree.
+Posteriors with enough effective samples must agree.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+import poststratify
+from measure import HERE, RUNS, run, with_range
+from mrp_problems import fit, nation, opinion
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-
-from mrp_problems import fit, nation, opinion  # noqa: E402
-
-RUNS = 5
 CHAINS, DRAWS = 2, 500
 SEED = 20261121
 FEWEST = 100  # effective samples; the means of a run with fewer are not compared
 
 
-def rate(run: dict) -> float:
+def rate(result: dict) -> float:
     """Effective samples a CPU second of the slowest parameter: alpha, a sigma or an effect."""
-    return min(run["ess"].values()) / run["cpu"]
-
-
-def with_range(values: list[float], digits: int = 1) -> str:
-    """Median and range in words."""
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+    return min(result["ess"].values()) / result["cpu"]
 
 
 def apart(ours: list[dict], theirs: list[dict]) -> float:
@@ -62,9 +50,7 @@ def main(python: str) -> int:
         path.write_text(json.dumps(content))
         for seed in range(1, RUNS + 1):
             ours.append(fit(spec, data, seed, CHAINS, DRAWS))
-            command = [python, str(HERE / "fit_mrp_pymc.py"), str(seed), str(path)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            theirs.append(json.loads(done.stdout.strip().splitlines()[-1]))
+            theirs.append(run(python, str(HERE / "mrp_pymc.py"), str(seed), str(path)))
     levels = len(data.tables["levels"])
     print(f"{len(cells):,} cells of 5,000 respondents, {batches} batches with {levels} levels;")
     print(f"{CHAINS} chains, {DRAWS} draws each. Median (range) of {RUNS} alternating runs.\n")
@@ -75,20 +61,20 @@ def main(python: str) -> int:
         ("leapfrog steps a draw", "leapfrogs", 1),
         ("divergent draws", "divergences", 0),
     ):
-        columns = [with_range([run[key] for run in runs], digits) for runs in (ours, theirs)]
+        columns = [with_range([one[key] for one in runs], digits) for runs in (ours, theirs)]
         print(f"{label:34}{columns[0]:>26}{columns[1]:>26}")
     for name in ("alpha", "sigma", "effect"):
-        columns = [with_range([run["ess"][name] for run in runs], 0) for runs in (ours, theirs)]
+        columns = [with_range([one["ess"][name] for one in runs], 0) for runs in (ours, theirs)]
         print(f"{'fewest effective samples, ' + name:34}{columns[0]:>26}{columns[1]:>26}")
-    columns = [with_range([rate(run) for run in runs]) for runs in (ours, theirs)]
+    columns = [with_range([rate(one) for one in runs], 1) for runs in (ours, theirs)]
     print(f"{'the fewest a CPU second':34}{columns[0]:>26}{columns[1]:>26}")
     ratio = [rate(a) / rate(b) for a, b in zip(ours, theirs, strict=True)]
-    approximation = with_range([run["approximation"] for run in ours])
-    compiling = with_range([run["compile"] for run in theirs], 0)
-    print(f"poolmap / PyMC: {with_range(ratio)}; of poolmap's CPU seconds the approximation takes")
+    approximation = with_range([one["approximation"] for one in ours])
+    compiling = with_range([one["compile"] for one in theirs], 0)
+    print(f"poolmap / PyMC: {with_range(ratio, 1)}; of poolmap's CPU seconds the approximation takes")
     print(f"{approximation}. Compiling the model takes PyMC {compiling} s each time.")
     differ = False
-    converged = [run for run in theirs if min(run["ess"].values()) > FEWEST]
+    converged = [one for one in theirs if min(one["ess"].values()) > FEWEST]
     if converged:
         distance = apart(ours, converged)
         print(f"Largest distance of means of alpha and sigma: {distance:.1f} Monte Carlo standard errors.")
@@ -97,17 +83,15 @@ def main(python: str) -> int:
         print(f"No run of PyMC has {FEWEST} effective samples of every parameter: means are not compared.")
 
     spec, data = nation(np.random.default_rng(SEED))
-    run = fit(spec, data, 1, 4, 1000)
-    fewest, tails = (min(run[key].values()) for key in ("ess", "ess_tail"))
+    whole = fit(spec, data, 1, 4, 1000)
+    fewest, tails = (min(whole[key].values()) for key in ("ess", "ess_tail"))
     print(
-        f"\nNational survey: 60,000 respondents in {run['cells']:,} cells, {run['effects']} effects;\n"
-        f"4 chains of 1,000 draws on two cores: {run['wall']:.0f} s ({run['cpu']:.0f} CPU s, the\n"
-        f"approximation {run['approximation']:.1f}); {run['leapfrogs']:.0f} leapfrog steps; fewest\n"
-        f"effective samples {fewest:.0f} (tails {tails:.0f}); R-hat {run['rhat']:.3f}; "
-        f"{run['divergences']} divergent."
+        f"\nNational survey: 60,000 respondents in {whole['cells']:,} cells, {whole['effects']} effects;\n"
+        f"4 chains of 1,000 draws on two cores: {whole['wall']:.0f} s ({whole['cpu']:.0f} CPU s, the\n"
+        f"approximation {whole['approximation']:.1f}); {whole['leapfrogs']:.0f} leapfrog steps; fewest\n"
+        f"effective samples {fewest:.0f} (tails {tails:.0f}); R-hat {whole['rhat']:.3f}; "
+        f"{whole['divergences']} divergent."
     )
+    print()
+    poststratify.main()
     return int(differ)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

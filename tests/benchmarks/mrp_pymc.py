@@ -1,4 +1,4 @@
-"""The survey of mrp_problems.opinion in PyMC with nutpie; prints JSON. usage: fit_mrp_pymc.py SEED DATA
+"""The survey of mrp_problems.opinion in PyMC with nutpie; prints JSON. usage: mrp_pymc.py SEED DATA
 
 DATA is a JSON file with `yes`, `n` and, for each batch, `level` by cell. Runs in .venv-bench.
 """
