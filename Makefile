@@ -4,6 +4,7 @@
 PYTHON ?= python3
 CONFIG ?= config/config.yaml
 CORES ?= all
+RUNS ?= 5
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/python -m snakemake --cores $(CORES)
 
@@ -14,8 +15,8 @@ help:
 	@echo "make run CONFIG=config/my.yaml  run your own config"
 	@echo "make dry-run CONFIG=...         check config and tables, show what would be run"
 	@echo "make test                       run all tests"
-	@echo "make bench                      effective samples a second, against PyMC"
-	@echo "make sbc                        simulation-based calibration of the disease maps (an hour)"
+	@echo "make bench                      effective samples a second, against PyMC (BENCH=meta, areas, areas:700, mrp: a part; RUNS=5)"
+	@echo "make sbc                        simulation-based calibration of maps and surveys (hours)"
 	@echo "make calibrate                  survey estimates against the truth, 600 samples (an hour)"
 	@echo "make check                      formatter and linter"
 	@echo "make schema                     write config/config.schema.json anew"
@@ -38,10 +39,11 @@ test: .venv/installed-dev
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 bench: .venv/installed .venv-bench/installed
-	@$(BIN)/python tests/benchmarks/compare.py .venv-bench/bin/python
+	@RUNS=$(RUNS) $(BIN)/python tests/benchmarks/compare.py .venv-bench/bin/python $(BENCH)
 
 sbc: .venv/installed
 	@$(BIN)/python tests/calibration/sbc_areas.py
+	@$(BIN)/python tests/calibration/sbc_mrp.py
 
 calibrate: .venv/installed
 	@$(BIN)/python tests/calibration/california.py

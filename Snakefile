@@ -34,7 +34,10 @@ try:
     )
     ANALYSES = CONFIG.analyses
     PROGRAMS = sorted({spec.program(m) for spec in ANALYSES.values() for m in spec.models})
-    prepare_scripts(workflow.basedir, PROGRAMS)
+    by_stan = [spec for spec in ANALYSES.values() if spec.sampling.sampler == "stan"]
+    prepare_scripts(
+        workflow.basedir, sorted({spec.program(m) for spec in by_stan for m in spec.models})
+    )
     if MAIN:
         find_toolchain()  # a missing compiler is told now, not after an hour
 except PoolmapError as error:
@@ -49,6 +52,7 @@ wildcard_constraints:
     analysis="|".join(ANALYSES),
     model="[a-z][a-z0-9_]*",
     program="|".join(PROGRAMS),
+    library=r"(\.nutpie)?",
 
 
 rule all:

@@ -105,6 +105,7 @@ class Predictive:
             out: the observations, or studies of two arms.
         value: what is observed, in words ("SIDS cases").
         left_out: what leave-one-out leaves out, where it is not the unit ("study" of two arms).
+        integrated: what `log_lik` is integrated over, in words ("the area's own effect").
         exact_elpd: array (m,): exact leave-one-out log predictive densities, where the family knows them.
         parts: names of the m parts, where they are not the observations.
         groups: n rows, the levels of factors that an observation belongs to, by which predictive checks are
@@ -120,6 +121,7 @@ class Predictive:
     log_lik: np.ndarray
     value: str
     left_out: str = ""
+    integrated: str = ""
     exact_elpd: np.ndarray | None = None
     parts: Sequence[str] = ()
     groups: pd.DataFrame | None = None

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from poolmap.contracts import Companion, ModelResult, Predictive, Quantity
+from poolmap.contracts import Companion, ModelResult, Predictive
 from poolmap.files import read_json, write_json, write_text
 from poolmap.inference.checks import failures
 from poolmap.inference.predictive import leave_one_out, predictive_statistics, summarise_predictive
-from poolmap.inference.summary import dictionary
 from poolmap.qgis import style
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ _OWN_FILES = ("predictive", "predictive_statistics")
 def write_estimates(
     folder: Path,
     tables: Mapping[str, pd.DataFrame],
-    quantities: Sequence[Quantity],
+    described: Mapping[str, Any],
     predictive: Predictive,
     verdict: Mapping[str, Any],
     interval: float,
@@ -41,7 +40,8 @@ def write_estimates(
     Args:
         folder: an empty folder.
         tables: the estimates (`inference.summary.summarise`).
-        quantities, predictive, companions: from the family's doors.
+        described: the dictionary of the tables (`inference.summary.dictionary`).
+        predictive, companions: from the family's doors.
         verdict: the gate's (checks.json); where it failed, a file says in the folder that the numbers
             must not be used.
         interval: level of the intervals.
@@ -53,10 +53,11 @@ def write_estimates(
         table.to_csv(folder / f"{name}.csv", index=False)
         if polygons is not None and "area" in table.columns:
             _write_geopackage(polygons, table, folder / f"{name}.gpkg", layer=name)
-    words = dictionary(quantities, interval)
-    words["companions"] = {companion.name: companion.description for companion in companions}
-    words["text"] = {companion.name: _text_columns(companion.frame) for companion in companions}
-    write_json(folder / "dictionary.json", words)
+    words = {
+        "companions": {companion.name: companion.description for companion in companions},
+        "text": {companion.name: _text_columns(companion.frame) for companion in companions},
+    }
+    write_json(folder / "dictionary.json", {**described, **words})
     for companion in companions:
         companion.frame.to_csv(folder / f"{companion.name}.csv", index=False)
     summarise_predictive(predictive, interval).to_csv(folder / "predictive.csv", index=False)

@@ -102,7 +102,7 @@ def prepare_scripts(root: str | Path, programs: Sequence[str]) -> None:
 
     Args:
         root: the project folder.
-        programs: the Stan programs of the run, told to the toolchain's script.
+        programs: the Stan programs of the run that become executables, told to the toolchain's script.
 
     Raises:
         PoolmapError: the path has blanks even when seen from the working folder.

@@ -1,6 +1,6 @@
 """Check a config before Snakemake reads it: `make run` says in our own words what is wrong with the file.
 
-With `--tables` (`make dry-run`) the input files are read too.
+With `--tables` (`make dry-run`) the input files are read too, and graphs of areas built.
 """
 
 import sys
@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from poolmap.config import load_config
 from poolmap.errors import InputError
 from poolmap.families import door, look
+from poolmap.graph.adjacency import analysis_graph
 
 path, *options = sys.argv[1:]
 try:
@@ -18,7 +19,9 @@ try:
     problems = []
     for spec in config.analyses.values() if "--tables" in options else ():
         try:
-            door(spec.family, "ingest")(spec)
+            data = door(spec.family, "ingest")(spec)
+            if spec.has_graph:
+                analysis_graph(spec, data.geometry)
         except InputError as error:
             problems += error.problems
     if problems:

@@ -9,7 +9,7 @@ from poolmap.families import door, has_door
 from poolmap.files import read_json, whole_folder
 from poolmap.inference.posterior import read_posterior
 from poolmap.inference.predictive import validation_tables
-from poolmap.inference.summary import summarise
+from poolmap.inference.summary import dictionary, summarise
 from poolmap.logs import job
 
 wildcards, params = snakemake.wildcards, snakemake.params
@@ -22,19 +22,19 @@ with job(snakemake.log[0], title):
     draws = read_posterior(snakemake.input.posterior)
     arguments = (spec, wildcards.model, data, draws, np.random.default_rng(params.seed))
     quantities = door(spec.family, "estimate")(*arguments)
+    tables, described = summarise(quantities, spec.interval), dictionary(quantities, spec.interval)
+    del quantities  # of ten thousand areas they take a gigabyte
     predictive = door(spec.family, "predictive")(*arguments)
-    tables = summarise(quantities, spec.interval)
     refits = read_json(snakemake.input.left_out)
     companions = validation_tables(predictive, refits, spec.interval)
-    for folder in snakemake.input.calibration:
-        companions.append(read_companion(folder))
+    companions += [read_companion(folder) for folder in snakemake.input.calibration]
     if has_door(spec.family, "companions"):
         companions += door(spec.family, "companions")(spec, wildcards.model, data, tables)
     with whole_folder(snakemake.output.estimates) as folder:
         write_estimates(
             folder,
             tables,
-            quantities,
+            described,
             predictive,
             read_json(snakemake.input.checks),
             spec.interval,

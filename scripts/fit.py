@@ -19,7 +19,8 @@ with job(snakemake.log[0], f"{snakemake.wildcards.analysis} / {model}, fit"):
     data = read_dataset(snakemake.input.data, graph=next(iter(snakemake.input.graph), None))
     given = (spec, model, data)
     stan_data, estimate = door(spec.family, "stan_data")(*given), door(spec.family, "estimate")
-    program = compile_program(Path(f"stan/{spec.program(model)}.stan"), include_paths=[Path("stan")])
+    source, library = Path(f"stan/{spec.program(model)}.stan"), spec.sampling.sampler == "nutpie"
+    program = compile_program(source, include_paths=[Path("stan")], library=library)
     made_with = {"program": program.as_dict(), "toolchain": find_toolchain().as_dict()}
     how = {"seed": params.seed, "cores": snakemake.threads}
     result = fit(program.executable, stan_data, lambda d, rng: estimate(*given, d, rng), spec.sampling, **how)

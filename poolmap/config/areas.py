@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from poolmap.config.area_outcome import AreaOutcome, StandardWeights
 from poolmap.config.base import Analysis, Column, Name, PathText, Section, first_read_by
 from poolmap.config.graph import GraphSpec
 from poolmap.config.maps import MapSpec
@@ -29,118 +30,6 @@ OWN_PRIORS = {
 }
 
 
-class Suppressed(Section):
-    """What stands in place of small counts."""
-
-    mark: Column
-    """The text in the column of cases."""
-    range: tuple[int, int]
-    """The smallest and the largest count that it may stand for."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Suppressed:
-        low, high = self.range
-        if not 0 <= low <= high:
-            raise PydanticCustomError(
-                "range", "write the smallest and the largest count, 0 or more: [1, 4]", {"at": "range"}
-            )
-        return self
-
-
-class StandardWeights(Section):
-    """A standard population of the user's own."""
-
-    weights: Column
-    """Column with the weight of each stratum, the same in all areas; on any scale."""
-
-
-class AreaOutcome(Section):
-    """What was counted, and among whom; or direct estimates with their standard errors."""
-
-    cases: Column | None = None
-    """Column with the number of cases. A count written as "<5" is taken to lie between 0 and 4."""
-    population: Column | None = None
-    """Column with the population (or person-time) at risk: expected counts come from it by indirect
-    standardisation. For a prevalence: the persons examined, of whom `cases` are cases."""
-    strata: tuple[Column, ...] = ()
-    """Columns (age, sex ...) by which the rates are standardised; the table then has one row an area and
-    stratum."""
-    expected: Column | None = None
-    """Column with expected counts worked out elsewhere, in place of `population`."""
-    reference: Column | None = None
-    """Column with reference rates (cases per unit of the population, the same in all areas for a stratum):
-    expected counts come from them; by default from the rates of all areas together."""
-    standard: Literal["who_world", "european_2013"] | StandardWeights | None = None
-    """Standard population of directly standardised rates, which are reported beside the ratios: the WHO World
-    Standard 2000-2025, the European Standard Population 2013, or a column: `{weights: column}`."""
-    age: Column | None = None
-    """Which of `strata` has the age groups of the named standards, where there are several."""
-    suppressed: Suppressed | None = None
-    """What stands in place of suppressed small counts: `{mark: "*", range: [1, 4]}`."""
-    estimate: Column | None = None
-    """Column with direct estimates (survey means, say), in place of `cases`."""
-    se: Column | None = None
-    """Column with their standard errors, taken as known."""
-
-    @field_validator("standard", mode="before")
-    @classmethod
-    def _known_standard(cls, value: Any) -> Any:
-        """One message in place of one for each form that it could have."""
-        own = isinstance(value, dict) and list(value) == ["weights"] and isinstance(value["weights"], str)
-        if value in (None, "who_world", "european_2013") or isinstance(value, StandardWeights) or own:
-            return value
-        raise PydanticCustomError(
-            "standard",
-            "'{given}' is not a standard population: write who_world, european_2013 or {own}",
-            {"given": str(value), "own": "{weights: column}"},
-        )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> AreaOutcome:
-        if (self.cases is None) == (self.estimate is None):
-            raise PydanticCustomError(
-                "outcome", "give either 'cases' (counts) or 'estimate' and 'se' (direct estimates)"
-            )
-        if (self.estimate is None) != (self.se is None):
-            raise PydanticCustomError("outcome", "'estimate' and 'se' go together")
-        if self.estimate is not None:
-            counted = ("population", "expected", "strata", "reference", "standard", "age", "suppressed")
-            given = [name for name in counted if getattr(self, name)]
-            if given:
-                raise PydanticCustomError(
-                    "outcome",
-                    "'{key}' goes with 'cases', not with 'estimate'",
-                    {"key": given[0], "at": given[0]},
-                )
-            return self
-        if (self.population is None) == (self.expected is None):
-            raise PydanticCustomError(
-                "expected", "give either 'population' or 'expected', not both and not neither"
-            )
-        for key in ("strata", "reference"):
-            if self.expected is not None and getattr(self, key):
-                raise PydanticCustomError(
-                    "strata",
-                    "'{key}' goes with 'population': 'expected' is standardised already",
-                    {"key": key, "at": key},
-                )
-        self._check_standard()
-        return self
-
-    def _check_standard(self) -> None:
-        what = ""
-        if self.standard is not None and not self.strata:
-            what = "direct standardisation needs 'strata': the columns that the standard has weights of"
-        elif isinstance(self.standard, str) and self.age is None and len(self.strata) > 1:
-            what = "say which of 'strata' has the age groups: age: column"
-        if what:
-            raise PydanticCustomError("standard", what, {"at": "standard"})
-        if self.age is not None and self.age not in self.strata:
-            raise PydanticCustomError(
-                "age", "'{column}' is not one of 'strata'", {"column": self.age, "at": "age"}
-            )
-
-
 class AreaModel(Section):
     """One model of a disease map."""
 
@@ -152,6 +41,15 @@ class AreaModel(Section):
     prior: Literal["bym2", "icar", "leroux", "car", "iid"] = "bym2"
     """Prior of the area effects: `bym2` (spatially structured and unstructured), `icar` (structured only),
     `leroux` and `car` (proper conditional autoregressive) or `iid` (unstructured)."""
+    regions: Column | None = None
+    """Column of the table that names the region of each area: the areas of a region share an effect, drawn
+    from a normal distribution."""
+    covariate_errors: dict[Column, Column] = Field(default_factory=dict)
+    """Covariates that are measured with errors, and the columns with the standard errors:
+    `{deprivation: deprivation_se}`. They stand in the formula by themselves, as `x` or `scale(x)`."""
+    component_intercepts: bool = False
+    """Whether each part of the map that hangs together (component of the graph) has an intercept of its own.
+    Areas without neighbours keep the mean of these intercepts."""
     alpha_prior: UnboundedPrior | None = None
     """Prior of the intercept: the log relative risk or the logit of the prevalence of an average area, by
     default normal(0, 5); or its mean, by default wide on the scale of the direct estimates."""
@@ -160,6 +58,8 @@ class AreaModel(Section):
     sigma_prior: HalfPrior | None = None
     """Prior of the standard deviation of the area effects on the scale of the linear predictor: by default
     half-normal(1); with direct estimates half-normal(their standard deviation)."""
+    sigma_region_prior: HalfPrior | None = None
+    """Prior of the standard deviation of the effects of `regions`: by default as that of sigma."""
     rho_prior: ShareOrPCPrior = ShareOrPCPrior("beta", (0.5, 0.5))
     """Prior of the share of that variance that is spatially structured (bym2), or of the strength of the
     dependence between neighbours (leroux, car)."""
@@ -176,6 +76,10 @@ class AreaModel(Section):
         if self.rho_prior.family == "pc" and self.prior != "bym2":
             raise PydanticCustomError(
                 "rho_prior", "a pc prior of rho goes with bym2 only: its rho is a share of variance"
+            )
+        if self.sigma_region_prior is not None and self.regions is None:
+            raise PydanticCustomError(
+                "own_prior", "'sigma_region_prior' goes with 'regions'", {"at": "sigma_region_prior"}
             )
         for key, likelihood in OWN_PRIORS.items():
             if getattr(self, key) is not None and self.likelihood != likelihood:
@@ -240,8 +144,14 @@ class AreasAnalysis(Analysis):
             raise PydanticCustomError(
                 "aggregate", "direct estimates have no weights by which to add them up", {"at": "aggregate"}
             )
-        for name in self.models:
+        for name, model in self.models.items():
             self._fits_outcome(name)
+            if model.covariate_errors and self.covariates is None:
+                raise PydanticCustomError(
+                    "covariate_errors",
+                    "there is no covariate: name it in the formula 'covariates' of the analysis",
+                    {"at": f"models.{name}.covariate_errors"},
+                )
         first = next(iter(self.models))
         for name in self.models:
             if self.likelihood(name) not in SCALES[self.scale]:
@@ -305,11 +215,27 @@ class AreasAnalysis(Analysis):
         return self.estimate_name or self.outcome.estimate
 
     def view(self, step: str, model: str | None = None) -> dict[str, Any]:
-        """As of every analysis; `ingest` also learns whether the cases are a share of the population."""
+        """As of every analysis; `ingest` also learns whether the cases are a share of the population, and
+        which columns the models read."""
         content = super().view(step, model)
-        if step == "ingest" and self.scale == "prevalence":
-            content["models"] = {"prevalence": {"likelihood": "binomial"}}
+        if step == "ingest":
+            read: list[dict[str, Any]] = [{"regions": column} for column in self.region_columns]
+            read += [{"covariate_errors": {x: se}} for x, se in self.measured_columns]
+            if self.scale == "prevalence":
+                read = [{"likelihood": "binomial"} | keys for keys in read or [{}]]
+            if read:
+                content["models"] = {f"m{number}": keys for number, keys in enumerate(read)}
         return content
+
+    @property
+    def region_columns(self) -> list[str]:
+        """Columns with the regions whose effects a model has, each once."""
+        return list(dict.fromkeys(m.regions for m in self.models.values() if m.regions is not None))
+
+    @property
+    def measured_columns(self) -> list[tuple[str, str]]:
+        """Covariates with errors and the columns with their standard errors, each pair once."""
+        return list(dict.fromkeys(p for m in self.models.values() for p in m.covariate_errors.items()))
 
     @property
     def has_graph(self) -> bool:
@@ -338,6 +264,11 @@ class AreasAnalysis(Analysis):
             column = getattr(self.outcome, name)
             if column is not None:
                 yield ("outcome", name), "data", column
+        for name, model in self.models.items():
+            if model.regions is not None:
+                yield ("models", name, "regions"), "data", model.regions
+            for covariate, column in model.covariate_errors.items():
+                yield ("models", name, "covariate_errors", covariate), "data", column
         for column in self.aggregate:
             yield ("aggregate",), "data", column
         if isinstance(self.outcome.standard, StandardWeights):

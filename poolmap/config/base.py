@@ -42,8 +42,11 @@ class Section(BaseModel):
 
 
 class Sampling(Section):
-    """How Stan samples."""
+    """How the posterior is sampled."""
 
+    sampler: Literal["stan", "nutpie"] = "stan"
+    """`stan`: Stan's own no-U-turn sampler; `nutpie`: the same Stan program, sampled by nutpie (see
+    docs/samplers.md)."""
     chains: int = Field(4, ge=2, le=64)
     """Number of chains; at least 2, since R-hat compares them."""
     warmup: int = Field(1000, ge=100)
@@ -67,7 +70,7 @@ class Analysis(Section):
     seed: int | None = Field(None, ge=1, lt=2**31, json_schema_extra=first_read_by("fit"))
     """Random seed; every job derives its own from it."""
     sampling: Sampling | None = Field(None, json_schema_extra=first_read_by("fit"))
-    """How Stan samples; keys left out are taken from the top of the config."""
+    """How the posterior is sampled; keys left out are taken from the top of the config."""
     interval: float | None = Field(None, gt=0.5, lt=1, json_schema_extra=first_read_by("estimate"))
     """Level of the central posterior intervals."""
     on_failed_checks: Literal["stop", "report"] | None = Field(
@@ -87,6 +90,13 @@ class Analysis(Section):
     @abstractmethod
     def program(self, model: str) -> str:
         """The Stan program of a model, as its path below `stan/` without ending."""
+
+    @property
+    def fitted_by(self) -> str:
+        """What samples the posterior, in the report's words."""
+        if self.sampling and self.sampling.sampler == "nutpie":
+            return "Hamiltonian Monte Carlo with the sampler nutpie on a program in Stan"
+        return "Hamiltonian Monte Carlo in Stan"
 
     @property
     def has_graph(self) -> bool:

@@ -37,7 +37,7 @@ class Config(Section):
     seed: int = Field(20261120, ge=1, lt=2**31)
     """Random seed; every job derives its own from it."""
     sampling: Sampling = Sampling()
-    """How Stan samples."""
+    """How the posterior is sampled."""
     interval: float = Field(0.95, gt=0.5, lt=1)
     """Level of the central posterior intervals."""
     on_failed_checks: Literal["stop", "report"] = "stop"

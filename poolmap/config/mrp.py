@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -138,7 +138,7 @@ class MrpAnalysis(Analysis):
     @model_validator(mode="after")
     def _consistent(self) -> MrpAnalysis:
         tell(self._conflicts())
-        tables = ["total", "parameters"]
+        tables = ["total", "parameters", "levels"]
         for grouping in self.groupings()[1:]:
             table = self.table_name(grouping)
             if "" in grouping or len(set(grouping)) < len(grouping) or table in tables:
@@ -158,6 +158,7 @@ class MrpAnalysis(Analysis):
         if self.census is not None and self.count is None and not self.microdata:
             what = "name the column with the number of people; or write `microdata: true` for a row a person"
             found.append(Conflict("count", what))
+        found += self._population_conflicts()
         if self.map is not None and not any(self.map.variable in grouping for grouping in self.groupings()):
             what = f"'{self.map.variable}' is mapped but not estimated: add it to 'estimates'"
             found.append(Conflict("map.variable", what))
@@ -165,6 +166,39 @@ class MrpAnalysis(Analysis):
         if areal and self.map is None:
             what = "icar and bym2 need `map`: the polygons of the areas"
             found.append(Conflict(f"models.{areal[0]}.structure", what))
+        return found
+
+    def _population_conflicts(self) -> list[Conflict]:
+        """Keys of census, margins and extensions that do not go together."""
+        found = []
+        table = self.seed_table not in ("survey", "uniform")
+        if self.margins:
+            if self.microdata:
+                found.append(Conflict("microdata", "margins are no microdata: leave one of the two away"))
+            if table and self.count is None:
+                found.append(
+                    Conflict("count", "name the column of the `seed_table` with the number of people")
+                )
+            if self.count is not None and not table:
+                what = "each margin names its own `count`: leave this one away"
+                found.append(Conflict("count", what))
+        elif self.seed_table != "uniform":
+            found.append(Conflict("seed_table", "it goes with `margins`: leave it away"))
+        for i, extension in enumerate(self.extend):
+            at = f"extend.{i}"
+            if (extension.known is None) != (extension.count is None):
+                found.append(
+                    Conflict(at, "`known` and its column `count` go together: give both, or neither")
+                )
+            if extension.variable in [other.variable for other in self.extend[:i]]:
+                found.append(Conflict(at, f"'{extension.variable}' is put into the census twice"))
+            if extension.variable in (*self.house, self.time):
+                what = (
+                    f"'{extension.variable}' is a house variable or the time, which the census need not have"
+                )
+                found.append(Conflict(at, what))
+        if self.time is not None and self.time in self.house:
+            found.append(Conflict("time", f"'{self.time}' stands in `house` too: keep one of the two"))
         return found
 
     def groupings(self) -> list[tuple[str, ...]]:
@@ -190,6 +224,38 @@ class MrpAnalysis(Analysis):
         """Whether a model shares effects between neighbours."""
         return any(model.is_areal for model in self.models.values())
 
+    def graph_files(self) -> list[str]:
+        """The files that the graph is built from besides the polygons as read."""
+        if self.graph.method == "arcs" and self.map is not None:
+            return [self.map.geometry]
+        return [self.graph.file] if self.graph.file is not None else []
+
+    @property
+    def geometry(self) -> str:
+        """The file of the polygons."""
+        return self.map.geometry if self.map is not None else ""
+
+    @property
+    def geometry_area(self) -> str:
+        """The column of the polygons with the area."""
+        return (self.map.column or self.map.variable) if self.map is not None else ""
+
+    @property
+    def geometry_layer(self) -> str | None:
+        """The layer with the polygons."""
+        return self.map.layer if self.map is not None else None
+
+    def view(self, step: str, model: str | None = None) -> dict[str, Any]:
+        """As `Analysis.view`; reading the data needs what every model's formula and structure name."""
+        content = super().view(step, model)
+        if step == "ingest":
+            kept = {"formula", "structure"}
+            content["models"] = {
+                name: own.model_dump(mode="json", include=kept, exclude_defaults=True)
+                for name, own in self.models.items()
+            }
+        return content
+
     def input_files(self) -> dict[str, str]:
         """Surveys, census or margins, and what else the config names."""
         pooled = isinstance(self.survey, dict)
@@ -205,22 +271,61 @@ class MrpAnalysis(Analysis):
             files["truth"] = self.truth.data
         if self.map is not None:
             files["geometry"] = self.map.geometry
+        if self.has_graph and self.graph.file is not None:
+            files["graph.file"] = self.graph.file
         return files
 
     def column_references(self) -> Iterator[tuple[tuple[str, ...], str, str]]:
-        """Outcome and weight in the survey; count and the variables of the estimates in the census."""
-        if not isinstance(self.survey, dict):
-            yield ("outcome", "column"), "survey", self.outcome.column
-            if self.weight is not None:
-                yield ("weight",), "survey", self.weight
-        if self.census is not None and self.count is not None:
-            yield ("count",), "census", self.count
+        """What the config names in the survey, the census and the further tables.
+
+        Variables that `bands`, `extend`, `area_predictors` or the time may bring are left to `ingest`.
+        """
+        in_survey = {
+            ("outcome", "column"): self.outcome.column,
+            ("outcome", "exposure"): self.outcome.exposure,
+            ("weight",): self.weight,
+            ("design", "strata"): self.design.strata,
+        }
+        in_survey |= {("design", "clusters", str(i)): name for i, name in enumerate(self.design.clusters)}
+        sizes = self.design.population_sizes
+        in_survey |= {("design", "population_sizes", str(i)): name for i, name in enumerate(sizes)}
+        in_survey |= {("house", str(i)): name for i, name in enumerate(self.house)}
+        in_survey |= {("extend", str(i), "variable"): e.variable for i, e in enumerate(self.extend)}
+        made = {*self.bands, *([] if not isinstance(self.survey, dict) else ["survey"])}
+        for name in self.surveys:
+            file = f"survey.{name}" if isinstance(self.survey, dict) else "survey"
+            for key, column in in_survey.items():
+                if column is not None and column not in made:
+                    yield key, file, column
+        joined = {column for source in self.area_predictors for column in source.columns}
+        made |= {*joined, *(e.variable for e in self.extend), *([self.time] if self.time else [])}
+        if self.census is not None:
+            if self.count is not None:
+                yield ("count",), "census", self.count
+            for at, grouping in enumerate(self.groupings()[1:]):
+                for variable in grouping:
+                    if variable not in made:
+                        yield ("estimates", str(at)), "census", variable
+        elif self.count is not None:
+            yield ("count",), "seed_table", self.count
+        for i, margin in enumerate(self.margins):
+            yield ("margins", str(i), "count"), f"margins.{i}", margin.count
+        for i, extension in enumerate(self.extend):
+            if extension.count is not None:
+                yield ("extend", str(i), "count"), f"extend.{i}", extension.count
+        for i, source in enumerate(self.area_predictors):
+            if source.area not in self.bands:
+                yield ("area_predictors", str(i), "area"), f"area_predictors.{i}", source.area
+            for column in source.columns:
+                yield ("area_predictors", str(i), "columns"), f"area_predictors.{i}", column
         if self.truth is not None:
             yield ("truth", "value"), "truth", self.truth.value
+            if self.truth.level is not None:
+                yield ("truth", "level"), "truth", self.truth.level
 
     def program(self, model: str) -> str:
-        """The program of the outcome's kind."""
-        return "mrp/binomial"
+        """The program, one for all kinds of outcome."""
+        return "mrp/mrp"
 
 
 __all__ = ["Answer", "Contrast", "MrpAnalysis", "MrpMap", "MrpModel", "Truth"]

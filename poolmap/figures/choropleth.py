@@ -24,7 +24,7 @@ _BORDER = "#8a9099"
 _BELOW = 0.12  # room for the scale bar, as a share of the height of the map
 _MANY = 1500
 _WIDTH = 7.4
-_HATCHES = ("//////", "||||||", "xxxxxx")
+_HATCHES = ("//////", "|||", "xxx")
 WEIGHTS = (0.25, 0.6, 1.0)
 """How much of its colour an area keeps, by class of certainty; the rest is white."""
 
@@ -136,7 +136,7 @@ def _draw(
     layout: Layout,
     hatched: Mapping[str, NDArray[np.bool_]],
 ) -> None:
-    from matplotlib.patches import PathPatch, Rectangle
+    from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Outline
 
     values = np.asarray(panel.values, dtype=np.float64)
@@ -164,15 +164,23 @@ def _draw(
     shape(missing & marked, facecolor="white", edgecolor=_BORDER, linewidth=width)
     shape(missing & ~marked, facecolor="white", edgecolor=_BORDER, linewidth=width, hatch=_HATCHES[0])
     for i, mask in enumerate(hatched.values(), 1):
-        shape(mask, facecolor="none", edgecolor=INK, linewidth=0, hatch=_HATCHES[i])
+        for colour, wide in (("white", 1.6), (INK, 0.7)):  # seen on light and on dark colours
+            shape(
+                mask, facecolor="none", edgecolor=colour, linewidth=0, hatch=_HATCHES[i], hatch_linewidth=wide
+            )
+        shape(mask, facecolor="none", edgecolor=_BORDER, linewidth=width)
     if panel.outlined is not None:
         shape(panel.outlined, facecolor="none", edgecolor=INK, linewidth=0.5 if many else 1.5, zorder=3)
+    frame_insets(axes, layout)
+
+
+def frame_insets(axes: Axes, layout: Layout) -> None:
+    """A thin frame around each inset."""
+    from matplotlib.patches import Rectangle
+
     for west, south, east, north in layout.insets:
-        axes.add_artist(
-            Rectangle(
-                (west, south), east - west, north - south, facecolor="none", edgecolor=MUTED, linewidth=0.6
-            )
-        )
+        look = {"facecolor": "none", "edgecolor": MUTED, "linewidth": 0.6}
+        axes.add_artist(Rectangle((west, south), east - west, north - south, **look))
 
 
 def _hatch_patch(label: str, number: int) -> Any:

@@ -81,9 +81,6 @@ def lay_out(frame: gpd.GeoDataFrame, panels: int = 1) -> Layout:
 def _groups(frame: gpd.GeoDataFrame) -> list[NDArray[np.intp]]:
     """Rows of the main map, then of each inset, the largest first."""
     import shapely
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
 
     geometry, _ = in_plane(frame)
     polygons = np.asarray(geometry.values)
@@ -97,14 +94,7 @@ def _groups(frame: gpd.GeoDataFrame) -> list[NDArray[np.intp]]:
     reach = FAR * float(np.hypot(*(bulk[1] - bulk[0])))
     if reach == 0:
         return [everything]
-    # one vertex a cell of the size of a tenth of the gap stands for all in it
-    points, of = shapely.get_coordinates(polygons[seen], return_index=True)
-    cells = np.column_stack([np.floor(points / (reach / 10)).astype(np.int64), of])
-    _, first = np.unique(cells, axis=0, return_index=True)
-    near = cKDTree(points[first]).query_pairs(reach, output_type="ndarray")
-    left, right = np.concatenate([of[first][near], np.column_stack([of, of])]).T
-    links = coo_array((np.ones(len(left)), (left, right)), shape=(len(seen), len(seen)))
-    _, member = connected_components(links, directed=False)
+    member = _near_ones(polygons[seen], reach)
     sizes = np.bincount(member)
     main = int(np.argmax(sizes))
     west, south, east, north = _around(bounds[seen[member == main]])
@@ -122,6 +112,36 @@ def _groups(frame: gpd.GeoDataFrame) -> list[NDArray[np.intp]]:
         return [everything]
     rest = np.setdiff1d(everything, np.concatenate(far))
     return [rest, *sorted(far, key=len, reverse=True)]
+
+
+def _near_ones(polygons: NDArray[np.object_], reach: float) -> NDArray[np.int32]:
+    """Group of each polygon, from 0: gaps within a group are no wider than `reach`."""
+    import shapely
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    def groups(pairs: NDArray[np.int_], n: int) -> NDArray[np.int32]:
+        links = coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(n, n))
+        return connected_components(links, directed=False)[1]
+
+    # one vertex a cell of the size of a tenth of the gap stands for all in it; cells that touch are one patch
+    # (of a whole country's pairs of cells within reach there are tens of millions)
+    points, of = shapely.get_coordinates(polygons, return_index=True)
+    grid = np.floor(points / (reach / 10)).astype(np.int64)
+    cells, first, cell = np.unique(grid, axis=0, return_index=True, return_inverse=True)
+    patch = groups(cKDTree(cells).query_pairs(1.5, output_type="ndarray"), len(cells))
+    inside = patch == np.argmax(np.bincount(patch))
+    at, rest = points[first], np.flatnonzero(~inside)
+    pairs = [np.column_stack([of, len(polygons) + patch[cell.ravel()]])]
+    if len(rest):
+        distance, _ = cKDTree(at[inside]).query(at[rest], distance_upper_bound=reach)
+        close = patch[rest[np.isfinite(distance)]]
+        near = rest[cKDTree(at[rest]).query_pairs(reach, output_type="ndarray")]
+        pairs.append(len(polygons) + np.column_stack([close, np.full(len(close), patch[inside][0])]))
+        pairs.append(len(polygons) + patch[near])
+    member = groups(np.concatenate(pairs), len(polygons) + int(patch.max()) + 1)[: len(polygons)]
+    return np.unique(member, return_inverse=True)[1]
 
 
 def _projected(frame: gpd.GeoDataFrame, rows: NDArray[np.intp]) -> tuple[NDArray[np.object_], float]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from poolmap.figures.choropleth import outline
+from poolmap.figures.choropleth import frame_insets, outline
+from poolmap.figures.geography import lay_out
 from poolmap.figures.style import BLUE, INK, ORANGE, RC, new_figure
-from poolmap.graph.plane import in_plane
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -56,10 +56,11 @@ def draw_differences(frame: gpd.GeoDataFrame, maps: Sequence[Difference], change
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    polygons = np.asarray(in_plane(frame)[0].values)
+    layout = lay_out(frame, len(maps))
+    polygons = layout.polygons
     outlines = [outline(polygon) for polygon in polygons]
     points = shapely.get_coordinates(shapely.point_on_surface(polygons))
-    west, south, east, north = shapely.total_bounds(polygons)
+    west, south, east, north = layout.box
     columns = min(len(maps), 2)
     rows = math.ceil(len(maps) / columns)
     tall = float(np.clip(_WIDTH / columns * (north - south) / (east - west), 1.2, 5.0))
@@ -89,6 +90,7 @@ def draw_differences(frame: gpd.GeoDataFrame, maps: Sequence[Difference], change
                     points[pairs], colors=colour, linestyles=[style], linewidths=width, rasterized=many
                 )
                 axes.add_collection(lines)
+            frame_insets(axes, layout)
             axes.set_xlim(west, east)
             axes.set_ylim(south, north)
             axes.margins(0.02)

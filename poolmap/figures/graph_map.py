@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poolmap.figures.choropleth import outline
+from poolmap.figures.choropleth import frame_insets, outline
+from poolmap.figures.geography import lay_out
 from poolmap.figures.style import BLUE, GOLD, GREEN, INK, MUTED, ORANGE, RC, new_figure
-from poolmap.graph.plane import in_plane
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -38,7 +38,7 @@ def draw_graph(frame: gpd.GeoDataFrame, graph: Graph) -> Figure:
 
     Args:
         frame: columns `area` (text) and `geometry`; a map in longitude and latitude is drawn in an equal-area
-            plane, in one piece where it crosses the date line.
+            plane, in one piece where it crosses the date line; far islands come into insets.
         graph: its areas are among those of the frame.
 
     Raises:
@@ -48,11 +48,12 @@ def draw_graph(frame: gpd.GeoDataFrame, graph: Graph) -> Figure:
     import shapely
     from matplotlib.collections import LineCollection, PathCollection
 
-    polygons = np.asarray(in_plane(frame)[0].values)
+    layout = lay_out(frame)
+    polygons = layout.polygons
     row = {area: i for i, area in enumerate(frame["area"])}
     inside = shapely.point_on_surface(polygons[[row[area] for area in graph.areas]])
     points = shapely.get_coordinates(inside).reshape(-1, 2)
-    west, south, east, north = shapely.total_bounds(polygons)
+    west, south, east, north = layout.box
     tall = _WIDTH * (north - south) / (east - west)
     many = graph.n > _MANY
 
@@ -88,6 +89,7 @@ def draw_graph(frame: gpd.GeoDataFrame, graph: Graph) -> Figure:
             handles.append(_handle(label, color=colour, marker=marker, linestyle=line, markersize=4.5))
         if graph.islands:
             handles.append(_draw_islands(axes, graph, points))
+        frame_insets(axes, layout)
         axes.set_xlim(west, east)
         axes.set_ylim(south, north)
         axes.margins(0.02)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from poolmap.figures.choropleth import outline
+from poolmap.figures.choropleth import frame_insets, outline
+from poolmap.figures.geography import lay_out
 from poolmap.figures.style import INK, MUTED, RC, new_figure
-from poolmap.graph.plane import in_plane
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -85,10 +85,11 @@ def draw_patterns(
     import shapely
     from matplotlib.patches import Patch
 
-    polygons = np.asarray(in_plane(frame)[0].values)
+    layout = lay_out(frame, len(panels))
+    polygons = layout.polygons
     outlines = [outline(polygon) for polygon in polygons]
     middle = shapely.get_coordinates(shapely.point_on_surface(polygons))
-    west, south, east, north = shapely.total_bounds(polygons)
+    west, south, east, north = layout.box
     unit = (east - west) / (72 * _WIDTH / len(panels))  # of the map in a point of the page
     tall = float(np.clip(_WIDTH / len(panels) * (north - south) / (east - west), 1.2, 5.0))
     with matplotlib.rc_context({**RC, "hatch.linewidth": 0.5}):
@@ -98,6 +99,7 @@ def draw_patterns(
             axes.set_aspect("equal")
             axes.set_title(panel.title, loc="left")
             _draw(axes, outlines, middle, unit, looks, panel)
+            frame_insets(axes, layout)
             axes.set_xlim(west, east)
             axes.set_ylim(south, north)
             axes.margins(0.02)

@@ -56,7 +56,8 @@ def ratio_scale(
         reference: values that the scale must hold.
         shown: all values that will be drawn on it; the scale ends in arrows where some lie beyond.
         breaks: between classes, rising; none for a continuous scale. A class has the colour of its middle on
-            the log scale, so that classes on the two sides of 1 can be told apart whatever their number.
+            the log scale, so that classes on the two sides of 1 can be told apart whatever their number; one
+            around 1 is neutral.
     """
     import matplotlib
     from matplotlib.colors import LogNorm
@@ -69,7 +70,9 @@ def ratio_scale(
     if len(breaks):
         inner = np.log(breaks)
         reach = 1.3 * max(float(np.abs(inner).max()), 0.1)
-        middles = [inner[0] - 0.3 * reach, *(inner[1:] + inner[:-1]) / 2, inner[-1] + 0.3 * reach]
+        between = (inner[1:] + inner[:-1]) / 2
+        between[(inner[:-1] < 0) & (inner[1:] > 0)] = 0
+        middles = [min(inner[0] - 0.3 * reach, 0), *between, max(inner[-1] + 0.3 * reach, 0)]
         shades = colours(0.5 + 0.5 * np.clip(np.array(middles) / reach, -1, 1))
         return _classed(label, shades, breaks, [f"{value:.3g}" for value in breaks])
     limit = next((end for end in _RATIO_LIMITS if end >= reach), 10.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,11 @@ from poolmap.graph.graph import Graph
 from poolmap.graph.plane import in_plane, in_words
 from poolmap.graph.repair import Finding
 from poolmap.tables import nearest
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+    from poolmap.config.areas import AreasAnalysis
 
 
 def build_graph(geometry: Geometry, spec: GraphSpec, *, separate: bool = True) -> Graph:
@@ -47,6 +53,17 @@ def build_graph(geometry: Geometry, spec: GraphSpec, *, separate: bool = True) -
     graph = Graph.from_edges(areas, pairs, rule_in_words(spec))
     apart = separations(geometry, graph) if separate else []
     return replace(graph, findings=(*edits, *apart))
+
+
+def analysis_graph(spec: AreasAnalysis, polygons: gpd.GeoDataFrame) -> tuple[Geometry, Graph]:
+    """The polygons and the graph of an analysis, from its polygons as `ingest` returns them.
+
+    Raises:
+        InputError: as `build_graph`.
+    """
+    column = spec.geometry_area or spec.area
+    geometry = Geometry(polygons, path=spec.geometry, area_column=column, layer=spec.geometry_layer)
+    return geometry, build_graph(geometry, spec.graph)
 
 
 def rule_in_words(spec: GraphSpec) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _LONGITUDE_LATITUDE = "EPSG:4326"
+_CHOOSE = "name one of them as `geometry_layer`, or save it in a file of its own: "
 _UNREADABLE = "check that it is a whole GeoPackage, GeoJSON, TopoJSON, GeoParquet or shapefile"
 
 
@@ -147,7 +148,7 @@ def _read(path: Path, name: str, layer: str | None) -> gpd.GeoDataFrame:
     if not layers:
         what, remedy = "the file holds no geometry", _UNREADABLE
     elif layer is None:
-        what, remedy = "the file holds several layers", f"name one of them as 'layer': {', '.join(layers)}"
+        what, remedy = "the file holds several layers", _CHOOSE + ", ".join(layers)
     else:
         what, remedy = f"there is no layer '{layer}'", nearest(layer, layers)
     raise InputError([Problem(name, what, remedy)])

@@ -33,7 +33,7 @@ class Fit:
     Attributes:
         draws: of the last attempt.
         verdict: plain data for checks.json: `passed`, `checks` (of the last attempt), `attempts`,
-            `n_chains`, `n_draws`, `seed`.
+            `n_chains`, `n_draws`, `seed`, `sampler`.
         sampling: settings of the last attempt.
     """
 
@@ -67,7 +67,7 @@ def fit(
     """Sample and check; where a check fails, sample once more with `harder` settings.
 
     Args:
-        executable: the compiled program.
+        executable: the compiled program; for `sampler: nutpie` its library.
         data: its data and the parameters to keep.
         reported: gives the reported quantities from the posterior draws and a random generator.
         sampling: settings of the first attempt.
@@ -107,5 +107,6 @@ def fit(
         "n_chains": settings.chains,
         "n_draws": settings.draws,
         "seed": seed,
+        "sampler": settings.sampler,
     }
     return Fit(draws=draws, verdict=verdict, sampling=settings)

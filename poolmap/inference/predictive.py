@@ -145,10 +145,10 @@ def leave_one_out(item: Predictive, refits: Sequence[Mapping[str, Any]] = ()) ->
         refits: of `left_out.refit_left_out`.
 
     Returns:
-        `elpd_loo`, `se`, `p_loo`, pointwise `elpd`, `pareto_k` and `method` (`psis`, `exact`, `refit`), the
-        number of parts with k > 0.7 that are left to importance sampling (where the estimate is not to be
-        trusted), and `data`, a fingerprint of what was predicted: models are comparable only where it is
-        the same.
+        `unit` and `integrated` (see `Predictive`), `elpd_loo`, `se`, `p_loo`, pointwise `elpd`, `pareto_k`
+        and `method` (`psis`, `exact`, `refit`), the number of parts with k > 0.7 that are left to importance
+        sampling (where the estimate is not to be trusted), and `data`, a fingerprint of what was predicted:
+        models are comparable only where it is the same.
     """
     import xarray
 
@@ -167,6 +167,7 @@ def leave_one_out(item: Predictive, refits: Sequence[Mapping[str, Any]] = ()) ->
     data = hashlib.sha256(repr((item.unit, list(item.labels), item.observed.tolist())).encode()).hexdigest()
     return {
         "unit": item.left_out or item.unit,
+        "integrated": item.integrated,
         "data": data,
         "elpd_loo": float(elpd.sum()),
         "se": float(np.sqrt(elpd.size * elpd.var())),

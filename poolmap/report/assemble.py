@@ -41,7 +41,7 @@ FILE_DESCRIPTIONS = {
     "graph.json": "areas, edges, components and scaling factors of the graph",
     "comparison.csv": "models side by side",
     "stan_data.json": "the data that Stan was given",
-    "posterior.nc": "the draws of the parameters that Stan sampled (InferenceData in NetCDF)",
+    "posterior.nc": "the draws of the sampled parameters (InferenceData in NetCDF)",
     "left_out.json": "leave-one-out densities by refitting, where importance sampling is unreliable",
     "checks.json": "the verdict on the fit, and every figure behind it",
     "dictionary.json": "what each quantity and column of the tables means",
@@ -127,7 +127,7 @@ def assemble_analysis(
             "interval": spec.interval,
             "on_failed_checks": spec.on_failed_checks,
         },
-        software=_software(results[primary].checks),
+        software=_software(results[primary].checks, spec.sampling.sampler),
         inputs=read_json(folder / "data" / "provenance.json"),
         run_times=_run_times(folder),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -271,16 +271,20 @@ def _how_left_out(loo: Mapping[str, Mapping[str, Any]]) -> str:
         elif counts["refit"]:
             told.append(f"{model}, {counts['refit']} of {total} {plural(unit)} by refitting without them")
     text = "Leave-one-out is by Pareto-smoothed importance sampling of the draws (Vehtari et al. 2017)"
+    integrated = {item["integrated"] for item in loo.values() if item["integrated"]}
+    if integrated:
+        text += f", {' or '.join(sorted(integrated))} integrated out"
     return f"{text}, but for: {'; '.join(told)}." if told else f"{text}."
 
 
-def _software(verdict: Mapping[str, Any]) -> dict[str, str]:
+def _software(verdict: Mapping[str, Any], sampler: str = "stan") -> dict[str, str]:
     found = {"poolmap": poolmap.__version__, "Python": platform.python_version()}
     if toolchain := verdict.get("toolchain"):
         source = {"cmdstan": "an installed CmdStan", "wheel": "built from a PyPI wheel"}[toolchain["kind"]]
         found["Stan"] = f"{toolchain['stan_version']} ({source})"
         found["C++ compiler"] = toolchain["compiler"]
-    return {**found, **{package: version(package) for package in PACKAGES}}
+    own = [sampler] if sampler != "stan" else []
+    return {**found, **{package: version(package) for package in (*own, *PACKAGES)}}
 
 
 def _run_times(folder: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Compiling Stan programs, once each.
+"""Compiling Stan programs, once each: to an executable, or to a shared library for nutpie (`library`).
 
 A compiled program is kept in the user's cache under a key of everything that decides it: the source with
 its includes, the toolchain (Stan version, compiler, main program, place) and the flags. Two jobs that need
@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from poolmap.errors import ToolchainError
+from poolmap.stan import library as libraries
 from poolmap.stan import toolchain as tools
 from poolmap.stan.toolchain import Toolchain
 
@@ -33,11 +34,11 @@ class StanCompileError(ToolchainError):
 
 @dataclass(frozen=True)
 class CompiledProgram:
-    """An executable for ``cmdstanpy.CmdStanModel(exe_file=...)`` and what it was made from.
+    """An executable for ``cmdstanpy.CmdStanModel(exe_file=...)``, or a library, and what it was made from.
 
     Attributes:
         name: the program's file name without ``.stan``.
-        executable: its path in the cache.
+        executable: its path in the cache; the library's, where one was asked for.
         key: the cache key.
         stan_version: such as "2.39.0".
         flags: C++ flags that poolmap chose.
@@ -69,13 +70,14 @@ class CompiledProgram:
 # ---- includes --------------------------------------------------------------------------------------------
 
 _INCLUDE = re.compile(r'^[ \t]*#include[ \t]+(?:"([^"\n]+)"|<([^>\n]+)>|([^\s"<>]+))', re.MULTILINE)
+_LOCAL_HEADER = re.compile(r'^#include "([^"\n]+)"', re.MULTILINE)
 _STAN_HEADER = re.compile(r"^#include <stan/model/model_header\.hpp>", re.MULTILINE)
 _COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"[^"\n]*"', re.DOTALL)
 
 
 def included_files(program: Path, include_paths: Sequence[Path] = ()) -> list[Path]:
     """The files that a Stan program includes, and those that they include, each once, in order of first use;
-    last its C++ header, where there is one beside it.
+    last its C++ header, where there is one beside it, and the headers that this one includes.
 
     An include is looked for in `include_paths` in turn, then beside the program, as stanc does.
 
@@ -85,13 +87,40 @@ def included_files(program: Path, include_paths: Sequence[Path] = ()) -> list[Pa
     program = Path(program)
     header = _header(program, None)
     files = [source.path for source in _read_sources(program, include_paths)[1:]]
-    return list(dict.fromkeys([*files, header] if header else files))
+    if header:
+        files += [header, *_header_includes(header, include_paths).values()]
+    return list(dict.fromkeys(files))
 
 
 def _header(program: Path, user_header: Path | None) -> Path | None:
     """The C++ header of a program: the one given, else the one beside it with its name."""
     beside = program.with_suffix(".hpp")
     return Path(user_header) if user_header else beside if beside.is_file() else None
+
+
+def _header_includes(header: Path, include_paths: Sequence[Path]) -> dict[str, Path]:
+    """The files of `include_paths` that a C++ header includes, by the line that does; they include none."""
+    found = {}
+    for line in _LOCAL_HEADER.finditer(header.read_text(encoding="utf-8")):
+        file = next(
+            (folder / line[1] for folder in map(Path, include_paths) if (folder / line[1]).is_file()), None
+        )
+        if file is None:
+            raise StanCompileError(
+                f"{header}: no file {line[1]!r} to include in {', '.join(map(str, include_paths))}"
+            )
+        found[line[0]] = file
+    return found
+
+
+def _header_text(header: Path | None, include_paths: Sequence[Path]) -> str:
+    """The text of a C++ header with the project's own headers put in the place of their includes."""
+    if header is None:
+        return ""
+    text = header.read_text(encoding="utf-8")
+    for line, file in _header_includes(header, include_paths).items():
+        text = text.replace(line, file.read_text(encoding="utf-8"))
+    return text
 
 
 @dataclass(frozen=True)
@@ -154,16 +183,18 @@ def cache_key(
     optimise: int = 3,
     user_header: Path | None = None,
     threads: bool = False,
+    library: bool = False,
 ) -> str:
-    """Key of the executable that `compile_program` would give: 20 hexadecimal digits.
+    """Key of what `compile_program` would give: 20 hexadecimal digits.
 
     It depends on the texts (program, includes, `user_header`), not on where they lie or how new they are.
     """
     user_header = _header(Path(program), user_header)
     source = _source_sha256(Path(program), include_paths)
-    header = user_header.read_bytes() if user_header else b""
-    flags = _flags(optimise, threads)
-    return tools.digest(Path(program).stem, source, header, toolchain.identity, *flags)[:20]
+    header = _header_text(user_header, include_paths).encode()
+    flags = _flags(optimise, threads, library)
+    bridge = [libraries.BRIDGE.read_bytes()] if library else []
+    return tools.digest(Path(program).stem, source, header, toolchain.identity, *flags, *bridge)[:20]
 
 
 def is_compiled(
@@ -173,8 +204,9 @@ def is_compiled(
     optimise: int = 3,
     user_header: Path | None = None,
     threads: bool = False,
+    library: bool = False,
 ) -> bool:
-    """Whether `compile_program` with the same arguments would find its executable in the cache."""
+    """Whether `compile_program` with the same arguments would find what it gives in the cache."""
     key = cache_key(
         program,
         tools.find_toolchain(),
@@ -182,8 +214,9 @@ def is_compiled(
         optimise=optimise,
         user_header=user_header,
         threads=threads,
+        library=library,
     )
-    return _executable(Path(program).stem, key).is_file()
+    return _compiled_file(Path(program).stem, key, library).is_file()
 
 
 def compile_program(
@@ -193,6 +226,7 @@ def compile_program(
     optimise: int = 3,
     user_header: Path | None = None,
     threads: bool = False,
+    library: bool = False,
 ) -> CompiledProgram:
     """The executable of a Stan program: from the cache, else compiled now (about 20 s at -O3).
 
@@ -203,6 +237,8 @@ def compile_program(
         user_header: a C++ header that defines the functions which the program only declares; where it is not
             given, the file beside the program with its name and ending ``.hpp``, if there is one.
         threads: build for several threads in one process.
+        library: build a shared library for nutpie (`poolmap.stan.library`) in place of an executable;
+            always for several threads.
 
     Raises:
         StanCompileError: the program is not valid Stan, or an include is missing.
@@ -219,21 +255,22 @@ def compile_program(
         optimise=optimise,
         user_header=user_header,
         threads=threads,
+        library=library,
     )
-    executable = _executable(program.stem, key)
+    executable = _compiled_file(program.stem, key, library)
     compiled = CompiledProgram(
         name=program.stem,
         executable=executable,
         key=key,
         stan_version=toolchain.stan_version,
-        flags=tuple(_flags(optimise, threads)),
+        flags=tuple(_flags(optimise, threads, library)),
         compiler=toolchain.compiler,
         source_sha256=source_sha256,
     )
     if executable.is_file():
         return compiled
     if toolchain.kind == "wheel":
-        tools.prepare_toolchain(threads=threads)
+        tools.unpack_wheel(toolchain) if library else tools.prepare_toolchain(threads=threads)
     final = executable.parent
     with tools.exclusive(final.name), tools.fresh_folder(final) as folder:
         if executable.is_file():
@@ -244,11 +281,20 @@ def compile_program(
         whole.mkdir()
         (folder / "source").mkdir()
         copy = _copy_sources(program, include_paths, folder / "source")
+        if user_header:
+            text = _header_text(user_header, include_paths)
+            user_header = copy.parent / "user_header.hpp"
+            user_header.write_text(text, encoding="utf-8")
         _translate(toolchain, program, copy, user_header)
-        build = _build_with_wheel if toolchain.kind == "wheel" else _build_with_cmdstan
         level = tools.optimisation_level(optimise)
         target = whole / executable.name
-        build(toolchain, copy, target, optimise=level, user_header=user_header, threads=threads)
+        if library:
+            if user_header:
+                _include_header(copy, user_header)
+            libraries.build(toolchain, copy.with_suffix(".hpp"), target, optimise=level)
+        else:
+            build = _build_with_wheel if toolchain.kind == "wheel" else _build_with_cmdstan
+            build(toolchain, copy, target, optimise=level, user_header=user_header, threads=threads)
         (whole / "program.json").write_text(json.dumps(compiled.as_dict(), indent=1) + "\n")
         whole.rename(final)
         logger.info("Compiled %s in %.0f s.", program.stem, time.monotonic() - start)
@@ -259,12 +305,14 @@ def _source_sha256(program: Path, include_paths: Sequence[Path]) -> str:
     return tools.digest(*(f"{s.name}\n{s.text}" for s in _read_sources(program, include_paths)))
 
 
-def _flags(optimise: int, threads: bool) -> list[str]:
-    return tools.compiler_flags(tools.optimisation_level(optimise), threads)
+def _flags(optimise: int, threads: bool, library: bool) -> list[str]:
+    level = tools.optimisation_level(optimise)
+    return libraries.flags(level) if library else tools.compiler_flags(level, threads)
 
 
-def _executable(name: str, key: str) -> Path:
-    return tools.cache_root() / "programs" / f"{name}-{key}" / (f"{name}.exe" if os.name == "nt" else name)
+def _compiled_file(name: str, key: str, library: bool) -> Path:
+    ending = ".so" if library else ".exe" if os.name == "nt" else ""
+    return tools.cache_root() / "programs" / f"{name}-{key}" / f"{name}{ending}"
 
 
 # ---- building --------------------------------------------------------------------------------------------
@@ -302,6 +350,18 @@ def _translate(toolchain: Toolchain, program: Path, copy: Path, user_header: Pat
     return cpp
 
 
+def _include_header(copy: Path, user_header: Path) -> None:
+    """Puts a C++ header beside a translation into it: after Stan's own, which is precompiled only if it comes
+    first."""
+    cpp = copy.with_suffix(".hpp")
+    text = cpp.read_text(encoding="utf-8")
+    own = _STAN_HEADER.search(text)
+    if own is None:
+        raise StanCompileError(f"{copy.name}: the translation does not include Stan's header")
+    code = text[: own.end()] + f'\n#include "{user_header.name}"' + text[own.end() :]
+    cpp.write_text(code, encoding="utf-8")
+
+
 def _build_with_wheel(
     toolchain: Toolchain,
     copy: Path,
@@ -315,14 +375,8 @@ def _build_with_wheel(
     arguments = tools.compiler_flags(optimise, threads)
     arguments += tools.precompiled_header_flags(toolchain, optimise, threads)
     cpp, model = copy.with_suffix(".hpp"), copy.with_suffix(".o")
-    if user_header:  # after Stan's own header, which is precompiled only where it comes first
-        shutil.copyfile(user_header, copy.parent / "user_header.hpp")
-        text = cpp.read_text(encoding="utf-8")
-        own = _STAN_HEADER.search(text)
-        if own is None:
-            raise StanCompileError(f"{copy.name}: the translation does not include Stan's header")
-        code = text[: own.end()] + '\n#include "user_header.hpp"' + text[own.end() :]
-        cpp.write_text(code, encoding="utf-8")
+    if user_header:
+        _include_header(copy, user_header)
     compiler, what = toolchain.compiler_command, f"the Stan program {copy.name}"
     arguments += [*tools.include_flags(toolchain), "-x", "c++", "-c", str(cpp), "-o", str(model)]
     tools.run_compiler([*compiler, *arguments], what)
@@ -364,8 +418,7 @@ def _build_with_cmdstan(
         if threads:
             command.append("STAN_THREADS=TRUE")
         if user_header:
-            header = folder / "user_header.hpp"
-            shutil.copyfile(user_header, header)
+            header = folder / user_header.name
             command += ["STANCFLAGS+=--allow-undefined", f"USER_HEADER={header.as_posix()}"]
         with _first_build_alone(toolchain, threads):
             tools.run_compiler([*command, target.as_posix()], f"the Stan program {copy.name}", toolchain.path)

@@ -1,4 +1,7 @@
-"""Sampling a compiled program with cmdstanpy: data in, draws out, progress to the log."""
+"""Sampling a compiled program: data in, draws out, progress to the log.
+
+With Stan's own sampler through cmdstanpy, or, by `sampling.sampler`, with nutpie (`poolmap.stan.nutpie`).
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ SAMPLE_STATS = {
 
 
 class SamplingError(PoolmapError):
-    """Stan refused the data or stopped while sampling."""
+    """The program refused the data, or the sampler stopped."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class Draws:
     Attributes:
         posterior: the kept parameters, dimensions (chain, draw, ...).
         sample_stats: the sampler's own figures, arrays (chain, draw) by the names of `SAMPLE_STATS`.
-        seconds: for each chain, seconds of warm-up and of sampling, as Stan reports them.
+        seconds: for each chain, seconds of warm-up and of sampling, as Stan reports them; empty where the
+            sampler does not.
     """
 
     posterior: xarray.Dataset
@@ -82,17 +86,24 @@ def sample(
     """Sample with NUTS, diagonal metric.
 
     Args:
-        executable: the compiled program (`compile.CompiledProgram.executable`).
+        executable: the compiled program (`compile.CompiledProgram.executable`): for `sampler: nutpie` its
+            library.
         data: the program's data block.
         parameters: the variables whose draws are kept.
-        sampling: chains, iterations and target acceptance.
+        sampling: sampler, chains, iterations and target acceptance.
         seed: the same seed, data and executable give the same draws.
         cores: how many chains run at the same time.
-        whitened: the metric stays the unit one, and warm-up finds the step size only (`StanData.whitened`).
+        whitened: the metric stays the unit one, and warm-up finds the step size only (`StanData.whitened`);
+            nutpie adapts its metric there too.
 
     Raises:
-        SamplingError: Stan refused the data or stopped; the message holds its last words.
+        SamplingError: the program refused the data, or the sampler stopped; the message holds its last
+            words.
     """
+    if sampling.sampler == "nutpie":
+        from poolmap.stan import nutpie
+
+        return nutpie.sample(executable, data, parameters, sampling, seed=seed, cores=cores)
     import cmdstanpy
 
     # its warnings repeat what Stan printed, of rejected proposals too; the checks judge the fit

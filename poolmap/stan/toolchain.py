@@ -479,8 +479,8 @@ def main_object(toolchain: Toolchain, threads: bool) -> Path:
     flags = compiler_flags(_MAIN_OPTIMISE, threads)
     built = _build_path(toolchain, "main", toolchain.settings_sha256, *flags) / "main.o"
     if not built.is_file():
-        command = [*flags, *include_flags(toolchain), "-c", str(MAIN_PROGRAM)]
-        _build(toolchain, built, command, "poolmap's main program for Stan (about 45 s, once)")
+        command = [*toolchain.compiler_command, *flags, *include_flags(toolchain), "-c", str(MAIN_PROGRAM)]
+        build_once(built, command, "poolmap's main program for Stan (about 45 s, once)")
     return built
 
 
@@ -503,7 +503,8 @@ def _build_precompiled_header(toolchain: Toolchain, optimise: int, threads: bool
         source = str(toolchain.path / "include" / _MODEL_HEADER)
         flags = [*compiler_flags(optimise, threads), *include_flags(toolchain)]
         what = "the precompiled header of Stan (about 30 s and 0.8 GB of disk, once)"
-        _build(toolchain, built, [*flags, "-x", "c++-header", source], what)
+        command = [*toolchain.compiler_command, *flags, "-x", "c++-header", source]
+        build_once(built, command, what)
 
 
 def _build_path(toolchain: Toolchain, what: str, *decisive: str) -> Path:
@@ -511,8 +512,18 @@ def _build_path(toolchain: Toolchain, what: str, *decisive: str) -> Path:
     return cache_root() / "build" / f"{what}-{key}"
 
 
-def _build(toolchain: Toolchain, built: Path, arguments: Sequence[str], what: str) -> None:
-    """Compiles to `built`, which lies in a folder of its own under ``build/``."""
+def build_once(built: Path, command: Sequence[str], what: str, cwd: Path | None = None) -> None:
+    """Compiles to `built`, which lies in a folder of its own under ``build/``, unless it is there.
+
+    Args:
+        built: the file to make.
+        command: the compiler and its arguments but for the output.
+        what: what is built, in words.
+        cwd: the folder in which the compiler runs.
+
+    Raises:
+        ToolchainError: the compiler failed.
+    """
     final = cache_root() / "build" / built.relative_to(cache_root() / "build").parts[0]
     with exclusive(final.name), fresh_folder(final) as folder:
         if built.is_file():
@@ -521,7 +532,7 @@ def _build(toolchain: Toolchain, built: Path, arguments: Sequence[str], what: st
         target.parent.mkdir(parents=True)
         logger.info("Building %s.", what)
         start = time.monotonic()
-        run_compiler([*toolchain.compiler_command, *arguments, "-o", str(target)], what)
+        run_compiler([*command, "-o", str(target)], what, cwd)
         (folder / "whole").rename(final)
         logger.info("Built in %.0f s.", time.monotonic() - start)
 

@@ -1,115 +1,13 @@
 /*
  * The function `whitened_field` of areas.stan: a normal field with a sparse precision, and its derivatives.
  *
- * P = a K + diag(d) is positive definite, its pattern fixed; all vectors are in the order of elimination. The
- * Cholesky factor P = L L' is worked out column by column on its own pattern (entries that fill in included),
- * and its derivative by running through the same columns backwards (Smith 1995, Journal of Computational and
- * Graphical Statistics 4:134-147; Murray 2016, arXiv:1602.07527). Cost: one factorisation for the value, about
- * two more for the derivative, in place of one derivative for each entry that Stan would record.
+ * P = a K + diag(d) is positive definite, its pattern fixed; all vectors are in the order of elimination. Its
+ * Cholesky factor P = L L' and the derivative of that: functions/sparse_cholesky.hpp.
  */
 #ifndef POOLMAP_AREAS_HPP
 #define POOLMAP_AREAS_HPP
 
-#include <stan/math.hpp>
-#include <cmath>
-#include <ostream>
-#include <stdexcept>
-#include <vector>
-
-namespace poolmap {
-
-/* Pattern of L: by columns, the diagonal first, and for each row the entries left of the diagonal. */
-struct Pattern {
-  const std::vector<int>& column_start;
-  const std::vector<int>& row;
-  const std::vector<int>& row_start;
-  const std::vector<int>& row_place;   // where the entries of a row stand in the columns
-  const std::vector<int>& row_column;  // and in which column
-
-  int n() const { return static_cast<int>(column_start.size()) - 1; }
-};
-
-/* The Cholesky factor of the matrix whose lower triangle is in L, in its place. */
-inline void factorise(const Pattern& p, double* L) {
-  std::vector<double> work(p.n(), 0.0);
-  for (int j = 0; j < p.n(); ++j) {
-    const int begin = p.column_start[j], end = p.column_start[j + 1];
-    for (int q = begin; q < end; ++q) work[p.row[q]] = L[q];
-    for (int k = p.row_start[j]; k < p.row_start[j + 1]; ++k) {
-      const int place = p.row_place[k], last = p.column_start[p.row_column[k] + 1];
-      const double factor = L[place];
-      for (int q = place; q < last; ++q) work[p.row[q]] -= factor * L[q];
-    }
-    const double diagonal = std::sqrt(work[j]);
-    if (!(diagonal > 0)) throw std::domain_error("the precision of the area effects is not positive definite");
-    L[begin] = diagonal;
-    for (int q = begin + 1; q < end; ++q) L[q] = work[p.row[q]] / diagonal;
-  }
-}
-
-/* Turns the adjoint of L into that of the lower triangle of P, in its place. */
-inline void factorise_adjoint(const Pattern& p, const double* L, double* adjoint) {
-  std::vector<double> work(p.n(), 0.0);
-  for (int j = p.n() - 1; j >= 0; --j) {
-    const int begin = p.column_start[j], end = p.column_start[j + 1];
-    double diagonal = adjoint[begin];
-    for (int q = begin + 1; q < end; ++q) {
-      adjoint[q] /= L[begin];
-      diagonal -= adjoint[q] * L[q];
-      work[p.row[q]] = adjoint[q];
-    }
-    work[j] = adjoint[begin] = 0.5 * diagonal / L[begin];
-    for (int k = p.row_start[j]; k < p.row_start[j + 1]; ++k) {
-      const int place = p.row_place[k], last = p.column_start[p.row_column[k] + 1];
-      const double factor = L[place];
-      double dot = 0;
-      for (int q = place; q < last; ++q) {
-        const double w = work[p.row[q]];
-        dot += w * L[q];
-        adjoint[q] -= w * factor;
-      }
-      adjoint[place] -= dot;
-    }
-  }
-}
-
-/* x becomes L^-1 x */
-inline void solve_lower(const Pattern& p, const double* L, double* x) {
-  for (int j = 0; j < p.n(); ++j) {
-    const double value = x[j] /= L[p.column_start[j]];
-    for (int q = p.column_start[j] + 1; q < p.column_start[j + 1]; ++q) x[p.row[q]] -= L[q] * value;
-  }
-}
-
-/* x becomes L^-T x */
-inline void solve_upper(const Pattern& p, const double* L, double* x) {
-  for (int j = p.n() - 1; j >= 0; --j) {
-    double value = x[j];
-    for (int q = p.column_start[j] + 1; q < p.column_start[j + 1]; ++q) value -= L[q] * x[p.row[q]];
-    x[j] = value / L[p.column_start[j]];
-  }
-}
-
-/* K x for the symmetric K whose lower triangle is on the pattern of L */
-inline Eigen::VectorXd multiply(const Pattern& p, const double* K, const Eigen::VectorXd& x) {
-  Eigen::VectorXd product = Eigen::VectorXd::Zero(p.n());
-  for (int j = 0; j < p.n(); ++j) {
-    product[j] += K[p.column_start[j]] * x[j];
-    for (int q = p.column_start[j] + 1; q < p.column_start[j + 1]; ++q) {
-      product[p.row[q]] += K[q] * x[j];
-      product[j] += K[q] * x[p.row[q]];
-    }
-  }
-  return product;
-}
-
-/* Adds values to the adjoints of an argument that is sampled; an argument that is data has none. */
-template <typename Arena>
-inline void add_adjoint(Arena& x, const Eigen::VectorXd& values) {
-  if constexpr (stan::is_var<stan::scalar_type_t<Arena>>::value) x.adj() += values;
-}
-
-}  // namespace poolmap
+#include "functions/sparse_cholesky.hpp"
 
 namespace areas_model_namespace {
 

@@ -1,17 +1,11 @@
-"""Simulation-based calibration of disease maps: `make sbc` (Talts et al. 2018, arXiv:1804.06788).
+"""Simulation-based calibration of disease maps: `make sbc` (method: sbc.py).
 
-Parameters are drawn from the prior, counts from the parameters, and the model is fitted to them. Over many
-replicates the rank of the true value among the posterior draws is uniform if program, transformations and
-sampler are right. The simulation shares no code with the models: areas' effects are drawn from dense
-covariance matrices, worked out here.
-
-The map has two components (a grid of 4 x 4 areas and a chain of 5) and two islands.
+The simulation shares no code with the models: areas' effects are drawn from dense covariance matrices, worked
+out here. The map has two components (a grid of 4 x 4 areas and a chain of 5) and two islands.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -21,6 +15,8 @@ from scipy import stats
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+
+from sbc import ranks, run  # noqa: E402
 
 from poolmap.config.areas import AreasAnalysis  # noqa: E402
 from poolmap.config.base import Sampling  # noqa: E402
@@ -35,8 +31,6 @@ from poolmap.tables import exclusions  # noqa: E402
 SIDE, CHAIN, ISLANDS = 4, 5, 2
 N = SIDE * SIDE + CHAIN + ISLANDS
 EXPECTED = np.geomspace(2, 40, N)[np.random.default_rng(0).permutation(N)]
-RANKS = 100  # a rank lies between 0 and this number less one
-BINS = 20
 MODELS = {"bym2": "bym2", "leroux": "leroux", "censored": "bym2"}
 BELOW = 5  # counts from 1 to 4 are told as a range in the model `censored`
 
@@ -84,7 +78,7 @@ def analysis(name: str) -> AreasAnalysis:
     )  # fmt: skip
 
 
-def replicate(name: str, number: int, executable: Path) -> dict[str, float]:
+def replicate(name: str, number: int, executable: Path) -> dict[str, int]:
     """Ranks of the true values in one replicate."""
     rng = np.random.default_rng([20261121, list(MODELS).index(name), number])
     alpha, sigma, rho = rng.normal(0, 0.5), abs(rng.normal(0, 0.7)), rng.uniform()
@@ -104,7 +98,6 @@ def replicate(name: str, number: int, executable: Path) -> dict[str, float]:
     posterior = {
         key: fit.posterior[key].to_numpy().reshape(4 * 500, -1) for key in ("alpha", "sigma", "rho", "re")
     }
-    keep = np.linspace(0, 4 * 500 - 1, RANKS - 1).round().astype(int)
     eta = posterior["alpha"] + posterior["re"]
     watched = {
         "alpha": (posterior["alpha"][:, 0], alpha),
@@ -116,7 +109,7 @@ def replicate(name: str, number: int, executable: Path) -> dict[str, float]:
         # a quantity that depends on the data finds faults that parameters alone hide (Modrak et al. 2023)
         "log likelihood": (_log_likelihood(eta, areas), _log_likelihood((alpha + re)[None], areas)[0]),
     }
-    return {key: int((draws[keep] < truth).sum()) for key, (draws, truth) in watched.items()}
+    return ranks(watched)
 
 
 def _log_likelihood(eta: np.ndarray, areas: pd.DataFrame) -> np.ndarray:
@@ -131,78 +124,10 @@ def _log_likelihood(eta: np.ndarray, areas: pd.DataFrame) -> np.ndarray:
     ).sum(axis=1)
 
 
-def verdicts(ranks: pd.DataFrame) -> pd.DataFrame:
-    """Is each quantity's rank uniform? Chi-squared over `BINS` bins, p by the reference distribution."""
-    rows = []
-    for quantity in ranks.columns:
-        counts = np.histogram(ranks[quantity], bins=np.linspace(0, RANKS, BINS + 1))[0]
-        found = stats.chisquare(counts)
-        rows.append(
-            (quantity, len(ranks), ranks[quantity].mean() / (RANKS - 1), found.statistic, found.pvalue)
-        )
-    return pd.DataFrame(rows, columns=["quantity", "replicates", "mean_rank", "chi_squared", "p"])
-
-
-def draw(ranks: dict[str, pd.DataFrame], path: Path) -> None:
-    """The empirical distribution of the ranks less the uniform one, with 99% limits over all points."""
-    import matplotlib
-
-    from poolmap.figures.style import BLUE, MUTED, RC, new_figure
-
-    with matplotlib.rc_context(RC):
-        figure = new_figure(9, 2.4 * len(ranks))
-        quantities = next(iter(ranks.values())).columns
-        grid = figure.subplots(len(ranks), len(quantities), sharex=True, sharey=True, squeeze=False)
-        for row, (name, table) in zip(grid, ranks.items(), strict=True):
-            at = np.arange(RANKS) / RANKS
-            limit = _limit(len(table))
-            for axes, quantity in zip(row, quantities, strict=True):
-                share = (table[quantity].to_numpy()[:, None] <= np.arange(RANKS)).mean(axis=0)
-                axes.fill_between(at, -limit, limit, color="#e3e6ea", linewidth=0)
-                axes.axhline(0, color=MUTED, linewidth=0.6)
-                axes.step(at, share - (at + 1 / RANKS), color=BLUE, linewidth=1)
-                axes.set_title(quantity.replace(", ", ",\n"), fontsize=7)
-            row[0].set_ylabel(f"{name}\nECDF - uniform", fontsize=8)
-        for axes in grid[-1]:
-            axes.set_xlabel("rank", fontsize=8)
-        figure.savefig(path, dpi=110)
-
-
-def _limit(replicates: int) -> float:
-    """The largest distance from uniform that 99% of samples of uniform ranks stay below."""
-    rng = np.random.default_rng(1)
-    ranks = rng.integers(0, RANKS, (4000, replicates))
-    share = np.stack([(ranks <= r).mean(axis=1) for r in range(RANKS)], axis=1)
-    return float(np.quantile(np.abs(share - np.arange(1, RANKS + 1) / RANKS).max(axis=1), 0.99))
-
-
 def main() -> None:
-    """Run or take up the replicates, then write the ranks, their verdicts and the figure."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("replicates", type=int, nargs="?", default=200)
-    parser.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS))
-    arguments = parser.parse_args()
-    out = ROOT / "docs/sbc"
-    out.mkdir(parents=True, exist_ok=True)
+    """All replicates of all models."""
     executable = compile_program(ROOT / "stan/areas/areas.stan", include_paths=[ROOT / "stan"]).executable
-    found = {}
-    for name in arguments.models:
-        path = out / f"areas_{name}.csv"
-        done = pd.read_csv(path) if path.exists() else pd.DataFrame()
-        for number in range(len(done), arguments.replicates):
-            done = pd.concat([done, pd.DataFrame([replicate(name, number, executable)])], ignore_index=True)
-            if number % 10 == 9:
-                done.to_csv(path, index=False)
-        done.to_csv(path, index=False)
-        found[name] = done
-        table = verdicts(done)
-        print(f"\n{name}\n{table.to_string(index=False, float_format='{:.3f}'.format)}", flush=True)
-    tests = pd.concat([verdicts(table).assign(model=name) for name, table in found.items()])
-    smallest = float(tests["p"].min())
-    print(json.dumps({"tests": len(tests), "smallest_p": smallest, "bound": 0.01 / len(tests)}))
-    draw(found, out / "areas.png")
-    if smallest < 0.01 / len(tests):
-        sys.exit("the ranks are not uniform")
+    run("areas", list(MODELS), lambda name, number: replicate(name, number, executable))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 // Gradient of whitened_field (stan/areas/areas.hpp) against that of the same function written densely, which Stan
 // differentiates by itself. Reads a problem from the standard input, prints both gradients in two columns.
 #include <iostream>
-#include <areas.hpp>
+#include <areas/areas.hpp>
 
 using Vector = Eigen::VectorXd;
 using VarVector = Eigen::Matrix<stan::math::var, -1, 1>;

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import beta as beta_distribution
-from scipy.stats import binom, halfnorm, kstest, norm
+from scipy.stats import binom, halfnorm, kstest, norm, poisson
 
 from poolmap.config.areas import AreasAnalysis
 from poolmap.config.base import Sampling
 from poolmap.config.graph import GraphSpec
 from poolmap.contracts import Dataset
-from poolmap.families.areas.approximation import MapModel
+from poolmap.families.areas.arrays import MapModel
 from poolmap.families.areas.covariates import design_matrix
 from poolmap.families.areas.estimate import estimate, predictive
 from poolmap.families.areas.ingest import ingest
@@ -25,6 +25,7 @@ from poolmap.graph.adjacency import build_graph
 from poolmap.graph.geometry import read_geometry
 from poolmap.graph.graph import Graph
 from poolmap.inference.fit import brief
+from poolmap.inference.predictive import leave_one_out
 from poolmap.stan.sample import sample
 from poolmap.tables import exclusions, read_table
 
@@ -180,19 +181,40 @@ def test_reported_quantities_mix(program, period, model):
             assert float(arviz.ess(draws, method="tail")) > 400, quantity.quantity
 
 
-def test_log_likelihood_and_replicates(program):
-    from scipy.stats import poisson
+def _mean(data, post):
+    """Expected cases (chain, draw, area)."""
+    rr = np.exp(post["re"].to_numpy() + post["alpha"].to_numpy()[..., None])
+    return rr * data.tables["areas"]["expected"].to_numpy()
 
+
+def test_replicates(program):
     spec = _spec()
     data = _sids(spec)
     fit = _fit(program, spec, data, draws=100)
     told = predictive(spec, "bym2", data, fit.posterior, np.random.default_rng(1))
-    post = fit.posterior
-    mean = np.exp(post["re"].to_numpy() + post["alpha"].to_numpy()[..., None])
-    mean = mean * data.tables["areas"]["expected"].to_numpy()
-    assert told.log_lik == pytest.approx(poisson.logpmf(told.observed, mean))
+    mean = _mean(data, fit.posterior)
     z = (told.replicated - mean) / np.sqrt(mean)
     assert abs(z.mean()) < 4 / np.sqrt(z.size) and abs(z.var() - 1) < 0.1
+
+
+@pytest.mark.parametrize("model", ["bym2", "iid"])
+def test_leave_one_out_is_what_a_fit_without_the_area_says(program, model):
+    spec = _spec()
+    data = _sids(spec)
+    told = predictive(spec, model, data, _fit(program, spec, data, model).posterior, np.random.default_rng(1))
+    loo = leave_one_out(told)
+    assert loo["n_high_k"] == 0
+    # the areas that surprise most, but for the first, which lies beyond the draws of a fit without it
+    for i in np.argsort(loo["elpd"])[1:4]:
+        without = _sids(spec)
+        cases = without.tables["areas"]["cases"].astype(float)
+        without.tables["areas"]["cases"] = cases.where(cases.index != i)
+        mean = _mean(without, _fit(program, spec, without, model, seed=2).posterior)[:, :, i]
+        density = poisson.pmf(cases[i], mean)
+        weights = np.exp(-told.log_lik[:, :, i])
+        error = np.hypot(*(float(arviz.mcse(x)) / x.mean() for x in (density, weights)))
+        assert abs(np.log(density.mean()) - loo["elpd"][i]) < 4 * error
+        assert error < 0.1
 
 
 # A 6 x 6 lattice, a lattice of 3 x 2, a pair and an island.

@@ -60,7 +60,7 @@ def test_derivatives_as_by_automatic_differentiation(tmp_path):
     if toolchain.kind == "wheel":
         tools.prepare_toolchain()
     program = tmp_path / "gradient"
-    arguments = [*tools.compiler_flags(0, threads=False), "-I", str(ROOT / "stan/areas")]
+    arguments = [*tools.compiler_flags(0, threads=False), "-I", str(ROOT / "stan")]
     arguments += [
         *tools.include_flags(toolchain),
         str(ROOT / "tests/models/areas_gradient.cpp"),

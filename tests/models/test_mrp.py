@@ -18,6 +18,7 @@ from poolmap.families.mrp.ingest import ingest
 from poolmap.families.mrp.model import stan_data
 from poolmap.families.mrp.survey_design import Design
 from poolmap.inference.checks import check_fit, passed
+from poolmap.inference.fit import brief
 from poolmap.inference.predictive import leave_one_out
 from poolmap.inference.summary import summarise
 from poolmap.stan.sample import sample
@@ -40,15 +41,17 @@ CALIFORNIA = {
 
 @pytest.fixture(scope="module")
 def executable(compiled):
-    return compiled(ROOT / "stan/mrp/binomial.stan", include_paths=[ROOT / "stan"]).exe_file
+    return compiled(ROOT / "stan/mrp/mrp.stan", include_paths=[ROOT / "stan"]).exe_file
 
 
 def fit(executable, spec, seed, **settings):
     """Data, draws, reported quantities, checks and tables of one fit."""
     data = ingest(spec)
     content = stan_data(spec, "main", data)
-    sampling = Sampling(**settings)
-    draws = sample(Path(executable), content.data, content.parameters, sampling, seed=seed, cores=2)
+    sampling = brief(Sampling(**settings), content.whitened)
+    draws = sample(
+        Path(executable), content.data, content.parameters, sampling, seed=seed, cores=2, whitened=True
+    )
     quantities = estimate(spec, "main", data, draws.posterior, np.random.default_rng(seed))
     checks = check_fit(quantities, draws.sample_stats, sampling.max_treedepth)
     return data, draws, quantities, checks, summarise(quantities, spec.interval)
@@ -81,7 +84,7 @@ def test_posterior_against_quadrature(executable, tmp_path):
         estimates=["g"],
         interval=0.95,
     )
-    _, _, _, checks, tables = fit(executable, spec, 7, draws=4000, adapt_delta=0.95)
+    _, _, _, checks, tables = fit(executable, spec, 7, draws=4000)
     assert passed(checks), checks
 
     alpha = np.linspace(-7, 7, 281)[:, None]
@@ -185,7 +188,7 @@ def test_california_direct_estimates(california):
     assert (total["n_survey"], total["n_census"]) == (200, 6194)
 
     survey = data.tables["survey"]
-    y, w = survey["yes"].to_numpy(), survey["weight"].to_numpy()
+    y, w = survey["y"].to_numpy(), survey["weight"].to_numpy()
     score = w * (y - 0.6389360641) / w.sum()
     se = np.sqrt(Design.of(survey).variance(score[:, None]))[0]
     assert se == pytest.approx(np.sqrt(200 * score.var(ddof=1)), rel=1e-7)
@@ -274,9 +277,11 @@ def test_predictive(california):
     chain, draw, cell = 2, 345, 40  # one value worked out by hand
     row, one = cells.iloc[cell], posterior.isel(chain=chain, draw=draw)
     scale = data.facts["predictors"]["meals_county"]
-    logit = float(one["alpha"]) + float(one["beta"][0]) * (row["meals_county"] - scale["mean"]) / scale["sd"]
+    logit = (
+        float(one["alpha"][0]) + float(one["beta"][0]) * (row["meals_county"] - scale["mean"]) / scale["sd"]
+    )
     place = row["level_0"], 40 + row["level_1"], 43 + row["level_2"]
-    logit += sum(float(one["signed_sigma"][k]) * float(one["z"][place[k]]) for k in range(3))
+    logit += sum(float(one["effect"][place[k]]) for k in range(3))
     expected = stats.binom.logpmf(row["yes"], row["n"], expit(logit))
     assert check.log_lik[chain, draw, cell] == pytest.approx(expected, rel=1e-9)
     mean = check.replicated.mean(axis=(0, 1))

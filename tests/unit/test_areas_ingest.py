@@ -74,6 +74,42 @@ def test_every_area_needs_every_stratum(tmp_path):
     assert "area 'C' has no row for stratum '65+'" in text
 
 
+@pytest.mark.parametrize("likelihood", ["poisson", "binomial"])
+def test_an_area_of_which_nothing_is_known_stays_in_the_map(tmp_path, likelihood):
+    models = {"iid": {"prior": "iid", "likelihood": likelihood}}
+    data = _ingest(tmp_path, ["01,Ash,,,1", "02,Birch,5,200,2", "03,Cedar,1,50,3"], models=models)
+    areas = data.tables["areas"].set_index("area")
+    size = "expected" if likelihood == "poisson" else "population"
+    assert areas[size].isna().to_dict() == {"03": False, "01": True, "02": False}
+    assert areas[size].sum() == pytest.approx({"expected": 6, "population": 250}[size])
+    assert data.facts["without_cases"] == data.facts["without_either"] == ["01"]
+    (reason,) = data.exclusions["reason"]
+    assert reason == "no case count and no population: estimated from the other areas"
+
+
+@pytest.mark.parametrize("rows", [["01,Ash,4,,1"], ["01,Ash,<5,,1"]])
+def test_a_count_needs_its_population(tmp_path, rows):
+    assert "line 2, column 'pop': the population is missing" in _message(tmp_path, [*rows, *ROWS[1:]])
+
+
+def test_an_area_known_in_part_needs_every_population(tmp_path):
+    rows = ["A,A,10,1000,young", "A,A,,,old", "B,B,14,2000,young", "B,B,15,250,old"]
+    outcome = {"cases": "cases", "population": "pop", "strata": ["age"]}
+    text = _message(tmp_path, rows, ("A", "B"), "id,name,cases,pop,age", outcome=outcome)
+    assert "line 3, column 'pop': the population is missing" in text
+
+
+def test_an_area_with_an_empty_polygon_is_told_apart_from_one_without(tmp_path):
+    counts, polygons = _files(tmp_path, ROWS)
+    frame = gpd.read_file(polygons)
+    frame.loc[frame["id"] == "02", "geometry"] = None
+    frame.to_file(polygons)
+    section = {"family": "areas", "data": str(counts), "geometry": str(polygons), "area": "id"}
+    section["outcome"] = {"cases": "cases", "population": "pop"}
+    with pytest.raises(InputError, match=r"1 area\(s\) have an empty polygon in .*: '02'"):
+        ingest(AreasAnalysis.model_validate(section))
+
+
 def test_given_expected_counts(tmp_path):
     rows = ["01,Ash,2,1.0,0", "02,Birch,5,2.5,0", "03,Cedar,0,0.5,0"]
     data = _ingest(tmp_path, rows, outcome={"cases": "cases", "expected": "pop"})

@@ -82,6 +82,19 @@ def test_a_map_without_faults(tmp_path):
     assert "All polygons are valid: nothing in the map was changed." in said(spec, data)[0]
 
 
+def test_parts_of_a_map_without_single_areas(tmp_path):
+    import geopandas as gpd
+
+    path = tmp_path / "map.gpkg"
+    shapes = [box(i, 50, i + 1, 51) for i in (0, 1, 2, 9, 10)]
+    gpd.GeoDataFrame({"id": list("abcde")}, geometry=shapes, crs="EPSG:4326").to_file(path)
+    spec, data = analysis(tmp_path, path, "id")
+    data.graph = graph_of(read_geometry(path, "id"))
+    text, _ = said(spec, data)
+    assert "The graph has 2 connected components of 3 and 2 areas (scaling factor" in text
+    assert "without neighbours" not in text
+
+
 def test_counties_of_the_united_states(tmp_path):
     """22 invalid polygons and one feature without geometry, each in the table."""
     spec, data = analysis(tmp_path, us_counties(tmp_path), "id", "counties")

@@ -8,9 +8,10 @@ import pytest
 from scipy import stats
 
 from poolmap.config.areas import AreasAnalysis
-from poolmap.families.areas.approximation import _Mode, approximate
+from poolmap.families.areas.approximation import approximate
 from poolmap.families.areas.ingest import ingest
 from poolmap.families.areas.marginals import _closest, _Fit, marginals
+from poolmap.families.areas.mode import Mode
 from poolmap.families.areas.model import map_model
 from poolmap.graph.adjacency import build_graph
 from poolmap.graph.geometry import read_geometry
@@ -118,7 +119,7 @@ def test_normal_data_are_fitted_exactly(effects):
     prior_mean = np.array([model.priors["alpha_prior"][0], model.priors["beta_prior"][0]])
     prior_sd = np.array([model.priors["alpha_prior"][1], model.priors["beta_prior"][1]])
     y, se, rows = model.observed.lower, model.observed.se, model.rows
-    mode = _Mode(model)
+    mode = Mode(model)
     densities = []
     for sigma, rho in ((0.4, 0.3), (1.1, 0.8)):
         hyper = np.array([np.log(sigma), np.log(rho / (1 - rho))])[: len(model.hyper_names)]
@@ -145,7 +146,7 @@ def test_counts_of_one_area_against_quadrature():
     """Areas without neighbours and sigma known: the posterior of each is that of a Poisson-lognormal mean."""
     spec, data = sids(models={"m": {"prior": "iid", "alpha_prior": {"normal": [0, 0.01]}}})
     model = map_model(spec, "m", data)
-    mode = _Mode(model)
+    mode = Mode(model)
     hyper = np.array([np.log(0.5)])
     assert np.isfinite(mode.log_density(hyper))
     fit = _Fit(mode, hyper, mode.eta)

@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.stats import poisson
 
-from poolmap.config.areas import Suppressed
+from poolmap.config.area_outcome import Suppressed
 from poolmap.families.areas.expected import reference_rates
 from poolmap.families.areas.suppressed import expected_within, read_counts
 from poolmap.tables import Table

@@ -126,6 +126,21 @@ def test_sequential_scales():
     assert len({tuple(c) for c in classes.colours(np.array([0.0, 1.0, 2.0]))}) == 3
 
 
+def test_classes_that_end_on_this_side_of_one_have_the_colour_of_the_other_side():
+    values = np.array([0.1, 0.7, 1, 2])
+    shades = ratio_scale("ratio", values, values, breaks=[0.23, 0.4, 0.98]).cmap.colors
+    assert shades[-1][0] > shades[-1][2] + 0.05  # orange
+
+
+@pytest.mark.parametrize(("breaks", "neutral"), [([0.65, 0.8, 1.07], 2), ([1.5, 2], 0), ([0.4, 0.5], 2)])
+def test_the_class_that_holds_one_is_neutral(breaks, neutral):
+    values = np.array([0.1, 0.7, 1, 2])
+    shades = ratio_scale("ratio", values, values, breaks=breaks).cmap.colors[:, :3]
+    red, _, blue = shades.T
+    assert abs(red - blue)[neutral] < 0.01
+    assert (abs(np.delete(red - blue, neutral)) > 0.05).all()
+
+
 def test_class_breaks_by_rule():
     values = np.array([1.0, 1.1, 1.2, 5.0, 5.1, 9.0, 9.1, np.nan])
     assert class_breaks(values, "jenks_caspall", 3) == [1.2, 5.1]

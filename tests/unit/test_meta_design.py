@@ -20,7 +20,7 @@ from poolmap.families.meta.figures import figures
 from poolmap.families.meta.ingest import ingest
 from poolmap.families.meta.methods import findings
 from poolmap.files import write_json
-from poolmap.inference.summary import summarise
+from poolmap.inference.summary import dictionary, summarise
 from poolmap.tables import exclusions
 
 K = 12
@@ -268,7 +268,8 @@ def test_numbers_as_subgroups(tmp_path):
     write_json(tmp_path / "checks.json", checks)
     found = companions(spec, "by_dose", data, tables)
     predicted = predictive(spec, "by_dose", data, draws, rng)
-    write_estimates(folder, tables, quantities, predicted, checks, 0.95, companions=found)
+    described = dictionary(quantities, 0.95)
+    write_estimates(folder, tables, described, predicted, checks, 0.95, companions=found)
     results = {"by_dose": read_result("by_dose", folder, tmp_path / "checks.json")}
     assert results["by_dose"].companions["classical_subgroups"]["subgroup"].tolist() == ["10", "20.0", "1e2"]
     assert results["by_dose"].companions["leave_one_out_reml"]["study"].tolist()[:2] == ["00", "01"]

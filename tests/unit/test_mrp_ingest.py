@@ -7,7 +7,7 @@ import pytest
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.errors import InputError
 from poolmap.families.mrp.ingest import ingest
-from poolmap.families.mrp.model import design, stan_data
+from poolmap.families.mrp.model import design_matrix
 
 CENSUS = """state,age,n,income
 A,young,100,1.0
@@ -67,7 +67,7 @@ def test_cells_and_levels(write):
     assert levels.loc["state:age", "seen"].sum() == 3
     assert levels.loc[("state", "B"), ["survey_n", "census_n"]].tolist() == [3, 350]
     assert data.facts["population"] == 1000
-    assert data.facts["answers"] == {"yes": 3, "no": 2}
+    assert data.facts["answer_counts"] == {"yes": 3, "no": 2}
     census = data.tables["census"]
     both = census.merge(data.tables["cells"], on=["state", "age"], suffixes=("", "_survey"))
     for k in range(3):
@@ -75,39 +75,23 @@ def test_cells_and_levels(write):
 
 
 def test_predictors_are_standardised_over_the_people_of_the_census(write):
-    data = ingest(write())
+    spec = write()
+    data = ingest(spec)
     people = np.repeat([1.0, 3.0, 2.0], [150, 350, 500])
     scale = data.facts["predictors"]["income"]
     assert scale["mean"] == pytest.approx(people.mean())
     assert scale["sd"] == pytest.approx(people.std())
     assert scale["constant_within"] == ["state"]
-    x = design(data.tables["census"], data.facts["predictors"])[:, 0]
+    x = design_matrix(spec, "main", data, data.tables["census"])[:, 0]
     assert np.average(x, weights=data.tables["census"]["count"]) == pytest.approx(0)
 
 
-def test_stan_data(write):
-    spec = write()
-    content = stan_data(spec, "main", ingest(spec))
-    assert content.parameters == ["alpha", "beta", "signed_sigma", "z"]
-    assert content.data["L"] == 2 + 2 + 3
-    assert content.data["batch"].tolist() == [1, 1, 2, 2, 3, 3, 3]
-    assert content.data["level"].tolist() == [[1, 4, 5], [2, 3, 6], [2, 4, 7]]
-    assert content.data["sigma_prior"] == [0.0, 1, 0.0]
-
-
-def test_without_predictors_beta_is_not_asked_for(write):
-    spec = write(formula="vote ~ (1 | state)")
-    content = stan_data(spec, "main", ingest(spec))
-    assert content.parameters == ["alpha", "signed_sigma", "z"]
-    assert content.data["X"].shape == (2, 0)
-
-
 def test_unusable_rows_are_listed(write):
-    survey = SURVEY + "6,,A,old,1,1.0\n7,yes,NA,old,1,1.0\n8,yes,A,old,,1.0\n"
+    survey = SURVEY + "6,,A,old,1,1.0\n7,yes,NA,old,1,1.0\n8,yes,A,.,1,1.0\n"
     data = ingest(write(survey))
     assert data.facts["respondents"] == 5
     assert data.exclusions["row"].tolist() == [7, 8, 9]
-    assert data.exclusions["reason"].tolist() == ["no answer in 'vote'", "no 'state'", "no 'w'"]
+    assert data.exclusions["reason"].tolist() == ["no answer in 'vote'", "no 'state'", "no 'age'"]
 
 
 def test_na_is_a_level_where_the_census_has_it(write):

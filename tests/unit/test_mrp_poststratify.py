@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
-from poolmap.families.mrp.effects import effect_draws
 from poolmap.families.mrp.gathers import GatherPlan
 from poolmap.families.mrp.links import inverse_logit, link_of
 from poolmap.families.mrp.parts import Batch, Parts
@@ -152,34 +151,6 @@ def test_progress_of_a_large_census_is_logged(census, caplog):
         caplog.clear()
         streamed(census, "binary")
         assert not caplog.records
-
-
-def test_seen_levels_have_the_effects_of_the_draws():
-    rng = np.random.default_rng(5)
-    sigma, z = rng.normal(size=30), rng.normal(size=(30, 4))
-    effects = effect_draws(sigma, z, 2, np.random.default_rng(3))(slice(0, 30))
-    assert effects.shape == (30, 6, 1, 1)
-    np.testing.assert_allclose(effects[:, :4, 0, 0], sigma[:, None] * z)
-
-
-def test_effects_do_not_depend_on_the_blocks():
-    sigma, z = np.ones(30), np.zeros((30, 4))
-    whole = effect_draws(sigma, z, 3, np.random.default_rng(3))(slice(0, 30))
-    block = effect_draws(sigma, z, 3, np.random.default_rng(3))
-    parts = [block(slice(start, start + 7)) for start in range(0, 30, 7)]
-    np.testing.assert_array_equal(np.concatenate(parts), whole)
-
-
-def test_unseen_levels_have_the_variance_of_the_population():
-    """Each unseen effect is Normal(0, sigma^2), independent of the others; tolerance 4 standard errors."""
-    draws = 20_000
-    effects = effect_draws(np.full(draws, 0.7), np.zeros((draws, 1)), 2, np.random.default_rng(5))
-    effects = effects(slice(0, draws))[:, :, 0, 0]
-    assert (effects[:, 0] == 0).all()
-    unseen = effects[:, 1:]
-    assert np.abs(unseen.mean(0)).max() < 4 * 0.7 / np.sqrt(draws)
-    assert np.abs(unseen.var(0) - 0.49).max() < 4 * 0.49 * np.sqrt(2 / draws)
-    assert abs(np.corrcoef(unseen.T)[0, 1]) < 4 / np.sqrt(draws)
 
 
 def test_share_among_few_people_scatters_as_the_binomial():

@@ -57,9 +57,9 @@ def made(tmp_path):
         seen = int(data.tables["levels"]["seen"].sum())
         posterior = xarray.Dataset(
             {
-                "alpha": (("chain", "draw"), rng.normal(-0.4, 0.1, (2, 100))),
-                "signed_sigma": (("chain", "draw", "k"), rng.normal(0, 0.5, (2, 100, 3))),
-                "z": (("chain", "draw", "l"), rng.normal(size=(2, 100, seen))),
+                "alpha": (("chain", "draw", "e"), rng.normal(-0.4, 0.1, (2, 100, 1))),
+                "sigma": (("chain", "draw", "k"), abs(rng.normal(0, 0.5, (2, 100, 3)))),
+                "effect": (("chain", "draw", "l"), rng.normal(0, 0.5, (2, 100, seen))),
                 "beta": (("chain", "draw", "p"), rng.normal(0.2, 0.1, (2, 100, 1))),
             }
         )
@@ -122,7 +122,7 @@ def test_words(made):
     said = text_of(describe(spec, data))
     assert "80 usable rows" in said
     assert "no answer in 'y': 1" in said
-    assert "The census fixes its value by 'state'" in said
+    assert "fixed by 'state' in the census" in said
     said = text_of(methods(spec, "main", data))
     assert "intercept normal(0, 2.5); coefficients normal(0, 1)" in said
     assert "half-normal(1)" in said
@@ -186,6 +186,6 @@ def test_fractional_census_counts_have_no_predicted_interval(made, tmp_path):
 def test_replicates_follow_the_cells(made):
     spec, data, _, posterior = made()
     check = predictive(spec, "main", data, posterior, np.random.default_rng(1))
-    assert check.observed.sum() == data.tables["survey"]["yes"].sum()
+    assert check.observed.sum() == data.tables["survey"]["y"].sum()
     assert len(set(check.labels)) == len(data.tables["cells"])
     assert (check.replicated <= data.tables["cells"]["n"].to_numpy()).all()

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from poolmap.errors import ToolchainError
+from poolmap.stan import library as libraries
 from poolmap.stan import toolchain as tools
 from poolmap.stan.compile import (
     CompiledProgram,
@@ -382,8 +383,8 @@ def test_a_program_is_compiled_once(machine, wheel, program):
     assert len(calls(machine)) == count == 3  # main program, program, link
 
 
-def compile_in_new_process(program: Path) -> subprocess.Popen:
-    code = f"from poolmap.stan.compile import *; compile_program(Path({str(program)!r}))"
+def compile_in_new_process(program: Path, options: str = "") -> subprocess.Popen:
+    code = f"from poolmap.stan.compile import *; compile_program(Path({str(program)!r}), {options})"
     return subprocess.Popen(
         [sys.executable, "-c", code], cwd=Path(__file__).parents[2], start_new_session=True
     )
@@ -466,3 +467,101 @@ def test_an_installed_cmdstan_is_run_with_make_on_paths_without_spaces(machine, 
     assert "STAN_THREADS=TRUE" in words
     assert words[-1].endswith("/program/model")
     assert len(words) == 5
+
+
+# ---- libraries for nutpie --------------------------------------------------------------------------------
+
+
+def test_a_library_is_built_beside_the_executable_and_the_bridge_once(machine, wheel, program):
+    library = compile_program(program, library=True)
+    assert (library.name, library.executable.name) == ("model", "model.so")
+    assert library.executable.read_text() == "whole\n"
+    assert is_compiled(program, library=True)
+    assert not is_compiled(program)
+    bridge, source, link = calls(machine)  # no main program
+    assert str(libraries.BRIDGE) in bridge
+    assert "-shared" in link
+    assert all("-fPIC" in call and "-DSTAN_THREADS" in call for call in (bridge, source, link))
+    assert {"-fPIC", "-DSTAN_THREADS"} <= set(library.flags)
+    program.write_text(program.read_text() + "// changed\n")
+    compile_program(program, library=True)
+    assert len(calls(machine)) == 5
+    assert compile_program(program).executable != library.executable
+
+
+def test_the_key_of_a_library_depends_on_the_bridge(program, machine, monkeypatch):
+    def key(**options):
+        return cache_key(program, find_toolchain(), **options)
+
+    keys = [key(), key(threads=True), key(library=True), key(library=True, optimise=1)]
+    changed = machine / "bridge.cpp"
+    changed.write_text("// another")
+    monkeypatch.setattr(libraries, "BRIDGE", changed)
+    keys.append(key(library=True))
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_killed_build_leaves_no_library(machine, wheel, program, monkeypatch):
+    monkeypatch.setenv("FAKE_SECONDS", "60")
+    process = compile_in_new_process(program, "library=True")
+    deadline = time.monotonic() + 30
+    while len(calls(machine)) < 1 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=10)
+    assert not is_compiled(program, library=True)
+    monkeypatch.setenv("FAKE_SECONDS", "0")
+    library = compile_program(program, library=True)
+    assert library.executable.read_text() == "whole\n"
+    cache = machine / "the cache"
+    assert [folder.name for folder in (cache / "programs").iterdir()] == [f"model-{library.key}"]
+    assert len(list((cache / "build").iterdir())) == 1  # the bridge
+
+
+MAKEFILE_THAT_TELLS = """\
+CMDSTAN_VERSION := 2.38.0
+CXXFLAGS += -O$(O) $(if $(STAN_THREADS),-DSTAN_THREADS) -I stan/src
+LDLIBS = -lpthread
+LDFLAGS = -Wl,-rpath,"$(CURDIR)/lib"
+SUNDIALS_TARGETS = lib/libsundials_nvecserial.a lib/libsundials_cvodes.a
+TBB_TARGETS = lib/libtbb.so.2
+print-%  : ; @echo $* = $($*)
+"""
+
+
+@pytest.fixture
+def cmdstan(machine, monkeypatch):
+    folder = make_cmdstan(machine / "named")
+    (folder / "makefile").write_text(MAKEFILE_THAT_TELLS)
+    header = folder / "stan/src/stan/model/model_base.hpp"
+    header.parent.mkdir(parents=True)
+    header.write_text("")
+    monkeypatch.setenv("CMDSTAN", str(folder))
+    monkeypatch.setenv(
+        "CXX", str(executable_file(machine / "bin" / "fake++", FAKE_COMPILER))
+    )  # as make has it
+    return folder
+
+
+def test_a_library_from_an_installed_cmdstan_has_the_flags_of_its_makefile(machine, cmdstan, program):
+    library = compile_program(program, library=True)
+    assert library.executable.read_text() == "whole\n"
+    bridge, source, link = calls(machine)
+    for call in (bridge, source, link):
+        assert {"-O3", "-DSTAN_THREADS", "-fPIC", "-I", "stan/src"} <= set(call.split())
+    assert f"-Wl,-rpath,{cmdstan}/lib" in link
+    objects = link[link.index("-shared") :].split()
+    assert [word for word in objects if word.startswith(("lib/", "-l"))] == [
+        *("-lpthread", "lib/libsundials_nvecserial.a", "lib/libsundials_cvodes.a", "lib/libtbb.so.2"),
+    ]
+
+
+@pytest.mark.parametrize("missing", ["stan/src/stan/model/model_base.hpp", "print-%"])
+def test_an_installed_cmdstan_without_what_a_library_needs_is_told(cmdstan, program, missing):
+    if missing == "print-%":
+        (cmdstan / "makefile").write_text(MAKEFILE_THAT_TELLS.replace("print-%", "show-%"))
+    else:
+        (cmdstan / missing).unlink()
+    with pytest.raises(ToolchainError, match=r"(?s)CmdStan in .*named.*`sampler: stan`.*unset CMDSTAN"):
+        compile_program(program, library=True)
+    assert not is_compiled(program, library=True)

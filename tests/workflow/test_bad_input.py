@@ -157,6 +157,36 @@ def test_dry_run_reads_the_tables(project):
     assert not (project.folder / "results").exists()
 
 
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (
+            "    graph: {method: distance, distance: 1}\n",
+            "no area has a neighbour: neighbours are areas whose",
+        ),
+        (
+            "    graph: {method: file, file: pairs.csv}\n",
+            "pairs.csv, line 2, column 'b': '37999' is not an area",
+        ),
+    ],
+)
+def test_dry_run_builds_the_graph(project, keys, words):
+    project.write("pairs.csv", "a,b\n37001,37999\n")
+    text = AREAS.replace("counts.csv", "resources/nc_sids/counts.csv") + keys
+    project.write("config/config.yaml", HEAD + text)
+    check = [".venv/bin/python", "scripts/check_config.py", "config/config.yaml", "--tables"]
+    done = subprocess.run(check, cwd=project.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_areas_that_the_table_does_not_have_are_told_before_anything_is_run(project):
+    text = AREAS.replace("counts.csv", "resources/nc_sids/counts.csv")
+    text += "    contrasts: [['37001', '37999']]\n    graph: {join: [['37001', '3703']]}\n"
+    words = "analyses.a.contrasts: '37999' is not an area", "analyses.a.graph.join: '3703' is not an area"
+    refused(project, text, *words)
+
+
 def test_mistakes_of_config_formula_and_columns_come_at_once(project):
     project.write("trials.csv", TRIALS)
     text = META.replace("e1,", "ee1,") + (

@@ -55,7 +55,9 @@ def resting_on(job):
 
 
 def program_of(wildcards):
-    return f"results/stan/{ANALYSES[wildcards.analysis].program(wildcards.model)}.json"
+    spec = ANALYSES[wildcards.analysis]
+    library = ".nutpie" if spec.sampling.sampler == "nutpie" else ""
+    return f"results/stan/{spec.program(wildcards.model)}{library}.json"
 
 
 def fit_seed(wildcards):

@@ -1,9 +1,10 @@
 """The Stan toolchain and the compiled programs.
 
 Inputs:  stan/<program>.stan with what it includes
-Outputs: results/stan/toolchain.json, results/stan/<program>.json (where the executable is, and from what)
+Outputs: results/stan/toolchain.json, results/stan/<program>.json (where the executable is, and from what);
+         for analyses sampled by nutpie results/stan/<program>.nutpie.json (where the library is)
 
-The executables themselves are in the user's cache, shared by all projects.
+The executables and libraries themselves are in the user's cache, shared by all projects.
 """
 
 
@@ -32,19 +33,20 @@ rule compile:
         program="stan/{program}.stan",
         included=included,
         library=source_files("poolmap.stan.compile"),
+        bridge=lambda w: ["poolmap/stan/bridge.cpp"] if w.library else [],
         toolchain="results/stan/toolchain.json",
     output:
-        "results/stan/{program}.json",
+        "results/stan/{program}{library}.json",
     log:
-        "results/stan/{program}.log",
+        "results/stan/{program}{library}.log",
     benchmark:
-        "results/stan/{program}.benchmark.tsv"
+        "results/stan/{program}{library}.benchmark.tsv"
     priority: 95
     resources:
         mem_mb=2000,
     params:
         identity=toolchain_identity,
     message:
-        "Stan: compiling {wildcards.program}"
+        "Stan: compiling {wildcards.program}{wildcards.library}"
     script:
         "../../scripts/compile.py"

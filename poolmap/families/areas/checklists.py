@@ -102,6 +102,9 @@ def _analysis(
     several = len(names) > 1
     failed = [name for name, result in results.items() if not result.passed]
     compared = f"Models {listed(names)}, compared by leave-one-out predictive density and by their estimates."
+    measured = {name: spec.models[name].covariate_errors for name in names}
+    accounted = "; ".join(f"of {listed(errors)} in {name}" for name, errors in measured.items() if errors)
+    accounted = f" (those {accounted} are accounted for)" if accounted else ""
     quality = (
         "Convergence and effective sample sizes of all reported quantities; posterior predictive checks."
     )
@@ -131,8 +134,7 @@ def _analysis(
             f"{spec.interval:.0%} posterior intervals from {_draws(results)} draws: they hold the "
             f"randomness of "
             "what was observed and the uncertainty of all parameters of the model. They do not hold errors "
-            "of "
-            "populations, reference rates and covariates, nor the choice of model and graph.",
+            f"of populations, reference rates and covariates{accounted}, nor the choice of model and graph.",
             "Methods",
         ),
         Item(

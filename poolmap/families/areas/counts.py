@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from poolmap.config.areas import StandardWeights
+from poolmap.config.area_outcome import StandardWeights
 from poolmap.families.areas.expected import expected_counts, reference_rates
 from poolmap.families.areas.scales import rounded
 from poolmap.families.areas.standard import age_weights, direct_rates
@@ -50,8 +50,11 @@ def count_rows(table: Table, spec: AreasAnalysis) -> pd.DataFrame:
     rows["size"] = table.numbers(size, lower=0, integer=whole, what=people)
     what = "population" if outcome.population else "expected count"
     missing = table.is_missing(size)
+    # an area of which nothing is known stays in the map and is estimated from the others
+    missing &= ~(missing & rows["at_least"].isna()).groupby(area, sort=False).transform("all")
+    remedy = f"give every row its {what}; an area of which nothing is known has its count empty as well"
     for line in rows.index[missing][:5]:
-        table.problem(f"the {what} is missing", f"give every row its {what}", line=line, column=size)
+        table.problem(f"the {what} is missing", remedy, line=line, column=size)
     if missing.sum() > 5:
         table.problem(f"the {what} is missing in {missing.sum() - 5} more rows", column=size)
     _check_sizes(table, spec, rows)
@@ -202,14 +205,14 @@ def areas_of_counts(
 
     Returns:
         name, cases (NaN where missing or suppressed), at_least and at_most where some counts are suppressed,
-        population, and expected and sir, or proportion; with a standard population the columns of
-        `direct_rates`; index: the area.
+        population (NaN where neither it nor a count is known), and expected and sir, or proportion;
+        with a standard population the columns of `direct_rates`; index: the area.
     """
     prevalence = spec.scale == "prevalence"
     known_area = by_area["missing_line"].isna()
     known = rows["area"].map(known_area)
     sums = rows.groupby("area", sort=False)[["at_least", "at_most"]].sum().where(known_area, axis=0)
-    size = rows["size"].groupby(rows["area"], sort=False).sum()
+    size = rows["size"].groupby(rows["area"], sort=False).sum(min_count=1)
     areas = pd.DataFrame({"name": by_area["name"]})
     areas["cases"] = sums["at_least"].where(sums["at_least"] == sums["at_most"])
     suppressed = known_area & (sums["at_least"] < sums["at_most"])
@@ -253,6 +256,7 @@ def areas_of_counts(
         "areas": len(areas),
         "cases": float(areas["cases"].sum()),
         "without_cases": areas.index[~known_area].tolist(),
+        "without_either": areas.index[size.isna()].tolist(),
         "without_population": areas.index[known_area & ~(at_risk > 0)].tolist(),
         "suppressed": areas.index[suppressed].tolist(),
         "suppressed_rows": [

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from poolmap.tables import Table
+from poolmap.tables import Table, nearest
 
 
 def formula_columns(formula: str | None) -> list[str]:
@@ -90,6 +90,79 @@ def design_matrix(table: Table, formula: str | None, lines: pd.Series, areas: Se
             f"{where}: its columns depend on each other linearly: {', '.join(tied)}", "take one of them out"
         )
     return design
+
+
+def standard_errors(
+    table: Table,
+    formula: str | None,
+    design: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    lines: pd.Series,
+    areas: Sequence[str],
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Standard errors of covariates that are measured with errors, in the unit of the design matrix.
+
+    Args:
+        table: the table of counts; problems are noted in it.
+        formula: of the covariates.
+        design: what `design_matrix` made of it.
+        pairs: covariate and the column with its standard errors.
+        lines, areas: as of `design_matrix`.
+
+    Returns:
+        A row an area, in the order of `lines`, index from 0, with a column for each of standard errors; and
+        the column of the design matrix of each covariate.
+    """
+    found, terms = {}, {}
+    known = formula_columns(formula)
+    for covariate, column in pairs:
+        if covariate not in known:
+            table.problem(
+                f"'covariate_errors' names '{covariate}', which the formula '{formula}' does not have",
+                nearest(covariate, known),
+            )
+            continue
+        term = _linear_term(formula, covariate)
+        if term is None:
+            table.problem(
+                f"'{covariate}' has errors and does not stand by itself in the formula '{formula}'",
+                f"write it once, as {covariate} or scale({covariate}): for other functions of a covariate, "
+                "categories and interactions the errors cannot be accounted for",
+            )
+            continue
+        without = [a for a, none in zip(areas, table.is_missing(column)[lines], strict=True) if none]
+        if without:
+            table.problem(
+                f"the standard error of '{covariate}' is missing in {len(without)} area(s): "
+                f"{', '.join(without)}",
+                "fill it in; write 0 where the covariate is known exactly",
+                line=int(lines.iloc[list(areas).index(without[0])]),
+                column=column,
+            )
+        se = table.numbers(column, lower=0, what="the standard error").loc[lines].to_numpy()
+        if not without and np.isfinite(se).all() and not se.any():
+            table.problem(
+                "all standard errors are 0: nothing is measured with errors",
+                f"take '{covariate}' out of 'covariate_errors'",
+                column=column,
+            )
+        if term in design:
+            x = pd.to_numeric(table.frame.loc[lines, covariate], errors="coerce").to_numpy()
+            found[column] = se * np.ptp(design[term].to_numpy()) / np.ptp(x)
+            terms[covariate] = term
+        elif not design.empty:
+            table.problem(f"'{covariate}' has errors and is no column of numbers", "", column=covariate)
+    return pd.DataFrame(found, index=range(len(lines))), terms
+
+
+def _linear_term(formula: str, covariate: str) -> str | None:
+    """The term `x`, `scale(x)` or `center(x)` of a covariate; None where it is in others or in several."""
+    from formulae import model_description
+
+    terms = [t for t in model_description(_right_side(formula)).terms if covariate in (t.var_names or ())]
+    names = [t.name.replace(" ", "") for t in terms]
+    linear = (covariate, *(f"{function}({covariate})" for function in ("scale", "center")))
+    return names[0] if len(names) == 1 and names[0] in linear else None
 
 
 def _dependent(design: pd.DataFrame) -> list[str]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from poolmap.contracts import Block, Dataset, ReportTable
 from poolmap.families.areas.map_words import map_blocks
+from poolmap.families.areas.option_words import data_blocks
 from poolmap.families.areas.scales import form, scale_of
 from poolmap.families.areas.standard import STANDARDS
 from poolmap.families.areas.words import counted, listed, names
@@ -30,7 +31,7 @@ def describe(spec: AreasAnalysis, data: Dataset) -> list[Block]:
             f"{what} {listed(names(areas, facts['without_population']))}{why}. They stay in the map, say "
             "nothing about the risk, and are estimated from the others."
         )
-    return blocks + map_blocks(data)
+    return blocks + data_blocks(spec, data) + map_blocks(data)
 
 
 def _estimates(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list[Block]:
@@ -79,6 +80,11 @@ def _counts(spec: AreasAnalysis, areas: pd.DataFrame, facts: Mapping) -> list[Bl
         blocks += _standardisation(spec, areas, facts)
     if facts["without_cases"]:
         blocks.append(f"No case count: {listed(names(areas, facts['without_cases']))}. {_KEPT}")
+    if facts.get("without_either"):
+        blocks.append(
+            f"Of these, {counted(len(facts['without_either']), 'area')} without a population or expected "
+            "count either: they have no excess cases, and no weight in larger regions."
+        )
     return blocks
 
 

@@ -13,7 +13,18 @@ from poolmap.contracts import Dataset, Predictive, Quantity
 from poolmap.families.areas.effect_words import RHO, SIGMA
 from poolmap.families.areas.further import compared, further_columns, regions
 from poolmap.families.areas.likelihood_words import ALPHA, BETA, OWN, RATIO
-from poolmap.families.areas.model import IN_STAN, covariate_matrix, observed, observed_areas
+from poolmap.families.areas.likelihoods import Observed
+from poolmap.families.areas.model import (
+    IN_STAN,
+    covariate_matrix,
+    field,
+    intercepts_of,
+    observed,
+    observed_areas,
+    region_of,
+)
+from poolmap.families.areas.options import option_parameters, region_effects
+from poolmap.families.areas.own_effect import integrated_log_density
 from poolmap.families.areas.scales import raw_interval, scale_of
 from poolmap.families.areas.standard import PER, gamma_interval
 
@@ -22,6 +33,8 @@ if TYPE_CHECKING:
 
     from poolmap.config.areas import AreasAnalysis
 
+MOST_NUMBERS = 2_000_000  # draws times areas that leave-one-out works on
+FEWEST_DRAWS = 400
 _RAW = ("cases", "at_least", "at_most", "population", "expected", "sir", "proportion", "estimate", "se")
 _DESCRIPTION = {
     "rr": "relative risk: the area's rate over the rate expected from the reference rates",
@@ -55,11 +68,13 @@ def estimate(
         asks for them.
         `parameters`, keyed by term: `alpha`, `beta` and `rate_ratio` or `odds_ratio` = exp(beta) of each
         covariate, `sigma`, `rho` (bym2, leroux, car), and what the likelihood has of its own: `dispersion`,
-        `icc`, `zero_inflation`.
+        `icc`, `zero_inflation`; with the model's options `component_intercept`, `sigma_region`, `mu_x`,
+        `sigma_x` and `reliability`.
+        `region_effects`, keyed by region, where the model has them.
     """
     areas = data.tables["areas"]
     scale = scale_of(spec)
-    eta = _linear_predictor(data, draws)
+    eta = _linear_predictor(spec, model, data, draws)
     value = _inverse_link(scale.quantity, eta)
     lower, upper = raw_interval(scale, areas, spec.interval)
     extra = areas[[name for name in _RAW if name in areas]]
@@ -90,6 +105,7 @@ def estimate(
         of_areas.append(("excess", excess, keys.iloc[at], None))
     quantities = [Quantity("areas", name, _DESCRIPTION[name], *rest) for name, *rest in of_areas]
     quantities += [*regions(spec, data, value), *compared(spec, data, value)]
+    quantities += region_effects(spec, model, data, draws)
 
     def parameter(quantity: str, description: str, values: NDArray[np.float64], terms: list[str]) -> None:
         keys = pd.DataFrame({"term": terms})
@@ -110,6 +126,8 @@ def estimate(
     parameter("sigma", f"{SIGMA[prior]}{on}", _one(draws, "sigma"), ["area effects"])
     if "rho" in draws:
         parameter("rho", RHO[prior], _one(draws, "rho"), ["area effects"])
+    for name, about, values, terms in option_parameters(spec, model, data, draws):
+        parameter(name, about, values, terms)
     likelihood = spec.likelihood(model)
     if likelihood in OWN:
         name, about = OWN[likelihood]
@@ -123,12 +141,13 @@ def predictive(
     """Replicated data and pointwise log likelihood of the areas that were observed.
 
     Replicates keep each area's estimate: they are new counts (or direct estimates) in the same areas. A count
-    of which only a range is known cannot be compared with replicates; leave-one-out has its range.
+    of which only a range is known cannot be compared with replicates; leave-one-out has its range. The log
+    likelihood has the area's own effect integrated out (`own_effect`).
     """
     areas = data.tables["areas"]
     rows = observed_areas(data)
     seen = observed(spec, model, data)
-    eta = _linear_predictor(data, draws)[:, :, rows]
+    eta = _linear_predictor(spec, model, data, draws)[:, :, rows]
     own = [_one(draws, name) if name in draws else 0.0 for name in ("dispersion", "zero")]
     known = ~seen.censored
     exact = seen.subset(known)
@@ -137,17 +156,61 @@ def predictive(
         labels=areas["name"].iloc[rows[known]].tolist(),
         observed=exact.lower,
         replicated=exact.replicate(rng, eta[:, :, known], *own),
-        log_lik=seen.log_density(eta, *own),
+        log_lik=_left_one_out(spec, model, data, seen, eta, draws, rng),
         value=spec.value_name,
+        integrated="the area's own effect",
     )
 
 
-def _linear_predictor(data: Dataset, draws: xarray.Dataset) -> NDArray[np.float64]:
-    """(chain, draw, area) alpha + x' beta + re."""
-    eta = draws["re"].to_numpy() + _one(draws, "alpha")
+def _left_one_out(
+    spec: AreasAnalysis,
+    model: str,
+    data: Dataset,
+    seen: Observed,
+    eta: NDArray[np.float64],
+    draws: xarray.Dataset,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """(chain, draw, observation) log likelihood, the area's own effect integrated out; of some of the draws
+    where there are many areas."""
+    chosen, n = spec.models[model], len(data.tables["areas"])
+    chains, length, m = eta.shape
+    some = slice(None, None, -(-chains * length // max(FEWEST_DRAWS, MOST_NUMBERS // n)))
+
+    def flat(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return values[:, some].reshape(-1, values.shape[2])
+
+    found = integrated_log_density(
+        chosen.prior,
+        field(chosen, data.graph),
+        seen,
+        observed_areas(data),
+        flat(eta),
+        flat(draws["re"].to_numpy()),
+        flat(_one(draws, "sigma")),
+        flat(_one(draws, "rho")) if "rho" in draws else np.zeros((1, 1)),
+        rng,
+        *(flat(_one(draws, name)) if name in draws else 0.0 for name in ("dispersion", "zero")),
+    )
+    return found.reshape(chains, -1, m)
+
+
+def _linear_predictor(
+    spec: AreasAnalysis, model: str, data: Dataset, draws: xarray.Dataset
+) -> NDArray[np.float64]:
+    """(chain, draw, area) the linear predictor: intercept, covariates, region and area effects."""
+    intercepts = intercepts_of(spec, model, data)
+    A = len(intercepts.weight)
+    alpha = draws["beta_all"].to_numpy()[:, :, :A] @ intercepts.X.T if A > 1 else _one(draws, "alpha")
+    eta = draws["re"].to_numpy() + alpha
     X = covariate_matrix(data)
     if X.shape[1]:
         eta = eta + draws["beta"].to_numpy() @ X.T
+    if "from_measured" in draws:
+        eta = eta + draws["from_measured"].to_numpy()
+    region = region_of(spec, model, data)[0]
+    if region is not None:
+        eta = eta + draws["region_effect"].to_numpy()[:, :, region]
     return eta
 
 

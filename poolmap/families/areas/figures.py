@@ -143,7 +143,7 @@ def _sizes(scale: Scale, table: pd.DataFrame) -> np.ndarray:
     if scale.quantity == "mean":
         known = (1 / table["se"] ** 2).fillna(0.0).to_numpy()
     else:
-        known = table["expected" if scale.ratio else "population"].to_numpy()
+        known = table["expected" if scale.ratio else "population"].fillna(0.0).to_numpy()
     return 6 + 60 * known / known.max()
 
 

@@ -13,6 +13,8 @@ from poolmap.families.areas.effect_words import RHO, SIGMA
 from poolmap.families.areas.further_words import further_blocks
 from poolmap.families.areas.likelihood_words import ALPHA, OWN, RATIO
 from poolmap.families.areas.neighbour_words import neighbour_blocks
+from poolmap.families.areas.option_words import option_sentences, region_effects_table
+from poolmap.families.areas.options import OPTIONS
 from poolmap.families.areas.scales import (
     CERTAIN,
     SCALES,
@@ -57,6 +59,8 @@ def findings(spec: AreasAnalysis, data: Dataset, results: Mapping[str, ModelResu
     blocks += _model_sentences(scale, bounds[0], number, results)
     blocks.append(_areas_table(spec, scale, table, number, bounds, primary.name))
     blocks += further_blocks(spec, scale, table, number, bounds[0], primary)
+    if "region_effects" in primary.estimates:
+        blocks.append(region_effects_table(spec, scale, primary))
     blocks.append(_parameters_table(spec, scale, results))
     return blocks + neighbour_blocks(scale, bounds[0], results)
 
@@ -85,7 +89,9 @@ def _headline(scale: Scale, table: pd.DataFrame, number: Form, threshold: float)
 def _parameter_sentences(spec: AreasAnalysis, scale: Scale, result: ModelResult) -> list[str]:
     table = result.estimates["parameters"].set_index("quantity")
     sigma = table.loc["sigma"]
-    after = " left when the covariates are accounted for" if "beta" in table.index else ""
+    known = ["covariates"] if "beta" in table.index else []
+    known += ["regions"] if "sigma_region" in table.index else []
+    after = f" left when the {' and '.join(known)} are accounted for" if known else ""
     prior = spec.models[result.name].prior
     on = {"rr": " on the log scale", "prevalence": " on the logit scale", "mean": ""}[scale.quantity]
     number = Form(2) if scale.quantity != "mean" else form(scale, [sigma["lower"]], [sigma["upper"]])
@@ -120,8 +126,7 @@ def _parameter_sentences(spec: AreasAnalysis, scale: Scale, result: ModelResult)
         name, about = OWN[likelihood]
         row = table.loc[name]
         sentences.append(f"{name}, the {about}, is {_with_interval(spec, row, _plain(row))}.")
-    sentences += _covariate_sentences(spec, scale, table)
-    return sentences
+    return [*sentences, *_covariate_sentences(spec, scale, table), *option_sentences(spec, scale, result)]
 
 
 def _covariate_sentences(spec: AreasAnalysis, scale: Scale, table: pd.DataFrame) -> list[str]:
@@ -185,7 +190,7 @@ def _areas_table(
     if scale.ratio:
         columns["expected"] = ["" if np.isnan(v) else f"{v:,.1f}" for v in table["expected"]]
     elif "population" in table:
-        columns["examined"] = [f"{v:,.0f}" for v in table["population"]]
+        columns["examined"] = ["" if np.isnan(v) else f"{v:,.0f}" for v in table["population"]]
     raw = scale.raw_symbol
     columns[raw] = [number(v) for v in table[scale.raw]]
     columns[f"{raw} {level} interval"] = _intervals(
@@ -248,6 +253,8 @@ def _parameters_table(spec: AreasAnalysis, scale: Scale, results: Mapping[str, M
     ratio = f" and {RATIO[scale.quantity][0]} = exp(beta)" if scale.quantity in RATIO else ""
     own = dict.fromkeys(spec.likelihood(name) for name in results if spec.likelihood(name) in OWN)
     more = "".join(f"; {OWN[likelihood][0]}, {OWN[likelihood][1]}" for likelihood in own)
+    named = set(frame["parameter"])
+    more += "".join(f"; {name}, {about}" for name, about in OPTIONS.items() if name in named)
     return ReportTable(
         frame,
         f"Parameters by model: alpha, {ALPHA[scale.quantity]} at average covariates; beta{ratio}, per unit "

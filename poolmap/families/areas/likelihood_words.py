@@ -39,10 +39,24 @@ _BOTH = (
 )
 
 
-def likelihood_blocks(likelihood: str, covariates: bool) -> list[Block]:
-    """How what was observed follows from what is estimated."""
-    linear = r"\alpha + \mathbf{x}_i^\top \boldsymbol\beta + b_i" if covariates else r"\alpha + b_i"
-    spoken = "alpha plus x i transposed beta plus b i" if covariates else "alpha plus b i"
+def linear_predictor(*, covariates: bool, regions: bool, components: bool) -> tuple[str, str]:
+    """What the linear predictor is the sum of, in LaTeX and in words."""
+    parts = [(r"\alpha_{c[i]}", "alpha of the component of i") if components else (r"\alpha", "alpha")]
+    if covariates:
+        parts.append((r"\mathbf{x}_i^\top \boldsymbol\beta", "x i transposed beta"))
+    if regions:
+        parts.append((r"v_{g[i]}", "v of the region of i"))
+    parts.append(("b_i", "b i"))
+    return " + ".join(latex for latex, _ in parts), " plus ".join(words for _, words in parts)
+
+
+def likelihood_blocks(likelihood: str, predictor: tuple[str, str]) -> list[Block]:
+    """How what was observed follows from what is estimated.
+
+    Args:
+        predictor: see `linear_predictor`.
+    """
+    linear, spoken = predictor
     risk = r", \qquad \log \mathrm{RR}_i = " + linear
     risk_words = f"; the log of R R i is {spoken}"
     share = r", \qquad \mathrm{logit}\, p_i = " + linear

@@ -82,13 +82,14 @@ def map_figure(spec: AreasAnalysis, data: Dataset, result: ModelResult) -> Named
         "prevalence": "cases over persons examined",
         "mean": "direct estimates",
     }
+    ends = "" if colours.extend == "neither" else "; colours end where the arrows are"
     uncertain = "the ratio of the ends" if scale.ratio else "the width"
     return NamedFigure(
         "maps",
         figure,
         raised[scale.quantity],
         f"A: {observed[scale.quantity]}. B: posterior mean of the {scale.noun} from the model "
-        f"{result.name}, on the colours of A; colours end where the arrows are. C: how uncertain B is, as "
+        f"{result.name}, on the colours of A{ends}. C: how uncertain B is, as "
         f"{uncertain} of its {level} posterior interval. D: posterior probability that the "
         f"{scale.noun} is above {above}. Heavy outlines in B and D: that probability is above "
         f"{CERTAIN:g}.",
@@ -129,7 +130,9 @@ def _colours(
     lower, upper = table["lower"].to_numpy(), table["upper"].to_numpy()
     if scale.ratio:
         shown = np.concatenate([mean, raw])
-        colours = ratio_scale("ratio to the expected count (log scale)", mean, shown, _breaks(spec, mean))
+        breaks = _breaks(spec, mean)
+        what = "ratio to the expected count" + ("" if breaks else " (log scale)")
+        colours = ratio_scale(what, mean, shown, breaks)
         label = f"upper / lower end of the {level} interval"
         return colours, MapPanel("", upper / lower, sequential_scale(label, upper / lower, log=True))
     percent = scale.quantity == "prevalence"

@@ -100,6 +100,7 @@ def _graph(data: Dataset) -> str:
         f"The graph has {counted(len(connected), 'connected component')} of "
         f"{listed(map(str, connected))} areas (scaling factor {listed(factors)})"
     )
+    if not graph.islands:
+        return f"{text}."
     islands = names(data.tables["areas"], graph.islands)
-    alone = f" and {counted(len(islands), 'area')} without neighbours: {listed(islands)}."
-    return text + (alone if islands else ".")
+    return f"{text} and {counted(len(islands), 'area')} without neighbours: {listed(islands)}."

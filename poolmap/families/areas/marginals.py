@@ -16,23 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special
 
-from poolmap.families.areas.approximation import (
-    INTRINSIC,
-    Approximation,
-    MapModel,
-    _beta_prior,
-    _FieldSolver,
-    _Mode,
-    _natural,
-    _precision,
+from poolmap.families.areas.approximation import Approximation, calibrated
+from poolmap.families.areas.arrays import INTRINSIC, MapModel
+from poolmap.families.areas.hyperparameters import natural
+from poolmap.families.areas.lattice import APART, Place, lattice, weights
+from poolmap.families.areas.mode import (
+    FieldSolver,
+    Mode,
+    linear_prior,
+    precision_parts,
+    unstructured_variance,
 )
 from poolmap.graph.scaling import inverse_diagonals
 
 Array = NDArray[np.float64]
 
-_APART = 1.5  # distance of the points in standard deviations: a sum over a normal density is exact to 0.0002
-_DROP = 4.5  # log density below the highest, from which on the grid is not followed
-_MOST_POINTS = 150
 _ROUNDS = 2
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -74,11 +72,12 @@ def marginals(model: MapModel, frame: Approximation) -> Marginals:
         model: the model.
         frame: approximate mean and covariance of the hyperparameters, of this model or of one like it (the
             same on another graph): the grid is laid along it and followed as far as there is density.
+
+    Covariates with errors are at their mean given what was observed (`approximation.calibrated`).
     """
-    mode = _Mode(model)
+    mode = Mode(calibrated(model) if model.measured else model)
     points, heights, modes = _grid(mode, frame)
-    log_weight = np.array(heights)
-    weight = special.softmax(log_weight)
+    weight = weights(np.array(heights))
     kept = weight > 1e-4 * weight.max()
     fits = [_Fit(mode, point, eta) for point, eta, keep in zip(points, modes, kept, strict=True) if keep]
     _closest(fits)
@@ -89,47 +88,37 @@ def marginals(model: MapModel, frame: Approximation) -> Marginals:
     )
 
 
-def _grid(mode: _Mode, frame: Approximation) -> tuple[list[Array], list[float], list[Array]]:
-    """Points of a lattice with density, from the middle outwards; their log density and mode of eta."""
-    H = len(frame.hyper_at)
-    found: dict[tuple[int, ...], tuple[float, Array]] = {}
-    front = [(0,) * H]
+def _grid(mode: Mode, frame: Approximation) -> tuple[list[Array], list[float], list[Array]]:
+    """Points of the lattice; their log density and mode of eta."""
+    points: dict[Place, Array] = {}
+    modes: dict[Place, Array] = {}
     start = mode.eta
-    while front and len(found) < _MOST_POINTS:
-        best = max((height for height, _ in found.values()), default=-np.inf)
-        place = front.pop(0)
-        if place in found:
-            continue
-        near = [found[p][1] for p in _around(place) if p in found]
-        mode.eta = near[0] if near else start
-        point = frame.hyper_at + frame.hyper_scale @ (_APART * np.array(place))
-        height = mode.log_density(point)
-        found[place] = (height, mode.eta)
-        if height > max(best, height) - _DROP and np.isfinite(height):
-            front += [p for p in _around(place) if p not in found]
-    points = [frame.hyper_at + frame.hyper_scale @ (_APART * np.array(place)) for place in found]
-    return points, [height for height, _ in found.values()], [eta for _, eta in found.values()]
 
+    def height(place: Place, near: Place | None) -> float:
+        mode.eta = start if near is None else modes[near]
+        points[place] = frame.grid_at + frame.grid_scale @ (APART * np.array(place))
+        found = mode.log_density(points[place])
+        modes[place] = mode.eta
+        return found
 
-def _around(place: Sequence[int]) -> list[tuple[int, ...]]:
-    return [(*place[:k], place[k] + step, *place[k + 1 :]) for k in range(len(place)) for step in (-1, 1)]
+    found = lattice(height, len(frame.grid_at))
+    return [points[place] for place in found], list(found.values()), [modes[place] for place in found]
 
 
 class _Fit:
     """A normal distribution of the linear predictor for given hyperparameters."""
 
-    def __init__(self, mode: _Mode, hyper: Array, eta: Array) -> None:
+    def __init__(self, mode: Mode, hyper: Array, eta: Array) -> None:
         self.mode, self.model = mode, mode.model
         model, field = self.model, self.model.field
         named = dict(zip(model.hyper_names, hyper, strict=True))
         likelihood = model.observed.likelihood
-        self.values = {name: _natural(name, likelihood, value) for name, value in named.items()}
+        self.values = {name: natural(name, likelihood, value) for name, value in named.items()}
         sigma, rho = self.values["sigma"], self.values.get("rho", 0.0)
         self.rest = (self.values.get("dispersion", 0.0), self.values.get("zero", 0.0))
         n = len(model.X)
-        self.a, self.c = _precision(model.effects, sigma, rho, field.degree)
-        self.s2 = np.full(n, sigma**2 * (1 - rho) if model.effects == "bym2" else 0.0)
-        self.s2[np.setdiff1d(np.arange(n), field.nodes)] = sigma**2
+        self.a, self.c = precision_parts(model.effects, sigma, rho, field.degree)
+        self.s2 = unstructured_variance(model, sigma, rho)
         self.mean, self.variance = eta, np.zeros(n)
 
     def improve(self) -> None:
@@ -138,21 +127,22 @@ class _Fit:
         W, r = self._expected()
         self._W = W
         D = W / (1 + self.s2 * W)
-        DX = D[:, None] * model.X
-        prior_mean, prior_precision = _beta_prior(model)
-        K = model.X.shape[1]
+        X = self.mode.design
+        DX = D[:, None] * X
+        prior_mean, prior_precision = linear_prior(model, self.values.get("sigma_region"))
+        K = X.shape[1]
         answers = np.empty((0, K + 1))
         self.solver = None
         if len(at):
             precision = (self.a * model.field.matrix + sparse.diags_array(self.c + D[at])).tocsc()
-            self.solver = _FieldSolver(precision, model.field.component, model.effects in INTRINSIC)
+            self.solver = FieldSolver(precision, model.field.component, model.effects in INTRINSIC)
             answers = self.solver.solve(np.column_stack([DX[at], (D * r)[at]]))
-        of_beta = model.X.T @ DX - DX[at].T @ answers[:, :-1] + np.diag(prior_precision)
-        right = model.X.T @ (D * r) - DX[at].T @ answers[:, -1] + prior_precision * prior_mean
+        of_beta = X.T @ DX - DX[at].T @ answers[:, :-1] + np.diag(prior_precision)
+        right = X.T @ (D * r) - DX[at].T @ answers[:, -1] + prior_precision * prior_mean
         beta = np.linalg.solve(of_beta, right)
-        fixed = model.X @ beta
+        fixed = X @ beta
         fixed[at] += answers[:, -1] - answers[:, :-1] @ beta
-        self._slope = model.X.copy()
+        self._slope = X.copy()
         self._slope[at] -= answers[:, :-1]
         self._of_beta = of_beta
         shrunk = self.s2 * W / (1 + self.s2 * W)
@@ -168,7 +158,7 @@ class _Fit:
         if self.solver is not None:
             variance[at] += inverse_diagonal
             if self.model.effects in INTRINSIC:
-                variance[at] -= self.solver._base**2 / self.solver.total[self.model.field.component]
+                variance[at] -= self.solver.base**2 / self.solver.total[self.model.field.component]
         shrink = 1 / (1 + self.s2 * self._W)
         self.variance = self.s2 * shrink + shrink**2 * variance
 
@@ -176,7 +166,7 @@ class _Fit:
         """Working weights and responses from the expected slope and curvature of the log likelihood."""
         model = self.model
         if model.observed.likelihood == "normal":
-            return self.mode._exact_working(self.mean)
+            return self.mode.exact_working(self.mean)
         W, r = np.zeros_like(self.mean), np.zeros_like(self.mean)
         rows = model.rows
         eta = self.mean[rows] + np.sqrt(self.variance[rows]) * _NODES[:, None]
@@ -185,7 +175,7 @@ class _Fit:
         weight = np.maximum(_WEIGHTS @ (-(high - 2 * mid + low) / _STEP**2), 1e-4)
         W[rows] = weight
         r[rows] = self.mean[rows] + slope / weight
-        self.mode._fill_empty(W, r, self.mean)
+        self.mode.fill_empty(W, r, self.mean)
         return W, r
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from poolmap.config.priors import Prior, UnitPrior
 from poolmap.contracts import Dataset, StanData
 from poolmap.errors import InputError, Problem
-from poolmap.families.areas.approximation import WITH_RHO, Field, MapModel, approximate, codes, pc_rho_rate
+from poolmap.families.areas.approximation import approximate
+from poolmap.families.areas.arrays import WITH_RHO, Field, MapModel, MeasuredCovariate, codes
+from poolmap.families.areas.components import Intercepts, component_intercepts, one_intercept
+from poolmap.families.areas.hyperparameters import pc_rho_rate
 from poolmap.families.areas.likelihoods import OF_PERSONS, WITH_DISPERSION, Observed
-from poolmap.families.areas.priors import priors_in_force
+from poolmap.families.areas.priors import measured_scale, priors_in_force
 from poolmap.graph.elimination import Elimination, elimination, laplacian
 
 if TYPE_CHECKING:
@@ -40,6 +44,39 @@ def observed_areas(data: Dataset) -> NDArray[np.int64]:
 def covariate_matrix(data: Dataset) -> NDArray[np.float64]:
     """(areas, covariates) the centred design matrix."""
     return data.tables["covariates"].drop(columns="area").to_numpy(dtype=np.float64)
+
+
+def measured_covariates(
+    spec: AreasAnalysis, model: str, data: Dataset, first: int = 1
+) -> tuple[MeasuredCovariate, ...]:
+    """The covariates with errors of one model.
+
+    Args:
+        first: the column of the design matrix where the covariates begin.
+    """
+    names = data.tables["covariates"].columns[1:].tolist()
+    found = []
+    for covariate, column in spec.models[model].covariate_errors.items():
+        term = data.facts["measured"][covariate]
+        se = data.tables["covariate_errors"][column].to_numpy(dtype=np.float64)
+        found.append(MeasuredCovariate(first + names.index(term), se, measured_scale(data, term)))
+    return tuple(found)
+
+
+def region_of(spec: AreasAnalysis, model: str, data: Dataset) -> tuple[NDArray[np.int64] | None, list[str]]:
+    """(n,) the number of each area's region, from 0, and the names of the regions; None without regions."""
+    column = spec.models[model].regions
+    if column is None:
+        return None, []
+    number, names = pd.factorize(data.tables["regions"][column], sort=True)
+    return number.astype(np.int64), list(names)
+
+
+def intercepts_of(spec: AreasAnalysis, model: str, data: Dataset) -> Intercepts:
+    """The intercepts of one model on the graph of the data."""
+    if spec.models[model].component_intercepts and data.graph is not None:
+        return component_intercepts(data.graph, observed_areas(data))
+    return one_intercept(len(data.tables["areas"]))
 
 
 def observed(spec: AreasAnalysis, model: str, data: Dataset) -> Observed:
@@ -78,7 +115,7 @@ def map_model(spec: AreasAnalysis, model: str, data: Dataset) -> MapModel:
         raise ValueError("a model with neighbours needs the graph of the areas, in the order of the table")
     force = priors_in_force(spec, model, data)
     priors: dict[str, Any] = {}
-    for name in ("alpha", "beta", "sigma", "rho", "dispersion", "zero"):
+    for name in ("alpha", "beta", "sigma", "rho", "dispersion", "zero", "sigma_region"):
         priors |= _UNUSED.stan_data(name)
     for name, prior in force.items():
         priors |= prior.stan_data(IN_STAN.get(name, name))
@@ -93,7 +130,7 @@ def map_model(spec: AreasAnalysis, model: str, data: Dataset) -> MapModel:
                     f"{chosen.prior} shares effects between neighbours, but no two areas are neighbours on "
                     "this graph",
                     "write prior: iid, or change 'graph' (contiguity: queen, a tolerance for borders that do "
-                    "not quite meet, or method: nearest)",
+                    "not quite meet, or method: knn)",
                 )
             ]
         )
@@ -104,13 +141,17 @@ def map_model(spec: AreasAnalysis, model: str, data: Dataset) -> MapModel:
             where = f"models.{model}.rho_prior"
             raise InputError([Problem(where, str(error), "raise the probability, or the bound")]) from None
         priors["rho_prior"] = [rate, 0.0, 0.0]
+    intercepts = intercepts_of(spec, model, data)
     return MapModel(
         effects=chosen.prior,
         field=inner,
-        X=np.column_stack([np.ones(len(areas)), X]),
+        X=np.column_stack([intercepts.X, X]),
         rows=observed_areas(data),
         observed=observed(spec, model, data),
         priors=priors,
+        intercepts=intercepts.weight,
+        region=region_of(spec, model, data)[0],
+        measured=measured_covariates(spec, model, data, len(intercepts.weight)),
     )
 
 
@@ -158,20 +199,50 @@ def stan_data(spec: AreasAnalysis, model: str, data: Dataset) -> StanData:
     """Arrays of the program's data block.
 
     Raises:
+        InputError: intercepts for the components of a graph that has one only, or that the covariates cannot
+            be told from; see also `map_model`.
         ValueError: see `map_model`.
     """
     described = map_model(spec, model, data)
+    _check_intercepts(spec, model, described)
+    several, J = len(described.intercepts) > 1, len(described.measured)
     parameters = ["alpha", "sigma", "re"]
-    if described.X.shape[1] > 1:
+    if described.X.shape[1] > len(described.intercepts):
         parameters.insert(1, "beta")
     if described.effects in WITH_RHO:
         parameters.insert(-1, "rho")
-    parameters += [name for name in described.hyper_names if name in ("dispersion", "zero")]
+    parameters += [name for name in described.hyper_names if name in ("dispersion", "zero", "sigma_region")]
+    parameters += ["region_effect"] if described.region is not None else []
+    parameters += ["beta_all"] if several else []
+    parameters += ["mu_x", "sigma_x", "from_measured"] if J else []
     return StanData(
         program_data(described),
         parameters,
         whitened=acceptance(len(described.X), described.observed.likelihood),
     )
+
+
+def _check_intercepts(spec: AreasAnalysis, model: str, described: MapModel) -> None:
+    """Refuse intercepts for components where there is one only, or where a covariate is as good as them."""
+    if not spec.models[model].component_intercepts:
+        return
+    where, A = f"models.{model}.component_intercepts", len(described.intercepts)
+    if A == 1:
+        raise InputError(
+            [
+                Problem(
+                    where,
+                    "the map has one component of at least two areas with data, and one intercept already",
+                    "leave it out",
+                )
+            ]
+        )
+    scaled = described.X / described.X.std(axis=0).clip(min=1e-300)
+    if np.linalg.matrix_rank(scaled) < described.X.shape[1]:
+        what = "a covariate, or several together, is the same within each component of the map"
+        raise InputError(
+            [Problem(where, what, "take it out of the formula, or leave the intercepts of components out")]
+        )
 
 
 def acceptance(areas: int, likelihood: str = "poisson") -> float:
@@ -181,7 +252,7 @@ def acceptance(areas: int, likelihood: str = "poisson") -> float:
     small map is accepted nearly always, and a longer one would diverge where sigma or rho lies in its tails.
     A likelihood with overdispersion has more of them: either it or the area effects may all but vanish.
     """
-    target = 0.95 if areas < 500 else 0.85 if areas < 2000 else 0.7
+    target = 0.95 if areas < 200 else 0.9 if areas < 500 else 0.85 if areas < 2000 else 0.7
     return 1 - (1 - target) / 2.5 if likelihood in WITH_DISPERSION else target
 
 
@@ -198,6 +269,7 @@ def program_data(model: MapModel) -> dict[str, Any]:
     log_exposure, trials = np.zeros(n), np.zeros(n, dtype=np.int64)
     log_exposure[rows], trials[rows] = seen.log_exposure, seen.trials.astype(np.int64)
     guess = approximate(model)
+    K, A, G, J = model.X.shape[1], len(model.intercepts), model.n_regions, len(model.measured)
     return {
         "N": n,
         "N_field": len(inner.nodes),
@@ -214,8 +286,16 @@ def program_data(model: MapModel) -> dict[str, Any]:
         "at_least": seen.lower[censored].astype(np.int64),
         "at_most": seen.upper[censored].astype(np.int64),
         "log_exposure": log_exposure,
-        "K": model.X.shape[1],
+        "K": K,
         "X": model.X[order],
+        "A": A,
+        "alpha_weight": model.intercepts,
+        "G": G,
+        "region": model.region[order] + 1 if G else [],
+        "J": J,
+        "measured": [covariate.column + 1 for covariate in model.measured],
+        "se_x": np.array([covariate.se[order] for covariate in model.measured]).reshape(J, n),
+        "x_scale": [covariate.scale for covariate in model.measured],
         "nnz": len(pattern.row),
         "laplacian": pattern.on_pattern(inner.matrix),
         "column_start": pattern.column_start,
@@ -233,11 +313,16 @@ def program_data(model: MapModel) -> dict[str, Any]:
         "mean_at": guess.mean_at,
         "mean_slope": guess.mean_slope,
         "mean_scale": guess.mean_scale,
-        "beta_at": guess.beta_at,
-        "beta_scale": guess.beta_scale,
+        "linear_at": guess.linear_at,
+        "beta_scale": np.empty((0, 0)) if G else np.linalg.cholesky(np.linalg.inv(guess.linear_precision)),
+        "linear_precision": guess.linear_precision if G else np.empty((0, 0)),
+        "linear_shift": guess.linear_shift if G else [],
         "H": len(guess.hyper_at),
         "hyper_at": guess.hyper_at,
         "hyper_scale": guess.hyper_scale,
+        "measured_at": guess.measured_at,
+        "measured_scale": guess.measured_scale,
+        **_UNUSED.stan_data("sigma_region"),
         **model.priors,
     }
 

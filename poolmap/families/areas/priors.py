@@ -8,7 +8,7 @@ import numpy as np
 
 from poolmap.config.priors import HalfPrior, Prior, UnboundedPrior, UnitPrior
 from poolmap.contracts import Dataset
-from poolmap.families.areas.approximation import WITH_RHO
+from poolmap.families.areas.arrays import WITH_RHO
 
 if TYPE_CHECKING:
     from poolmap.config.areas import AreasAnalysis
@@ -26,7 +26,7 @@ def priors_in_force(spec: AreasAnalysis, model: str, data: Dataset) -> dict[str,
 
     Returns:
         priors of `alpha`, `beta` (with covariates), `sigma`, and where the likelihood or the area effects
-        have them `rho`, `dispersion`, `icc`, `zero_inflation`.
+        have them `rho`, `sigma_region`, `dispersion`, `icc`, `zero_inflation`.
     """
     chosen, likelihood = spec.models[model], spec.likelihood(model)
     covariates = data.tables["covariates"].drop(columns="area").to_numpy(dtype=np.float64)
@@ -48,6 +48,8 @@ def priors_in_force(spec: AreasAnalysis, model: str, data: Dataset) -> dict[str,
         del priors["beta"]
     if chosen.prior in WITH_RHO:
         priors["rho"] = chosen.rho_prior
+    if chosen.regions is not None:
+        priors["sigma_region"] = chosen.sigma_region_prior or HalfPrior("half_normal", (sigma,))
     if likelihood == "negative_binomial":
         priors["dispersion"] = chosen.dispersion_prior or HalfPrior("half_normal", (1.0,))
     if likelihood == "beta_binomial":
@@ -55,6 +57,12 @@ def priors_in_force(spec: AreasAnalysis, model: str, data: Dataset) -> dict[str,
     if likelihood == "zero_inflated_poisson":
         priors["zero_inflation"] = chosen.zero_inflation_prior or UnitPrior("beta", (1.0, 1.0))
     return priors
+
+
+def measured_scale(data: Dataset, term: str) -> float:
+    """Scale of the priors of mean and standard deviation of a covariate with errors: twice the standard
+    deviation of its observed values, rounded to two digits."""
+    return _two_digits(2 * float(data.tables["covariates"][term].std()))
 
 
 def _two_digits(value: float) -> float:

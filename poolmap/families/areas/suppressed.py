@@ -13,7 +13,7 @@ from scipy import special
 from poolmap.tables import Table
 
 if TYPE_CHECKING:
-    from poolmap.config.areas import Suppressed
+    from poolmap.config.area_outcome import Suppressed
 
 _BELOW = re.compile(r"(<=|<|≤)\s*(\d{1,4})")
 _WIDEST = 1000

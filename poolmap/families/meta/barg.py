@@ -106,8 +106,10 @@ def _computation(run: RunFacts) -> list[Item]:
         other.append("empirical Bayes beside full Bayes")
     if run.companion("classical") or run.companion("classical_multilevel"):
         other.append("classical estimates, which do not rest on the draws")
+    nutpie = run.spec.sampling and run.spec.sampling.sampler == "nutpie"
+    software = f"{'Stan, nutpie' if nutpie else 'Stan'} and poolmap, with the versions of all packages."
     return [
-        Item("Step 2", "Software", "Stan and poolmap, with the versions of all packages.", "Reproducibility"),
+        Item("Step 2", "Software", software, "Reproducibility"),
         Item(
             "Step 2",
             "Convergence of the chains",

@@ -28,8 +28,8 @@ def methods(spec: MetaAnalysis, model: str, data: Dataset) -> list[Block]:
     if model == primary:
         words += [
             classical(spec, model),
-            "The model was fitted by Hamiltonian Monte Carlo in Stan (Carpenter et al. 2017, J Stat Softw "
-            f"76:1) with poolmap {poolmap.__version__}.",
+            f"The model was fitted by {spec.fitted_by} (Carpenter et al. 2017, J Stat Softw 76:1) with "
+            f"poolmap {poolmap.__version__}.",
         ]
     else:
         words.append(f"All else as with model {primary}: sampling, and what is computed from the draws.")

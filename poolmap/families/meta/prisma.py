@@ -98,7 +98,7 @@ def _displayed(run: RunFacts) -> tuple[str, str]:
 
 def _synthesis(run: RunFacts) -> tuple[str, str]:
     version = poolmap.__version__
-    text = f"Bayesian, by Hamiltonian Monte Carlo in Stan through poolmap {version}. {run.models_in_words()}."
+    text = f"Bayesian, by {run.spec.fitted_by} through poolmap {version}. {run.models_in_words()}."
     measures = []
     tables = [result.estimates.get("pooled") for result in run.results.values()]
     own = [result.estimates.get("subgroups") for result in run.results.values()]

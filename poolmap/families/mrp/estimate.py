@@ -25,6 +25,8 @@ from poolmap.families.mrp.side_by_side import SideBySide
 if TYPE_CHECKING:
     import xarray
 
+__all__ = ["estimate", "estimates_of", "predictive"]
+
 WHAT = {
     "share": "share of {answers} in the group: the model's cell probabilities averaged over the cells of the "
     "census (0 to 1)",

@@ -47,7 +47,8 @@ class Parts:
         columns: names of the P columns of the design.
         own: draws of what the outcome's kind has besides: `cutpoints` (draws, C - 1) of an ordered outcome,
             `residual_sd` (draws,) in units of the outcome, `dispersion` (draws,), `sensitivity` and
-            `specificity` (draws,).
+            `specificity` (draws,) in the survey; where validation studies vary, `test_mean` and `test_sd`
+            (draws, 2) of their logits, sensitivity first.
     """
 
     alpha: np.ndarray

@@ -1,4 +1,4 @@
-"""The same fit in PyMC, by its own NUTS or by nutpie; prints JSON. usage: fit_pymc.py pymc|nutpie SEED DATA
+"""The same fit in PyMC, by its own NUTS or by nutpie; prints JSON. Usage: meta_pymc.py pymc|nutpie SEED DATA
 
 DATA is a JSON file with the log risk ratios `yi` and standard errors `se`. Runs in .venv-bench.
 """
@@ -13,15 +13,10 @@ import arviz as az
 import numpy as np
 import pymc as pm
 import xarray
+from measure import cpu, settings
 
-SETTINGS = json.loads((Path(__file__).parent / "model.json").read_text())
+SETTINGS = settings("meta")
 HOW = {"chains": SETTINGS["chains"], "tune": SETTINGS["warmup"], "draws": SETTINGS["draws"]}
-
-
-def cpu(who: int) -> float:
-    """CPU seconds so far of this process, or of those that it started."""
-    used = resource.getrusage(who)
-    return used.ru_utime + used.ru_stime
 
 
 def figures(of: xarray.Dataset) -> dict[str, float]:

@@ -1,13 +1,12 @@
-"""One fit of the BCG trials by poolmap's Stan program, timed; prints JSON. usage: fit_poolmap.py SEED"""
+"""One fit of the BCG trials by poolmap's Stan program, timed; prints JSON. Usage: meta_poolmap.py SEED"""
 
 import json
-import resource
 import sys
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+from measure import ROOT, cpu, import_poolmap, settings
+
+import_poolmap()
 
 from poolmap.config.base import Sampling  # noqa: E402
 from poolmap.config.load import parse_analysis  # noqa: E402
@@ -17,14 +16,7 @@ from poolmap.inference.summary import import_arviz  # noqa: E402
 from poolmap.stan.compile import compile_program  # noqa: E402
 from poolmap.stan.sample import sample  # noqa: E402
 
-SETTINGS = json.loads((Path(__file__).parent / "model.json").read_text())
-
-
-def cpu() -> float:
-    """CPU seconds so far of this process and of the chains that it started."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(u.ru_utime + u.ru_stime for u in used)
-
+SETTINGS = settings("meta")
 
 spec = parse_analysis(
     {

@@ -1,0 +1,189 @@
+"""The levels of the variables: whether survey and census spell them alike, their numbering, the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from poolmap.config.mrp import MrpAnalysis
+from poolmap.families.mrp.formula import term_name
+from poolmap.families.mrp.needs import Needs
+from poolmap.families.mrp.order import MISSING_LEVEL, folded, listed, rule
+from poolmap.tables import Table, nearest
+
+_SHOWN = 20
+
+
+def check_levels(
+    spec: MrpAnalysis, survey: Table, people: pd.DataFrame, levels: Mapping[str, Sequence[str]], census: str
+) -> None:
+    """Note each level of the survey that the census lacks, with the nearest that it has.
+
+    Args:
+        people: the respondents used.
+        levels: of each variable that both sides have, the census's levels.
+        census: what the census is called.
+    """
+    for variable, known in levels.items():
+        counts = people[variable].astype(object).value_counts(sort=False)
+        unknown = counts[~counts.index.isin(list(known))]
+        if rule(spec, variable) == "level":
+            unknown = unknown.drop(MISSING_LEVEL, errors="ignore")
+        short = {level.lstrip("0"): level for level in known if level.isdigit()}
+        lost = [level for level in unknown.index if level.isdigit() and level.lstrip("0") in short]
+        if lost:
+            many = "1 level" if len(lost) == 1 else f"{len(lost):,} levels"
+            survey.problem(
+                f"{many} of the survey match the census, {census}, only without leading zeros: "
+                f"'{lost[0]}' is '{short[lost[0].lstrip('0')]}' there",
+                "leading zeros were lost in one of the files (a spreadsheet does that): write the codes as "
+                "text, all of one length",
+                column=variable,
+            )
+            unknown = unknown.drop(lost)
+        for level, count in unknown.head(_SHOWN).items():
+            rows = "1 row" if count == 1 else f"{count:,} rows"
+            near, target = nearest(level, known), "a level of the census"
+            alike = [other for other in known if folded(other) == folded(level)]
+            if alike:
+                near = f"did you mean '{alike[0]}'? It differs only in capitals, blanks or accents."
+                target = alike[0]
+            survey.problem(
+                f"'{level}' ({rows}) is not a '{variable}' of the census, {census}",
+                f"{near} Spell it alike in both files, or recode it: "
+                f"`recode: {{{variable}: {{{level}: {target}}}}}`",
+                column=variable,
+            )
+        if len(unknown) > _SHOWN:
+            more = f"the same for {len(unknown) - _SHOWN:,} more levels"
+            survey.problem(more, column=variable)
+
+
+def check_varies(survey: Table, people: pd.DataFrame, names: Iterable[str], levels: Mapping) -> None:
+    """Note each factor of the formula with a single level among the respondents."""
+    for name in names:
+        seen = people[name].astype(object).unique() if name in people else []
+        if len(seen) == 1:
+            others = len(levels.get(name, [])) - 1
+            more = f", of the {others + 1} of the census" if others > 0 else ""
+            survey.problem(
+                f"every row used has the same level, '{seen[0]}'{more}",
+                "the survey says nothing of how the levels differ: take the variable out of the formula"
+                + (
+                    ", and the other levels out of the census, which the estimates are then not for"
+                    if others > 0
+                    else ""
+                ),
+                column=name,
+            )
+
+
+def index_levels(
+    terms: Sequence[tuple[str, ...]],
+    house: Sequence[str],
+    survey: pd.DataFrame,
+    census: pd.DataFrame,
+) -> pd.DataFrame:
+    """Number the levels of each batch, the survey's first, and write the codes into both tables.
+
+    Args:
+        terms: the batches' factors.
+        house: variables that the census lacks: batches with one of them have code -1 there.
+        survey: distinct cells of the survey: variables (categories with the same levels as the census's, in
+            their order) and `n`; gets `level_<k>`.
+        census: cells of the population: variables and `count`; gets `level_<k>`.
+
+    Returns:
+        `term`, `level`, `code`, `seen`, `survey_n`, `census_n`: one row a level of each batch.
+    """
+    parts = []
+    for k, term in enumerate(terms):
+        lacking = any(variable in house for variable in term)
+        sizes = [len(survey[variable].cat.categories) for variable in term]
+        asked = _combined(survey, term)
+        lived = np.zeros(0, dtype=np.int64) if lacking else _combined(census, term)
+        keys, place = np.unique(np.concatenate([asked, lived]), return_inverse=True)
+        survey_n = np.bincount(place[: len(asked)], survey["n"], len(keys)).astype("int64")
+        weights = census["count"] if not lacking else None
+        census_n = np.bincount(place[len(asked) :], weights, len(keys)).astype(float)
+        order = np.lexsort([keys, survey_n == 0])
+        code = np.empty(len(keys), dtype=np.int64)
+        code[order] = np.arange(len(keys))
+        survey[f"level_{k}"] = code[place[: len(asked)]]
+        census[f"level_{k}"] = -1 if lacking else code[place[len(asked) :]]
+        levels = np.unravel_index(keys[order], sizes)
+        names = [
+            survey[variable].cat.categories.to_numpy()[codes]
+            for variable, codes in zip(term, levels, strict=True)
+        ]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "term": term_name(term),
+                    "level": [":".join(parts) for parts in zip(*names, strict=True)],
+                    "code": np.arange(len(keys)),
+                    "seen": survey_n[order] > 0,
+                    "survey_n": survey_n[order],
+                    "census_n": census_n[order],
+                }
+            )
+        )
+    if not parts:
+        columns = {"term": "str", "level": "str", "code": "int64", "seen": "bool", "survey_n": "int64"}
+        return pd.DataFrame(columns=[*columns, "census_n"]).astype({**columns, "census_n": "float64"})
+    return pd.concat(parts, ignore_index=True)
+
+
+def level_report(
+    needs: Needs, order: Mapping[str, Sequence[str]], people: pd.DataFrame, census: pd.DataFrame
+) -> pd.DataFrame:
+    """Every level of every variable, beside each other in survey and census.
+
+    Returns:
+        `variable`, `level` (in order), `survey_n` and `survey_weight` (NaN: the survey lacks the variable),
+        `census_n` (NaN: the census lacks it), `note` (what is remarkable).
+    """
+    parts = []
+    for variable, levels in order.items():
+        index = pd.Index(levels, dtype=object)
+        part = pd.DataFrame({"variable": variable, "level": levels})
+        part[["survey_n", "survey_weight", "census_n"]] = np.nan
+        if variable in people:
+            codes = index.get_indexer(people[variable].astype(object))
+            part["survey_n"] = np.bincount(codes, minlength=len(levels)).astype(float)
+            part["survey_weight"] = np.bincount(codes, people["weight"], len(levels))
+        if variable in census:
+            codes = index.get_indexer(census[variable].cat.categories)[census[variable].cat.codes]
+            part["census_n"] = np.bincount(codes, census["count"], len(levels))
+        part["note"] = _notes(variable, levels, part, variable in needs.extended)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _notes(variable: str, levels: Sequence[str], part: pd.DataFrame, extended: bool) -> list[str]:
+    like: dict[str, list[str]] = {}
+    for level in levels:
+        like.setdefault(folded(level) or level, []).append(level)
+    notes = []
+    for level, asked, lived in zip(levels, part["survey_n"], part["census_n"], strict=True):
+        said = []
+        twins = [other for other in like[folded(level) or level] if other != level]
+        if twins:
+            said.append(f"spelt nearly as {listed(twins)}")
+        if asked == 0:
+            said.append("nobody in the survey")
+        if asked > 0 and lived == 0:
+            said.append("nobody in the census")
+        if extended:
+            said.append("number in the census estimated from the survey")
+        notes.append("; ".join(said))
+    return notes
+
+
+def _combined(frame: pd.DataFrame, term: Sequence[str]) -> np.ndarray:
+    """One number for each combination of levels."""
+    sizes = [len(frame[variable].cat.categories) for variable in term]
+    codes = [frame[variable].cat.codes.to_numpy(dtype=np.int64) for variable in term]
+    return np.ravel_multi_index(codes, sizes) if len(frame) else np.zeros(0, dtype=np.int64)

@@ -1,0 +1,222 @@
+"""The cells of a population that is known by its margins only, by raking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from poolmap.config.mrp import MrpAnalysis
+from poolmap.errors import InputError, Problem
+from poolmap.families.mrp.census import aggregated, check_duplicates
+from poolmap.families.mrp.order import folded
+from poolmap.families.mrp.raking import Raked, rake
+from poolmap.tables import Table, nearest
+
+AGREE = 1e-6  # totals of two margins, relative
+MOST_CELLS = 5_000_000
+_SHOWN = 10
+
+
+def check_margins(spec: MrpAnalysis, tables: Sequence[Table]) -> None:
+    """Note margins without their count or without variables, and repeated rows; before recoding."""
+    for table, margin in zip(tables, spec.margins, strict=True):
+        if not table.has(margin.count, key="margins: count"):
+            continue
+        if len(table.frame.columns) == 1:
+            what = "the margin has no variable"
+            table.problem(what, "the columns beside the count are the variables of the margin")
+        check_duplicates(table, margin.count)
+
+
+def margin_cells(
+    spec: MrpAnalysis, tables: Sequence[Table], seed: Table | pd.DataFrame | None
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The cells that agree with all margins.
+
+    Args:
+        tables: the margins, harmonised.
+        seed: a table of cells, the respondents (variables and `weight`), or None: all cells alike.
+
+    Returns:
+        variables (categories) and `count`; and facts of the raking: `cells`, `zeros` (cells that the seed
+        holds as 0), `iterations`, `gap`, `totals`, `seed`.
+
+    Raises:
+        InputError: counts that are no numbers, margins that contradict each other or whose people the seed
+            has no cells for, raking that does not come to an end.
+    """
+    margins = [_margin(table, margin.count) for table, margin in zip(tables, spec.margins, strict=True)]
+    _raise([problem for table in tables for problem in table.problems])
+    totals = [float(margin["count"].sum()) for margin in margins]
+    _raise(_disagreements(spec, margins, totals))
+    cells = _seeded(spec, margins, seed)
+    members, targets = [], []
+    for margin in margins:
+        names = [name for name in margin.columns if name != "count"]
+        keys = pd.MultiIndex.from_frame(margin[names].astype(object))
+        member = keys.get_indexer(pd.MultiIndex.from_frame(cells[names].astype(object)))
+        members.append(member)
+        targets.append(margin["count"].to_numpy(dtype=float))
+    known = np.all([member >= 0 for member in members], axis=0)
+    cells, members = cells[known].reset_index(drop=True), [member[known] for member in members]
+    start = cells["count"].to_numpy(dtype=float)
+    _raise(_without_cells(spec, margins, members, start))
+    raked = rake(start, members, targets)
+    if not raked.converged:
+        _raise([_not_converged(spec, margins, members, targets, raked)])
+    cells["count"] = raked.cells
+    return cells, {
+        "cells": int((start > 0).sum()),
+        "zeros": int((start == 0).sum()),
+        "iterations": raked.iterations,
+        "gap": raked.gap,
+        "total": totals[0],
+        "margins": [[name for name in margin.columns if name != "count"] for margin in margins],
+        "seed": spec.seed_table if spec.seed_table in ("survey", "uniform") else "table",
+    }
+
+
+def seed_rows(spec: MrpAnalysis, table: Table) -> pd.DataFrame:
+    """The rows of the seed table: variables and `count`; what is wrong goes to its problems."""
+    names = [name for name in table.frame.columns if name != spec.count]
+    rows = table.frame[names].copy()
+    rows["count"] = table.numbers(spec.count, lower=0, what="the cell's count, 0 or more").fillna(0.0)
+    return rows
+
+
+def _margin(table: Table, count: str) -> pd.DataFrame:
+    """The entries of one margin, those that recoding has made equal added up."""
+    names = [name for name in table.frame.columns if name != count]
+    rows = table.frame[names].copy()
+    for name in names:
+        for line in rows.index[rows[name] == ""][:5]:
+            remedy = "write every level; rows of totals must not stand in the table"
+            table.problem(f"the {name} is empty", remedy, line=line, column=name)
+    rows["count"] = table.numbers(count, lower=0, what="the number of people, 0 or more")
+    for line in rows.index[table.is_missing(count)][:5]:
+        table.problem("no number of people", "every row needs one", line=line, column=count)
+    return aggregated(rows, names)
+
+
+def _disagreements(
+    spec: MrpAnalysis, margins: Sequence[pd.DataFrame], totals: Sequence[float]
+) -> list[Problem]:
+    """Margins with different totals, or different numbers of a variable that they share."""
+    paths = [margin.data for margin in spec.margins]
+    if max(totals) - min(totals) > AGREE * max(totals):
+        told = "; ".join(f"{path}: {total:,.10g}" for path, total in zip(paths, totals, strict=True))
+        remedy = (
+            "count the same people in every margin; where they differ by rounding, scale them to one total"
+        )
+        return [Problem("config: margins", f"the margins do not sum to the same total ({told})", remedy)]
+    if totals[0] <= 0:
+        return [Problem("config: margins", "the margins sum to 0", "name the columns with the counts")]
+    found = []
+    for (a, first), (b, second) in combinations(enumerate(margins), 2):
+        shared = [name for name in first.columns if name in second.columns and name != "count"]
+        for name in shared:
+            left, right = set(first[name].cat.categories), set(second[name].cat.categories)
+            for level in sorted(left ^ right):
+                has, lacks, path = (left, right, paths[b]) if level in left else (right, left, paths[a])
+                near = [o for o in lacks if folded(o) == folded(level)] or [None]
+                hint = f"'{near[0]}' is spelt otherwise" if near[0] else nearest(level, sorted(lacks))
+                what = f"it lacks the {name} '{level}' of the margin {paths[a] if has is left else paths[b]}"
+                found.append(Problem(path, what, f"{hint} Spell levels alike in all margins, or recode them"))
+        if found or not shared:
+            continue
+        sums = [
+            margin.assign(**{n: margin[n].astype(object) for n in shared}).groupby(shared)["count"].sum()
+            for margin in (first, second)
+        ]
+        gap = (sums[0] - sums[1]).abs()
+        for key in gap.index[gap > AGREE * totals[0]][:_SHOWN]:
+            group = ", ".join(key) if isinstance(key, tuple) else key
+            what = f"{group}: {sums[0][key]:,.10g} people, but {sums[1][key]:,.10g} in {paths[b]}"
+            found.append(Problem(paths[a], what, "make margins that share a variable agree on it"))
+    return found
+
+
+def _seeded(
+    spec: MrpAnalysis, margins: Sequence[pd.DataFrame], seed: Table | pd.DataFrame | None
+) -> pd.DataFrame:
+    """The cells to start from: variables (categories) and `count`."""
+    levels: dict[str, pd.Index] = {}
+    for margin in margins:
+        for name in margin.columns:
+            if name != "count":
+                levels.setdefault(name, margin[name].cat.categories)
+    if seed is None:
+        size = int(np.prod([float(len(level)) for level in levels.values()]))
+        if size > MOST_CELLS:
+            what = (
+                f"the margins span {size:,} cells ({', '.join(f'{n}: {len(v)}' for n, v in levels.items())})"
+            )
+            remedy = "give a `seed_table` with the cells that exist, or fewer variables or levels"
+            _raise([Problem("config: margins", what, remedy)])
+        grid = np.indices([len(level) for level in levels.values()]).reshape(len(levels), -1)
+        columns = {
+            name: pd.Categorical.from_codes(codes, level)
+            for (name, level), codes in zip(levels.items(), grid, strict=True)
+        }
+        return pd.DataFrame(columns).assign(count=1.0)
+    if isinstance(seed, Table):
+        for name in levels:
+            seed.has(name, key="margins")
+        seed.finish()
+        rows = seed_rows(spec, seed)
+        seed.finish()
+        return aggregated(rows, [name for name in rows.columns if name != "count"])
+    absent = [name for name in levels if name not in seed]
+    if absent:
+        what = f"the survey lacks {', '.join(absent)}, which the margins have"
+        remedy = "take them out of the margins, or write `seed_table: uniform`"
+        _raise([Problem("config: seed_table", what, remedy)])
+    return aggregated(seed[list(levels)].assign(count=seed["weight"]), list(levels))
+
+
+def _without_cells(
+    spec: MrpAnalysis, margins: Sequence[pd.DataFrame], members: Sequence[np.ndarray], start: np.ndarray
+) -> list[Problem]:
+    """Entries of margins that have people, but no cell that could hold them."""
+    found = []
+    for table, margin, member in zip(spec.margins, margins, members, strict=True):
+        names = [name for name in margin.columns if name != "count"]
+        empty = (np.bincount(member, start, len(margin)) == 0) & (margin["count"] > 0).to_numpy()
+        for _, row in margin[empty].head(_SHOWN).iterrows():
+            group = ", ".join(str(row[name]) for name in names)
+            what = (
+                f"{group}: {row['count']:,.10g} people, but no cell of the seed ({spec.seed_table}) holds it"
+            )
+            remedy = "spell levels alike, take a seed that has these cells, or `seed_table: uniform`"
+            found.append(Problem(table.data, what, remedy))
+        if empty.sum() > _SHOWN:
+            found.append(Problem(table.data, f"the same for {empty.sum() - _SHOWN} more groups"))
+    return found
+
+
+def _not_converged(
+    spec: MrpAnalysis,
+    margins: Sequence[pd.DataFrame],
+    members: Sequence[np.ndarray],
+    targets: Sequence[np.ndarray],
+    raked: Raked,
+) -> Problem:
+    gaps = [np.abs(np.bincount(m, raked.cells, len(t)) - t) for m, t in zip(members, targets, strict=True)]
+    worst = int(np.argmax([gap.max() for gap in gaps]))
+    row = margins[worst].iloc[int(gaps[worst].argmax())]
+    group = ", ".join(str(row[name]) for name in margins[worst].columns if name != "count")
+    what = (
+        f"raking does not converge: after {raked.iterations:,} rounds '{group}' of "
+        f"{spec.margins[worst].data} is off by {gaps[worst].max():,.3g} people"
+    )
+    remedy = "the seed's zeros rule out cells that the margins need: take another seed, or check the margins"
+    return Problem("config: margins", what, remedy)
+
+
+def _raise(problems: Sequence[Problem]) -> None:
+    if problems:
+        raise InputError(problems)

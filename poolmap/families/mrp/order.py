@@ -1,0 +1,76 @@
+"""The order of the levels of a variable, and which of its levels stands for missing values."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from poolmap.config.mrp import MrpAnalysis
+from poolmap.errors import Problem
+from poolmap.families.mrp.recode import band_labels
+from poolmap.tables import nearest
+
+MISSING_LEVEL = "missing"
+_NUMBER_FIRST = re.compile(r"\s*(<?)[<>=≤≥ ]*(\d+(?:\.\d+)?)")
+
+
+def ordered(levels: Iterable[str]) -> list[str]:
+    """Levels in order: by their number where all begin with one ("5-9" before "10-14"), else as text."""
+    levels = list(levels)
+    found = [_NUMBER_FIRST.match(level) for level in levels]
+    if not all(found):
+        return sorted(levels)
+    keys = {
+        level: (float(match[2]) - (0.5 if match[1] else 0), level)
+        for level, match in zip(levels, found, strict=True)
+        if match
+    }
+    return sorted(levels, key=keys.__getitem__)
+
+
+def order_of(spec: MrpAnalysis, variable: str, levels: Iterable[str], problems: list[Problem]) -> list[str]:
+    """The levels of a variable in order: the config's, else that of its bands, else `ordered`.
+
+    Args:
+        levels: all levels of survey and census.
+        problems: an order of the config that is not one of these levels is noted here.
+    """
+    there = list(dict.fromkeys(levels))
+    if variable in spec.order:
+        chosen = list(spec.order[variable])
+        where = f"config: order.{variable}"
+        for level in chosen:
+            if level not in there:
+                what = f"neither survey nor census has the level '{level}'"
+                problems.append(Problem(where, what, nearest(level, there)))
+        lacking = [level for level in there if level not in chosen and level != MISSING_LEVEL]
+        if lacking:
+            what = f"it lacks the level{'s' if len(lacking) > 1 else ''} {listed(lacking)}"
+            problems.append(Problem(where, what, "write every level once, in order"))
+        return [*chosen, *(level for level in there if level not in chosen)]
+    last = [MISSING_LEVEL] if MISSING_LEVEL in there and rule(spec, variable) == "level" else []
+    rest = [level for level in there if level not in last]
+    if variable in spec.bands:
+        names = spec.recode.get(variable, {})
+        bands = dict.fromkeys(names.get(label, label) for label in band_labels(spec.bands[variable]))
+        if set(rest) <= set(bands):
+            return [*(level for level in bands if level in rest), *last]
+    return [*ordered(rest), *last]
+
+
+def rule(spec: MrpAnalysis, variable: str) -> str:
+    """What becomes of respondents without a value of the variable: `drop` or `level`."""
+    return spec.missing if isinstance(spec.missing, str) else spec.missing.get(variable, "drop")
+
+
+def folded(level: str) -> str:
+    """A level without what spelling may differ in: capitals, accents, blanks, punctuation."""
+    plain = unicodedata.normalize("NFKD", str(level).casefold())
+    return "".join(c for c in plain if c.isalnum())
+
+
+def listed(levels: Sequence[str], most: int = 10) -> str:
+    """Levels in quotes, separated by commas; the first few of many."""
+    more = f" and {len(levels) - most} more" if len(levels) > most else ""
+    return ", ".join(f"'{level}'" for level in levels[:most]) + more

@@ -1,0 +1,140 @@
+"""The respondents of a survey that can be used, and why the others cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from poolmap.config.mrp import MrpAnalysis
+from poolmap.families.mrp.needs import Needs
+from poolmap.families.mrp.order import MISSING_LEVEL, rule
+from poolmap.families.mrp.outcome import check_outcome, read_outcome
+from poolmap.families.mrp.pooled import SurveyTable
+
+
+@dataclass
+class Respondents:
+    """The usable rows of a survey.
+
+    Attributes:
+        people: variables and predictors (factors: categories of text; numeric predictors: numbers, NaN where
+            missing), `y`, `weight`, and where there are some `exposure`, `stratum`, `cluster_<i>`,
+            `population_size_<i>`; the index is the survey table's.
+        excluded: row of the survey table and reason.
+        answers: ordered, categorical: the answers in the order of their codes.
+    """
+
+    people: pd.DataFrame
+    excluded: list[tuple[int, str]] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+
+
+def respondents(
+    spec: MrpAnalysis,
+    needs: Needs,
+    kinds: Mapping[str, str],
+    survey: SurveyTable,
+    census_levels: Mapping[str, frozenset[str]],
+) -> Respondents:
+    """Read the rows of the survey and tell which can be used.
+
+    Args:
+        kinds: of each predictor, `numeric` or `factor`.
+        survey: harmonised; what is wrong goes to its problems.
+        census_levels: the levels that the census has of each variable: a text such as NA that is one of them
+            is no missing value.
+    """
+    frame = survey.frame
+    people = pd.DataFrame(index=frame.index)
+    reason = pd.Series("", index=frame.index, dtype=object)
+
+    def leave_out(rows: pd.Series, why: pd.Series | str) -> None:
+        new = rows.to_numpy() & (reason == "").to_numpy()
+        reason[new] = why if isinstance(why, str) else why[new]
+
+    y, answers = read_outcome(spec, survey, leave_out, lambda: reason == "")
+    factors = [name for name in needs.predictors if kinds[name] == "factor"]
+    for variable in dict.fromkeys([*needs.variables, *factors]):
+        if variable not in frame.columns:
+            continue
+        known = census_levels.get(variable, frozenset())
+        missing = survey.is_missing(variable) & ~frame[variable].isin(known)
+        column = frame[variable]
+        if rule(spec, variable) == "level" and missing.any():
+            column = column.astype(object).where(~missing, MISSING_LEVEL).astype("category")
+        else:
+            leave_out(missing, f"no '{variable}'")
+        people[variable] = column
+        if missing.all():
+            survey.problem(
+                "every row is without a value",
+                "name a column that is filled in, or leave the variable out of the analysis",
+                column=variable,
+            )
+    for name in needs.predictors:
+        if kinds[name] == "numeric":
+            people[name] = survey.numbers(name) if name in frame.columns else np.nan
+    people["y"] = y
+    people["weight"] = 1.0
+    if spec.outcome.exposure is not None:
+        exposure = spec.outcome.exposure
+        what = "the time at risk, above 0"
+        people["exposure"] = survey.numbers(exposure, lower=0, strict_lower=True, what=what)
+        leave_out(survey.is_missing(exposure), f"no '{exposure}'")
+    if spec.weight is not None:
+        people["weight"] = _weights(spec.weight, survey, reason == "")
+    _design(spec, survey, people, reason == "")
+    people = people[reason == ""]
+    excluded = [(int(row), why) for row, why in reason[reason != ""].items()]
+    check_outcome(spec, survey, people)
+    return Respondents(people, excluded, answers)
+
+
+def _weights(column: str, survey: SurveyTable, used: pd.Series) -> pd.Series:
+    """Sampling weights; every row that is otherwise used needs one above 0."""
+    weights = survey.numbers(column, lower=0, what="the sampling weight, above 0")
+    told = (
+        (
+            survey.is_missing(column),
+            "the weight is missing",
+            "give the row its weight; take rows that were not sampled out of the file",
+        ),
+        (
+            weights == 0,
+            "the weight is 0",
+            "a row of weight 0 stands for nobody: take it out of the file, or name another column",
+        ),
+    )
+    for rows, what, remedy in told:
+        lines = survey.frame.index[rows & used]
+        for line in lines[:5]:
+            survey.problem(what, remedy, line=line, column=column)
+        if len(lines) > 5:
+            survey.problem(f"the same in {len(lines) - 5} more rows", column=column)
+    return weights
+
+
+def _design(spec: MrpAnalysis, survey: SurveyTable, people: pd.DataFrame, used: pd.Series) -> None:
+    """Strata, sampling units and sizes of the population; every row that is used needs them."""
+    design = spec.design
+    named = {"stratum": design.strata} if design.strata else {}
+    named |= {f"cluster_{i}": column for i, column in enumerate(design.clusters)}
+    for name, column in named.items():
+        people[name] = survey.frame[column]
+    sizes = {f"population_size_{i}": column for i, column in enumerate(design.population_sizes)}
+    for name, column in sizes.items():
+        what = "the number of units in the population, above 0"
+        people[name] = survey.numbers(column, lower=0, strict_lower=True, what=what)
+    for column in dict.fromkeys([*named.values(), *sizes.values()]):
+        lines = survey.frame.index[survey.is_missing(column) & used]
+        if len(lines):
+            more = f" (and {len(lines) - 1} more rows)" if len(lines) > 1 else ""
+            survey.problem(
+                f"no value{more}",
+                "every row needs its stratum, sampling units and population sizes, or leave `design` away",
+                line=lines[0],
+                column=column,
+            )

@@ -1,0 +1,84 @@
+"""Known true values, matched to the groups that are estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from poolmap.config.mrp import MrpAnalysis
+from poolmap.families.mrp.needs import Needs
+from poolmap.tables import Table, nearest
+
+SHARES = ("binary", "ordered", "categorical")
+
+
+def read_truth(
+    spec: MrpAnalysis,
+    needs: Needs,
+    truth: Table,
+    levels: Mapping[str, Sequence[str]],
+    answers: Sequence[str],
+) -> pd.DataFrame:
+    """The known values: `table` (of estimates), grouping variables ("" where not used), `value`.
+
+    A row belongs to the grouping whose variables are filled in. Other variables of the census count too, so
+    that a row about a group that is not estimated is passed over and not taken for another.
+
+    Args:
+        truth: harmonised, columns of categories.
+        levels: of each variable, those of the census.
+        answers: of an ordered or categorical outcome, whose shares the values are: the table has then the
+            column `answer` too.
+
+    Raises:
+        InputError: columns that are not there, values out of range, groups that the census does not know, a
+            group twice.
+    """
+    grouping_variables = list(dict.fromkeys(v for grouping in spec.groupings() for v in grouping))
+    truth.has(spec.truth.value, key="truth: value")
+    if answers and spec.truth.level is not None:
+        truth.has(spec.truth.level, key="truth: level")
+    elif answers:
+        what = "the true shares of several answers need a column that says which answer they are of"
+        truth.problem(what, "name it as `level` in `truth`")
+    for variable in grouping_variables:
+        truth.has(variable, key="estimates")
+    truth.finish()
+    if spec.outcome.kind in SHARES:
+        value = truth.numbers(spec.truth.value, lower=0, upper=1, what="a share between 0 and 1")
+    else:
+        value = truth.numbers(spec.truth.value, what="the true mean, a number")
+    frame = truth.frame.astype(object)
+    own = pd.Series("", index=frame.index, dtype=object)
+    if answers:
+        own = frame[spec.truth.level]
+        _check_known(truth, spec.truth.level, own[value.notna()], answers, "an answer of the survey")
+    keys = [v for v in dict.fromkeys([*grouping_variables, *needs.factors]) if v in frame.columns]
+    filled = frame[keys] != ""
+    parts = []
+    for grouping in spec.groupings():
+        rows = (filled == [key in grouping for key in keys]).all(axis=1) & value.notna()
+        part = frame.loc[rows, list(grouping)]
+        for line in part.index[_repeated(part.assign(**{"\0": own[rows]}))]:
+            group = ", ".join(part.loc[line]) or "the total"
+            truth.problem(f"a second row about {group}", "give each group one row", line=line)
+        for variable in grouping:
+            _check_known(truth, variable, part[variable], levels[variable], "in the census")
+        part = part.reindex(columns=grouping_variables, fill_value="")
+        part = part.assign(table=spec.table_name(grouping), value=value[rows], answer=own[rows])
+        parts.append(part)
+    truth.finish()
+    columns = ["table", *grouping_variables, *(["answer"] if answers else []), "value"]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def _repeated(part: pd.DataFrame) -> np.ndarray:
+    return part.duplicated().to_numpy()
+
+
+def _check_known(truth: Table, column: str, values: pd.Series, known: Sequence[str], what: str) -> None:
+    for line, level in values[~values.isin(list(known))].items():
+        remedy = f"{nearest(level, known)} Spell it as there, or take the row out"
+        truth.problem(f"'{level}' is not {what}", remedy, line=line, column=column)
