@@ -88,7 +88,7 @@ def draw_over_time(
         if any(line.raw is not None for _, lines in panels for line in lines):
             handles[raw] = Line2D([], [], ls="", marker="o", ms=3.5, mfc="none", mec=MUTED)
         legend = figure.legend(
-            handles.values(), handles.keys(), loc="outside upper center", ncols=min(4, len(handles))
+            handles.values(), handles.keys(), loc="outside upper center", ncols=min(6, len(handles))
         )
         for text in legend.get_texts():
             text.set_parse_math(False)

@@ -16,6 +16,7 @@ from poolmap.figures.dot_whisker import Panel, Series, dot_whisker
 from poolmap.figures.style import BLUE, GREEN, ORANGE
 
 MOST_PANELS = 6
+FEWEST = 6  # groups of a panel
 MOST_ROWS = 40
 OTHERS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"))
 
@@ -112,7 +113,7 @@ def expected_error_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigure
     panels, words = [], []
     for grouping in spec.groupings()[1:]:
         of = table[table["grouping"] == spec.table_name(grouping)]
-        if len(of) < 3 or len(panels) == MOST_PANELS:
+        if len(of) < FEWEST or len(panels) == MOST_PANELS:
             continue
         panels.append(Sized(by_words(grouping), *(of[c].to_numpy(dtype=float) for c in ("n_survey", "rmse"))))
         places = decimals(of["rmse"])
