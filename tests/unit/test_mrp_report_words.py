@@ -7,6 +7,7 @@ import pytest
 from mrp_report_data import OUTCOMES, SEXES, made
 
 from poolmap.contracts import Equation, ReportTable
+from poolmap.families.mrp.checklists import checklists
 from poolmap.families.mrp.methods import findings, methods
 from poolmap.families.mrp.report_words import decimals
 from poolmap.report.equations import mathml
@@ -137,6 +138,7 @@ def test_the_models_own_formula():
     small = spec.models["small"].model_copy(update={"formula": "answer ~ 1 + (1 | age)"})
     spec = spec.model_copy(update={"models": spec.models | {"small": small}})
     said = text_of(methods(spec, "small", data))
+    assert "Poststratification, direct estimates and validation are those of model main." in said
     assert "answer ~ 1 + (1 | age)" in said and "coefficients" not in said and "(1 | area)" not in said
 
 
@@ -232,3 +234,25 @@ def test_models_side_by_side():
     assert f"{(other - one).abs().mean():.3g}" in said
     assert (other - one).abs().idxmax() in said
     assert "arXiv:2209.01773" in said
+
+
+def test_gather_is_filled_in():
+    spec, data, results = made("test", 12, models=["main", "other"], leave_out="area", thresholds=[0.3])
+    data.facts["respondents"] = len(data.tables["survey"])
+    data.tables["levels"].loc[0, "seen"] = False
+    (_, table) = checklists(spec, data, results, [])
+    items = table.frame.set_index("Item")["In this run"]
+    assert items.index.tolist() == [str(i) for i in range(1, 19)]
+    assert "share of people who had the infection, in all and by area, age" in items["1"]
+    assert "No row of the input was left out." in items["4"]
+    assert "1 level without respondents" in items["6"] and "errors of the test" in items["6"]
+    assert "Models main, other" in items["11"] and "each area predicted from the others" in items["12"]
+    assert "above each threshold" in items["16"]
+
+
+def test_gather_tells_of_failed_fits():
+    spec, data, results = made("binary", 6)
+    data.facts["respondents"] = 5
+    failed = {"main": replace(results["main"], checks={"passed": False})}
+    (_, table) = checklists(spec, data, failed, [])
+    assert "DO NOT USE model main" in table.frame.set_index("Item").at["12", "In this run"]

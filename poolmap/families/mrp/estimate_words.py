@@ -22,7 +22,7 @@ MU = {
 }
 
 
-def estimate_blocks(spec: MrpAnalysis, model: str, data: Dataset) -> list[Block]:
+def estimate_blocks(spec: MrpAnalysis, data: Dataset) -> list[Block]:
     """Poststratification, what is averaged over, direct estimates, validation."""
     blocks: list[Block] = [
         f"Poststratification. The {noun(spec)} of a group is the average over its cells of the census, "
@@ -31,7 +31,7 @@ def estimate_blocks(spec: MrpAnalysis, model: str, data: Dataset) -> list[Block]
         _GROUP,
         "It is computed for every draw of the posterior. The effect of a level that the survey does not "
         "hold is "
-        f"drawn anew in every draw from the distribution of its batch{_structured(spec, model)}, so that "
+        f"drawn anew in every draw from the distribution of its batch{_structured(spec)}, so that "
         "its uncertainty is in the interval. The survey's weights are not used in the model: what they "
         "correct for must stand in the formula and in the census.",
     ]
@@ -55,9 +55,9 @@ def estimate_blocks(spec: MrpAnalysis, model: str, data: Dataset) -> list[Block]
     return blocks + _compared(spec) + _validation(spec)
 
 
-def _structured(spec: MrpAnalysis, model: str) -> str:
-    ordered = set(spec.models[model].structure.values()) - {"iid"}
-    return "; of a factor with a structure it follows from its neighbours" if ordered else ""
+def _structured(spec: MrpAnalysis) -> str:
+    structures = {s for model in spec.models.values() for s in model.structure.values()} - {"iid"}
+    return " (of a factor with a structure it follows from its neighbours)" if structures else ""
 
 
 def _mu(spec: MrpAnalysis) -> str:

@@ -21,12 +21,15 @@ SCALES = {
 
 def methods(spec: MrpAnalysis, model: str, data: Dataset) -> list[Block]:
     """The model and the poststratification in words and equations, with the priors in force."""
-    return [
+    first = next(iter(spec.models))
+    blocks = [
         *likelihood_blocks(spec, model, data),
         *effect_blocks(spec, model, data),
         f"Priors {SCALES[spec.outcome.kind]}: {priors_in_force(spec, model, data)}.",
-        *estimate_blocks(spec, model, data),
     ]
+    if model == first:
+        return blocks + estimate_blocks(spec, data)
+    return [*blocks, f"Poststratification, direct estimates and validation are those of model {first}."]
 
 
 def priors_in_force(spec: MrpAnalysis, model: str, data: Dataset) -> str:
