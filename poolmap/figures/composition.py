@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poolmap.figures.rows import in_lines
+from poolmap.figures.rows import LINE, in_lines
 from poolmap.figures.style import BLUE, INK, ORANGE, RC, RULE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ROW = 0.19
+ROW = 0.19  # inches
+WIDE = 26  # characters a line of a level's name
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,12 @@ def draw_composition(variables: Sequence[Variable]) -> Figure:
 
     columns = _columns(variables)
     heights = [sum(len(variables[i].levels) + 2.2 for i in column) for column in columns]
+    labels = [[in_lines(str(level), WIDE) for level in variable.levels] for variable in variables]
+    tallest = max(label.count("\n") for own in labels for label in own) + 1
+    row = max(ROW, LINE * tallest + 0.04)
     weighted = any(variable.weighted is not None for variable in variables)
     with matplotlib.rc_context(RC):
-        figure = new_figure(7.5, max(2.2, ROW * max(heights) + 0.9))
+        figure = new_figure(7.5, max(2.2, row * max(heights) + 0.9))
         for part, column, height in zip(
             np.atleast_1d(figure.subfigures(1, len(columns))), columns, heights, strict=True
         ):
@@ -65,7 +69,7 @@ def draw_composition(variables: Sequence[Variable]) -> Figure:
                 if variable.weighted is not None:
                     axes.plot(variable.weighted, y, ls="", marker="s", ms=5.2, mfc="none", mec=BLUE, zorder=2)
                 axes.plot(variable.sample, y, ls="", marker="o", ms=4, mfc=ORANGE, mec=ORANGE, zorder=3)
-                axes.set_yticks(y, [in_lines(str(v), 24) for v in variable.levels], parse_math=False)
+                axes.set_yticks(y, labels[i], parse_math=False)
                 axes.set_ylim(len(y) - 0.4, -0.6)
                 axes.set_xlim(left=0)
                 axes.tick_params(axis="y", length=0, labelcolor=INK, labelsize=7.5)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolmap.figures.points import effect_axis
-from poolmap.figures.rows import in_lines, ticks_on_top
+from poolmap.figures.rows import LINE, in_lines, ticks_on_top
 from poolmap.figures.style import INK, MUTED, RC, RULE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW = 0.2  # inches
-LABEL = 40  # characters a line of a row's label
+LABEL, NARROW = 40, 26  # characters a line of a row's label, alone and in panels with labels of their own
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,12 @@ def dot_whisker(
     across = min(across or len(panels), len(panels))
     lines = -(-len(panels) // across)
     rows = max(len(panel.labels) for panel in panels)
+    width = LABEL if same_rows or across == 1 else NARROW
+    labels = [[in_lines(label, width) for label in panel.labels] for panel in panels]
+    tallest = max((label.count("\n") for own in labels for label in own), default=0) + 1
     with matplotlib.rc_context(RC):
-        height = lines * (ROW * rows + (0.35 if lines > 1 else 0)) + 1.1
+        row = max(ROW, LINE * tallest + 0.04)
+        height = lines * (row * rows + (0.35 if lines > 1 else 0)) + 1.1
         figure = new_figure(7.5, max(1.9, height))
         grid = figure.subplots(lines, across, sharex=True, sharey=same_rows, squeeze=False)
         entries: dict[str, Line2D] = {}
@@ -97,7 +101,7 @@ def dot_whisker(
                     entries[reference[1]] = Line2D([], [], color=MUTED, lw=0.9, ls=(0, (4, 3)))
             for order, series in enumerate(panel.series):
                 entries[series.label] = _draw(axis, place + series.offset, series, 2 + order)
-            axis.set_yticks(place, [in_lines(label, LABEL) for label in panel.labels], parse_math=False)
+            axis.set_yticks(place, labels[number], parse_math=False)
             axis.tick_params(axis="y", length=0, labelcolor=INK, labelsize=7.5 if rows > 12 else 8.5)
             axis.set_ylim(rows - 0.4, -0.6)
             axis.spines["left"].set_visible(False)

@@ -78,7 +78,7 @@ def draw_over_time(
                 axes.tick_params(axis="x", labelbottom=True)
         shown = _some(len(times), {1: 12, 2: 6, 3: 5, 4: 4}.get(across, 3))
         names = [str(times[i]) for i in shown]
-        slanted = max(map(len, names)) > (8 if across == 1 else 5)
+        slanted = max(map(len, names)) > {1: 9, 2: 8, 3: 7}.get(across, 5)
         grid[0, 0].set_xticks(shown, names, parse_math=False)
         for axes in grid.ravel():
             axes.tick_params(axis="x", rotation=90 if slanted else 0)

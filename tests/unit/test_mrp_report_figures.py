@@ -12,6 +12,7 @@ from shapely.geometry import box
 from poolmap.families.mrp.figures import figures
 from poolmap.families.mrp.group_figures import direct_kinds
 from poolmap.families.mrp.report_words import decimals, estimates_of_grouping, fixed
+from poolmap.figures.dot_whisker import Panel, Series, dot_whisker
 from poolmap.figures.over_time import _across
 
 
@@ -92,6 +93,14 @@ def test_very_many_groups_of_several_answers():
     spec, data, results = made("categorical", 130)
     found = drawn(spec, data, results)["share_area_main"]
     assert len(found.figure.axes) == 3 and "CSV" in found.caption
+
+
+def test_rows_are_as_high_as_their_names():
+    def height(name):
+        series = [Series("MrP", np.arange(3.0), np.arange(3.0) - 1, np.arange(3.0) + 1)]
+        return dot_whisker([Panel([name] * 3, series)], x_label="share").get_size_inches()[1]
+
+    assert height("long " * 30) > height("short")
 
 
 def test_direct_estimates_that_are_alike_are_drawn_once():
