@@ -99,14 +99,11 @@ def _answers(
     columns["Population"] = shown["n_census"].map("{:,.0f}".format)
     for answer in answers:
         of = table[table["answer"] == answer].set_index("group").loc[shown["group"]]
-        columns[f"{answer}: MrP"] = [with_interval(number, row) for _, row in of.iterrows()]
-        if of["raw"].notna().any():
-            columns[f"{answer}: raw"] = of["raw"].map(number).tolist()
+        columns[str(answer)] = [with_interval(number, row) for _, row in of.iterrows()]
     frame = pd.DataFrame({name: list(values) for name, values in columns.items()})
     caption = (
-        f"{capital(value_name(spec))} by {by_words(grouping)}: MrP with {level(spec)} intervals, and "
-        f"raw.{cut} "
-        f"Model {model}."
+        f"{capital(value_name(spec))} by {by_words(grouping)}: MrP with {level(spec)} intervals (direct "
+        f"estimates stand in the CSV file).{cut} Model {model}."
     )
     return ReportTable(frame, caption, list(frame.columns[1:]), model)
 
