@@ -37,7 +37,7 @@ def test_every_kind_has_its_figures(kind):
     assert expected <= set(found)
     for figure in found.values():
         assert figure.caption.endswith(".") and figure.alt.endswith(".")
-        assert "nan" not in figure.caption + figure.alt
+        assert "nan" not in figure.caption + figure.alt and "{" not in figure.caption + figure.alt
         if figure.model:
             assert "Model main." in figure.caption
             assert "interval" in figure.caption

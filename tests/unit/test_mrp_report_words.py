@@ -20,7 +20,9 @@ def text_of(blocks):
             parts += [block.caption, *block.frame.columns, *block.frame.astype(str).to_numpy().ravel()]
         else:
             parts.append(block.words if isinstance(block, Equation) else block)
-    return "\n".join(parts)
+    said = "\n".join(parts)
+    assert "{" not in said and "nan" not in said.split()
+    return said
 
 
 def said_by_methods(kind="binary", model=None, factors=(), **changes):
@@ -173,9 +175,7 @@ def test_the_total_in_numbers():
 def test_the_answers_of_each_group_stand_in_columns():
     spec, data, results = made("ordered", 12)
     table = next(b for b in findings(spec, data, results) if isinstance(b, ReportTable))
-    assert [c for c in table.frame if c.endswith("MrP")] == [
-        f"{a}: MrP" for a in OUTCOMES["ordered"]["levels"]
-    ]
+    assert table.frame.columns[-4:].tolist() == OUTCOMES["ordered"]["levels"]
     by = results["main"].estimates["area"].query("answer == 'always'").sort_values("mean", ascending=False)
     assert table.frame["Area"].tolist() == by["area"].tolist()
 
@@ -241,6 +241,7 @@ def test_gather_is_filled_in():
     data.facts["respondents"] = len(data.tables["survey"])
     data.tables["levels"].loc[0, "seen"] = False
     (_, table) = checklists(spec, data, results, [])
+    assert "{" not in text_of([table])
     items = table.frame.set_index("Item")["In this run"]
     assert items.index.tolist() == [str(i) for i in range(1, 19)]
     assert "share of people who had the infection, in all and by area, age" in items["1"]

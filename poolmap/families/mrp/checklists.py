@@ -62,7 +62,7 @@ def _inputs(spec: MrpAnalysis, data: Dataset) -> list[Item]:
         Item(
             "5", "All data sources and their characteristics",
             f"{capital(counted(facts['respondents'], 'respondent'))} of "
-            "{listed(list(spec.surveys.values()))}, "
+            f"{listed(list(spec.surveys.values()))}, "
             f"with checksums. {TO_ADD}how they were sampled, response, and references.",
             "Data; Reproducibility",
         ),
@@ -157,7 +157,7 @@ def _results(
         Item(
             "15", "Estimates in a format that can be used",
             "CSV with a data dictionary.",
-            f"{primary}/estimates/: {files}, dictionary.json",
+            f"Folder {primary}/estimates: {files}, dictionary.json",
         ),
         Item(
             "16", "Uncertainty of the estimates",
