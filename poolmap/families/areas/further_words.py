@@ -81,17 +81,17 @@ def _borrowing(scale: Scale, table: pd.DataFrame) -> str:
     most, least = table.loc[table["from_own"].idxmax()], table.loc[table["from_own"].idxmin()]
     return (
         f"How much an area's {scale.noun} rests on its own observation: {middle['from_own']:.0%} in the "
-        f"median area; {middle['from_neighbours']:.0%} comes from its neighbours, and the rest from other areas "
-        f"(through the overall level, covariates and neighbours' neighbours) and the priors. Most rests on "
-        f"its own in {most['name']} ({_share(most['from_own'])}), least in {least['name']} "
-        f"({_share(least['from_own'])}). These are shares of the estimate's response to each observation, from "
+        f"median area; {middle['from_neighbours']:.0%} comes from its neighbours, and the rest from other "
+        f"areas (through the overall level, covariates and neighbours' neighbours) and the priors. Most rests "
+        f"on its own in {most['name']} ({_own(most['from_own'])}), least in {least['name']} "
+        f"({_own(least['from_own'])}). These are shares of the estimate's response to each observation, from "
         "posterior covariances (Giordano, Broderick & Jordan 2018)."
     )
 
 
-def _share(value: float) -> str:
-    """In per cent; what lies outside 0 to 1 does so by Monte Carlo error."""
-    return f"{min(max(value, 0.0), 1.0):.0%}"
+def _own(share: float) -> str:
+    """In per cent; a share above 1 is so by Monte Carlo error."""
+    return f"{min(share, 1.0):.0%}"
 
 
 def _ranks(spec: AreasAnalysis, scale: Scale, table: pd.DataFrame, model: str) -> ReportTable:
@@ -107,8 +107,8 @@ def _ranks(spec: AreasAnalysis, scale: Scale, table: pd.DataFrame, model: str) -
             "P(highest fifth)": [probability(value) for value in table["p_highest_fifth"]],
             "P(lowest fifth)": [probability(value) for value in table["p_lowest_fifth"]],
             "hot spot": ["yes" if hot else "" for hot in table["hot_spot"].astype(bool)],
-            "from its own": [_share(value) for value in table["from_own"]],
-            "from neighbours": [_share(value) for value in table["from_neighbours"]],
+            "from its own": [_own(value) for value in table["from_own"]],
+            "from neighbours": [f"{value:.0%}" for value in table["from_neighbours"]],
         }
     )
     numeric = [column for column in frame.columns[1:] if column != "hot spot"]
