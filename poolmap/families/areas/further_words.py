@@ -82,7 +82,7 @@ def _borrowing(scale: Scale, table: pd.DataFrame) -> str:
     return (
         f"How much an area's {scale.noun} rests on its own observation: {middle['from_own']:.0%} in the "
         f"median area; {middle['from_neighbours']:.0%} comes from its neighbours, and the rest from other "
-        f"areas (through the overall level, covariates and neighbours' neighbours) and the priors. Most rests "
+        "areas (through the overall level, covariates and neighbours' neighbours) and the priors. Most rests "
         f"on its own in {most['name']} ({_own(most['from_own'])}), least in {least['name']} "
         f"({_own(least['from_own'])}). These are shares of the estimate's response to each observation, from "
         "posterior covariances (Giordano, Broderick & Jordan 2018)."
