@@ -24,9 +24,8 @@ with job(snakemake.log[0], title):
     tables, described = summarise(quantities, spec.interval), dictionary(quantities, spec.interval)
     del quantities  # of ten thousand areas they take a gigabyte
     predictive = door(spec.family, "predictive")(*arguments)
-    companions = ()
-    if has_door(spec.family, "companions"):
-        companions = door(spec.family, "companions")(spec, wildcards.model, data, tables)
+    more = has_door(spec.family, "companions")
+    companions = door(spec.family, "companions")(spec, wildcards.model, data, tables) if more else ()
     with whole_folder(snakemake.output.estimates) as folder:
         write_estimates(
             folder,
