@@ -8,17 +8,14 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+from areas_fit import fit, near
 from scipy import special, stats
 from shapely.geometry import box
 
 from poolmap.config.areas import AreasAnalysis
-from poolmap.config.base import Sampling
 from poolmap.contracts import Dataset
 from poolmap.families.areas.estimate import estimate, predictive
-from poolmap.families.areas.model import stan_data
 from poolmap.graph.graph import Graph
-from poolmap.inference.fit import brief
-from poolmap.stan.sample import sample
 from poolmap.tables import exclusions
 
 ROOT = Path(__file__).parents[2]
@@ -54,21 +51,6 @@ def _data(columns, covariates=None, graph=None, **facts):
         design[name] = np.asarray(values, float) - np.mean(values)
     frame = gpd.GeoDataFrame({"area": ids}, geometry=[box(i, 0, i + 1, 1) for i in range(n)], crs=3857)
     return Dataset({"areas": areas, "covariates": design}, exclusions(), facts, frame, graph)
-
-
-def _fit(program, spec, data, seed=1, draws=500):
-    values = stan_data(spec, "m", data)
-    settings = brief(Sampling(chains=4, draws=draws), values.whitened)
-    fit = sample(program, values.data, values.parameters, settings, seed=seed, cores=2, whitened=True)
-    assert fit.sample_stats["diverging"].sum() <= 2
-    return fit.posterior
-
-
-def _near(draws, mean):
-    """Within 4 Monte Carlo standard errors."""
-    draws = draws.to_numpy().reshape(4, -1)
-    error = float(arviz.mcse(draws))
-    assert abs(draws.mean() - mean) < 4 * error, (draws.mean(), mean, error)
 
 
 E = np.array([4.0, 9.0, 1.5, 6.0, 12.0, 2.5, 5.0, 8.0])
@@ -147,12 +129,12 @@ def test_counts_and_ranges_against_quadrature(program, likelihood):
     columns |= {"population": PERSONS * 1.0}
     if spec.scale == "rr":
         columns["expected"] = E
-    posterior = _fit(program, spec, _data(columns, overall=0.3), draws=1000)
+    posterior = fit(program, spec, _data(columns, overall=0.3), draws=1000)
     alpha, sigma, own = _posterior_means(likelihood)
-    _near(posterior["alpha"], alpha)
-    _near(posterior["sigma"], sigma)
+    near(posterior["alpha"], alpha)
+    near(posterior["sigma"], sigma)
     if name:
-        _near(posterior["zero" if name == "zero_inflation" else "dispersion"], own)
+        near(posterior["zero" if name == "zero_inflation" else "dispersion"], own)
 
 
 def test_fay_herriot_against_exact_bayes(program):
@@ -170,15 +152,15 @@ def test_fay_herriot_against_exact_bayes(program):
         sigma_prior={"half_normal": 1},
     )
     data = _data(columns, covariates, overall=0.9)
-    posterior = _fit(program, spec, data, draws=2000)
-    _near(posterior["sigma"], MILK["sigma_v_mean"])
+    posterior = fit(program, spec, data, draws=2000)
+    near(posterior["sigma"], MILK["sigma_v_mean"])
     sigma = posterior["sigma"].to_numpy()
     assert sigma.std() == pytest.approx(MILK["sigma_v_sd"], rel=0.06)
     first, *rest = MILK["beta_mean"]
     shares = [np.mean(values) for values in covariates.values()]
-    _near(posterior["alpha"], first + np.dot(rest, shares))
+    near(posterior["alpha"], first + np.dot(rest, shares))
     for k, mean in enumerate(rest):
-        _near(posterior["beta"][:, :, k], mean)
+        near(posterior["beta"][:, :, k], mean)
     found = estimate(spec, "m", data, posterior, None)[0]
     assert found.quantity == "mean"
     for i, mean in enumerate(MILK["theta_mean"]):
@@ -258,7 +240,7 @@ def test_simulated_truth(program, likelihood):
         columns["proportion"] = columns["cases"] / columns["population"]
     spec = _spec(likelihood, outcome, prior=prior)
     data = _data(columns, {"x": x}, graph, overall=0.3)
-    posterior = _fit(program, spec, data, draws=1000 if prior == "icar" else 500)
+    posterior = fit(program, spec, data, draws=1000 if prior == "icar" else 500)
     found = {q.quantity: q for q in estimate(spec, "m", data, posterior, None)}
     truth = {"rr": np.exp(eta), "prevalence": special.expit(eta), "mean": eta}[spec.scale]
     low, high = np.quantile(found[spec.scale].draws, [0.05, 0.95], axis=(0, 1))

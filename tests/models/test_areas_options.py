@@ -12,17 +12,14 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+from areas_fit import fit, near
 from scipy import stats
 from shapely.geometry import box
 
 from poolmap.config.areas import AreasAnalysis
-from poolmap.config.base import Sampling
 from poolmap.contracts import Dataset
 from poolmap.families.areas.estimate import estimate, predictive
-from poolmap.families.areas.model import stan_data
 from poolmap.graph.graph import Graph
-from poolmap.inference.fit import brief
-from poolmap.stan.sample import sample
 from poolmap.tables import exclusions
 
 ROOT = Path(__file__).parents[2]
@@ -67,21 +64,6 @@ def _data(columns, graph, x=None, x_se=None, region=None):
         tables["regions"] = areas[["area"]].assign(region=region)
     frame = gpd.GeoDataFrame({"area": ids}, geometry=[box(i, 0, i + 1, 1) for i in range(len(ids))], crs=3857)
     return Dataset(tables, exclusions(), facts, frame, graph)
-
-
-def _fit(program, spec, data, seed=1, draws=1000):
-    values = stan_data(spec, "m", data)
-    settings = brief(Sampling(chains=4, draws=draws), values.whitened)
-    fit = sample(program, values.data, values.parameters, settings, seed=seed, cores=2, whitened=True)
-    assert fit.sample_stats["diverging"].sum() <= 2
-    return fit.posterior
-
-
-def _near(draws, mean):
-    """Within 4 Monte Carlo standard errors."""
-    draws = np.asarray(draws).reshape(4, -1)
-    error = float(arviz.mcse(draws))
-    assert abs(draws.mean() - mean) < 4 * error, (draws.mean(), mean, error)
 
 
 def _mixes(quantities, least):
@@ -145,7 +127,7 @@ def test_regions_and_component_intercepts_against_exact_bayes(program, effects):
     prior |= {"sigma_region_prior": {"half_normal": 1}, "rho_prior": {"beta": [2, 2]}}
     spec = _spec({"prior": effects, "regions": "region", "component_intercepts": True} | prior)
     data = _data({"estimate": y, "se": se}, graph, region=names[number])
-    posterior = _fit(program, spec, data)
+    posterior = fit(program, spec, data)
     found = {(q.table, q.quantity): q for q in estimate(spec, "m", data, posterior, None)}
     _mixes(found.values(), 700)
 
@@ -178,19 +160,19 @@ def test_regions_and_component_intercepts_against_exact_bayes(program, effects):
     weight = np.exp(np.array(log_weights) - max(log_weights))
     weight /= weight.sum()
     exact, hyper = weight @ np.array(means), weight @ np.array(scales)
-    _near(found["parameters", "sigma"].draws, hyper[0])
-    _near(found["parameters", "sigma_region"].draws, hyper[1])
+    near(found["parameters", "sigma"].draws, hyper[0])
+    near(found["parameters", "sigma_region"].draws, hyper[1])
     if with_rho:
-        _near(found["parameters", "rho"].draws, hyper[2])
+        near(found["parameters", "rho"].draws, hyper[2])
     for row, mean in enumerate(exact[:n]):
-        _near(found["areas", "mean"].draws[:, :, row], mean)
+        near(found["areas", "mean"].draws[:, :, row], mean)
     for row in (0, 1):
-        _near(found["parameters", "component_intercept"].draws[:, :, row], exact[n + row])
-    _near(found["parameters", "alpha"].draws, (12 * exact[n] + 4 * exact[n + 1]) / 16)
+        near(found["parameters", "component_intercept"].draws[:, :, row], exact[n + row])
+    near(found["parameters", "alpha"].draws, (12 * exact[n] + 4 * exact[n + 1]) / 16)
     effect = found["region_effects", "effect"]
     assert effect.keys["region"].tolist() == names.tolist()
     for row in range(4):
-        _near(effect.draws[:, :, row], exact[n + 2 + row])
+        near(effect.draws[:, :, row], exact[n + 2 + row])
 
 
 def _chain(n):
@@ -213,7 +195,7 @@ def test_a_covariate_with_errors_against_exact_bayes(program):
     prior |= {"sigma_prior": {"half_normal": 0.8}, "covariate_errors": {"x": "x_se"}}
     spec = _spec({"prior": "iid"} | prior, covariates="~ x")
     data = _data({"estimate": y, "se": se}, _chain(n), x, x_se)
-    posterior = _fit(program, spec, data, draws=2000)
+    posterior = fit(program, spec, data, draws=2000)
     found = {q.quantity: q.draws for q in estimate(spec, "m", data, posterior, None)}
     _mixes(estimate(spec, "m", data, posterior, None), 1000)
 
@@ -240,18 +222,18 @@ def test_a_covariate_with_errors_against_exact_bayes(program):
     height += stats.norm.logpdf(sigma_x, 0, scale)
     weight = np.exp(height - height.max()) * np.einsum("i,j,k->ijk", *weights)
     weight /= weight.sum()
-    _near(found["beta"], (weight * beta).sum())
-    _near(found["sigma"], (weight * sigma).sum())
-    _near(found["sigma_x"], (weight * sigma_x).sum())
+    near(found["beta"], (weight * beta).sum())
+    near(found["sigma"], (weight * sigma).sum())
+    near(found["sigma_x"], (weight * sigma_x).sum())
     solved = np.linalg.solve(both, np.broadcast_to(together, both.shape[:-1])[..., None])[..., 0]
     alpha = 4.0 * solved[..., :n].sum(axis=-1)
-    _near(found["alpha"], (weight * alpha).sum())
+    near(found["alpha"], (weight * alpha).sum())
     mu = scale**2 * (of_mu * solved).sum(axis=-1)
-    _near(found["mu_x"], (weight * mu).sum())
+    near(found["mu_x"], (weight * mu).sum())
     # alpha + beta true x + area effect: the estimate less its own error
     mean = y - se**2 * solved[..., :n]
     for i in range(n):
-        _near(found["mean"][:, :, i], (weight * mean[..., i]).sum())
+        near(found["mean"][:, :, i], (weight * mean[..., i]).sum())
 
 
 def _simulated(likelihood, rng, rows=10, columns=12, slope=0.5):
@@ -294,7 +276,7 @@ def test_simulated_truth_and_attenuation(program, likelihood, effects):
     data, eta, v = _simulated(likelihood, rng)
     spec = _spec({"prior": effects} | OPTIONS, likelihood, "~ x")
     # as rho of a Leroux field comes near 1, its mean and the intercept trade places: they mix more slowly
-    posterior = _fit(program, spec, data, draws=2000 if effects == "leroux" else 1000)
+    posterior = fit(program, spec, data, draws=2000 if effects == "leroux" else 1000)
     quantities = estimate(spec, "m", data, posterior, None)
     _mixes(quantities, 400)
     found = {(q.table, q.quantity): q.draws for q in quantities}
@@ -314,7 +296,7 @@ def test_simulated_truth_and_attenuation(program, likelihood, effects):
     assert ((told.observed >= low) & (told.observed <= high)).mean() > 0.9
 
     plain = _spec({"prior": effects} | OPTIONS | {"covariate_errors": {}}, likelihood, "~ x")
-    naive = _fit(program, plain, data, draws=500)["beta"].to_numpy()
+    naive = fit(program, plain, data, draws=500)["beta"].to_numpy()
     assert np.quantile(naive, 0.999) < 0.5
     reliability = found["parameters", "reliability"].mean()
     assert naive.mean() / corrected.mean() == pytest.approx(reliability, rel=0.15)
@@ -324,7 +306,7 @@ def test_simulated_truth_and_attenuation(program, likelihood, effects):
 def test_all_options_together_mix_with_every_prior(program, effects):
     data, eta, _ = _simulated("poisson", np.random.default_rng(4))
     spec = _spec({"prior": effects} | OPTIONS, "poisson", "~ x")
-    quantities = estimate(spec, "m", data, _fit(program, spec, data), None)
+    quantities = estimate(spec, "m", data, fit(program, spec, data), None)
     _mixes(quantities, 400)
     found = next(q for q in quantities if q.quantity == "log_rr").draws
     assert np.corrcoef(found.mean(axis=(0, 1)), eta)[0, 1] > 0.9

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,14 +30,32 @@ class Field:
         matrix: (f, f) the Laplacian: scaled by component (icar, bym2) or D - A as it is (leroux, car).
         degree: (f,) number of neighbours.
         component: (f,) from 0.
-        spectrum: (f,) what the determinant or the prior of rho needs (`areas.stan`), else zeros.
+        wanted: whose eigenvalues `spectrum` has: `leroux`, `car`, `pc`; of any other none.
     """
 
     nodes: NDArray[np.int64]
     matrix: sparse.csc_array
     degree: Array
     component: NDArray[np.int64]
-    spectrum: Array
+    wanted: str
+
+    @cached_property
+    def spectrum(self) -> Array:
+        """(f,) what the determinant or the prior of rho needs (`areas.stan`).
+
+        Eigenvalues of D - A (leroux), of D^-1/2 A D^-1/2 (car), or 1 / those of the scaled precision less 1
+        (pc; 0 on the null space); else zeros. Dense: only where it is asked for.
+        """
+        if self.wanted == "leroux":
+            return np.linalg.eigvalsh(self.matrix.toarray())
+        if self.wanted == "car":
+            root = np.sqrt(self.degree)
+            return 1 - np.linalg.eigvalsh(self.matrix.toarray() / np.outer(root, root))
+        g = np.zeros(len(self.degree))
+        if self.wanted == "pc":
+            null = self.n_components
+            g[null:] = 1 / np.linalg.eigvalsh(self.matrix.toarray())[null:] - 1
+        return g
 
     @property
     def n_components(self) -> int:

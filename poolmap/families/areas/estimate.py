@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -156,7 +157,7 @@ def predictive(
         labels=areas["name"].iloc[rows[known]].tolist(),
         observed=exact.lower,
         replicated=exact.replicate(rng, eta[:, :, known], *own),
-        log_lik=_left_one_out(spec, model, data, seen, eta, draws, rng),
+        log_lik=_left_one_out(spec, model, data, seen, eta, own, draws, rng),
         value=spec.value_name,
         integrated="the area's own effect",
     )
@@ -168,6 +169,7 @@ def _left_one_out(
     data: Dataset,
     seen: Observed,
     eta: NDArray[np.float64],
+    own: Sequence[NDArray[np.float64] | float],
     draws: xarray.Dataset,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
@@ -190,7 +192,7 @@ def _left_one_out(
         flat(_one(draws, "sigma")),
         flat(_one(draws, "rho")) if "rho" in draws else np.zeros((1, 1)),
         rng,
-        *(flat(_one(draws, name)) if name in draws else 0.0 for name in ("dispersion", "zero")),
+        *(flat(value) if isinstance(value, np.ndarray) else value for value in own),
     )
     return found.reshape(chains, -1, m)
 

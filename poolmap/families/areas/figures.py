@@ -238,7 +238,8 @@ def _compare(
     for i in np.argsort(-gap)[: 3 * _NAMED]:
         if len(named) < 4 and all(abs(to(y[i]) - to(y[j])) > 0.06 * reach for j in named):
             named.append(i)
-            right = y[i] < x[i]
+            across = (to(x[i]) - to(ends[0])) / reach
+            right = across < 0.3 or (y[i] < x[i] and across < 0.7)  # a name stays within the axes
             axes.annotate(
                 first["name"][i],
                 (x[i], y[i]),

@@ -81,13 +81,17 @@ def _borrowing(scale: Scale, table: pd.DataFrame) -> str:
     most, least = table.loc[table["from_own"].idxmax()], table.loc[table["from_own"].idxmin()]
     return (
         f"How much an area's {scale.noun} rests on its own observation: {middle['from_own']:.0%} in the "
-        f"median "
-        f"area; {middle['from_neighbours']:.0%} comes from its neighbours, and the rest from other areas "
-        f"(through the overall level, covariates and neighbours' neighbours) and the priors. Most rests on "
-        f"its own in {most['name']} ({most['from_own']:.0%}), least in {least['name']} "
-        f"({least['from_own']:.0%}). These are shares of the estimate's response to each observation, from "
+        f"median area; {middle['from_neighbours']:.0%} comes from its neighbours, and the rest from other "
+        "areas (through the overall level, covariates and neighbours' neighbours) and the priors. Most rests "
+        f"on its own in {most['name']} ({_own(most['from_own'])}), least in {least['name']} "
+        f"({_own(least['from_own'])}). These are shares of the estimate's response to each observation, from "
         "posterior covariances (Giordano, Broderick & Jordan 2018)."
     )
+
+
+def _own(share: float) -> str:
+    """In per cent; a share above 1 is so by Monte Carlo error."""
+    return f"{min(share, 1.0):.0%}"
 
 
 def _ranks(spec: AreasAnalysis, scale: Scale, table: pd.DataFrame, model: str) -> ReportTable:
@@ -103,7 +107,7 @@ def _ranks(spec: AreasAnalysis, scale: Scale, table: pd.DataFrame, model: str) -
             "P(highest fifth)": [probability(value) for value in table["p_highest_fifth"]],
             "P(lowest fifth)": [probability(value) for value in table["p_lowest_fifth"]],
             "hot spot": ["yes" if hot else "" for hot in table["hot_spot"].astype(bool)],
-            "from its own": [f"{value:.0%}" for value in table["from_own"]],
+            "from its own": [_own(value) for value in table["from_own"]],
             "from neighbours": [f"{value:.0%}" for value in table["from_neighbours"]],
         }
     )

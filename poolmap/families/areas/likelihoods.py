@@ -71,6 +71,13 @@ class Observed:
             density[..., at] = np.logaddexp(density[..., at], more)
         return density
 
+    def derivatives(
+        self, eta: Array, dispersion: Array | float = 0.0, zero: Array | float = 0.0, *, step: float = 1e-3
+    ) -> tuple[Array, Array]:
+        """First and second derivative of `log_density` by eta, from differences over `step`."""
+        below, here, above = (self.log_density(eta + move, dispersion, zero) for move in (-step, 0.0, step))
+        return (above - below) / (2 * step), (above - 2 * here + below) / step**2
+
     def replicate(
         self,
         rng: np.random.Generator,

@@ -34,7 +34,6 @@ Array = NDArray[np.float64]
 _ROUNDS = 2
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-_STEP = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,9 +169,8 @@ class _Fit:
         W, r = np.zeros_like(self.mean), np.zeros_like(self.mean)
         rows = model.rows
         eta = self.mean[rows] + np.sqrt(self.variance[rows]) * _NODES[:, None]
-        low, mid, high = (model.observed.log_density(eta + step, *self.rest) for step in (-_STEP, 0.0, _STEP))
-        slope = _WEIGHTS @ ((high - low) / (2 * _STEP))
-        weight = np.maximum(_WEIGHTS @ (-(high - 2 * mid + low) / _STEP**2), 1e-4)
+        slopes, bends = model.observed.derivatives(eta, *self.rest)
+        slope, weight = _WEIGHTS @ slopes, np.maximum(_WEIGHTS @ -bends, 1e-4)
         W[rows] = weight
         r[rows] = self.mean[rows] + slope / weight
         self.mode.fill_empty(W, r, self.mean)

@@ -14,7 +14,6 @@ from poolmap.graph.scaling import factorise
 
 Array = NDArray[np.float64]
 
-_STEP = 1e-3  # of the numerical derivatives of a log density
 _LEAST_WEIGHT = 1e-4
 
 
@@ -149,9 +148,8 @@ class Mode:
         here = eta[model.rows]
         if model.observed.likelihood == "normal":
             return self.exact_working(eta)
-        low, mid, high = (model.observed.log_density(here + step, *rest) for step in (-_STEP, 0.0, _STEP))
-        slope = (high - low) / (2 * _STEP)
-        weight = np.maximum(-(high - 2 * mid + low) / _STEP**2, _LEAST_WEIGHT)
+        slope, bend = model.observed.derivatives(here, *rest)
+        weight = np.maximum(-bend, _LEAST_WEIGHT)
         W, r = np.zeros(n), np.zeros(n)
         W[model.rows] = weight
         r[model.rows] = here + slope / weight

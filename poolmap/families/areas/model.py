@@ -20,8 +20,6 @@ from poolmap.families.areas.priors import measured_scale, priors_in_force
 from poolmap.graph.elimination import Elimination, elimination, laplacian
 
 if TYPE_CHECKING:
-    from scipy import sparse
-
     from poolmap.config.areas import AreaModel, AreasAnalysis
     from poolmap.graph.graph import Graph
 
@@ -165,7 +163,7 @@ def field(chosen: AreaModel, graph: Graph | None) -> Field:
     )
     if not len(nodes):
         nothing = sparse.csc_array((0, 0), dtype=np.float64)
-        return Field(nodes.astype(np.int64), nothing, np.empty(0), nodes.astype(np.int64), np.empty(0))
+        return Field(nodes.astype(np.int64), nothing, np.empty(0), nodes.astype(np.int64), effects)
     number = np.full(graph.n, -1)
     number[nodes] = np.arange(len(nodes))
     matrix = laplacian(len(nodes), number[graph.edges])
@@ -175,24 +173,7 @@ def field(chosen: AreaModel, graph: Graph | None) -> Field:
         scale = sparse.diags_array(graph.scaling[component])
         matrix = (scale @ matrix).tocsc()
     wanted = "pc" if effects == "bym2" and chosen.rho_prior.family == "pc" else effects
-    return Field(nodes, matrix, degree, component, _spectrum(wanted, matrix, degree, component))
-
-
-def _spectrum(
-    wanted: str, matrix: sparse.csc_array, degree: NDArray[np.float64], component: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Eigenvalues of D - A (leroux), of D^-1/2 A D^-1/2 (car), or 1 / those of the scaled precision less 1
-    (pc; 0 on the null space); else zeros."""
-    if wanted == "leroux":
-        return np.linalg.eigvalsh(matrix.toarray())
-    if wanted == "car":
-        root = np.sqrt(degree)
-        return 1 - np.linalg.eigvalsh(matrix.toarray() / np.outer(root, root))
-    g = np.zeros(len(degree))
-    if wanted == "pc":
-        null = int(component.max()) + 1
-        g[null:] = 1 / np.linalg.eigvalsh(matrix.toarray())[null:] - 1
-    return g
+    return Field(nodes, matrix, degree, component, wanted)
 
 
 def stan_data(spec: AreasAnalysis, model: str, data: Dataset) -> StanData:

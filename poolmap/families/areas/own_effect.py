@@ -51,7 +51,7 @@ def integrated_log_density(
     Returns:
         (draws, m).
     """
-    slope, bend = _derivatives(seen, eta, own)
+    slope, bend = seen.derivatives(eta, *own, step=_STEP)
     others = np.zeros_like(re), np.zeros_like(re)
     others[0][:, rows], others[1][:, rows] = slope, np.maximum(-bend, 0)
     mean, sd = _conditional(effects, field, re, sigma, rho, *others, rng)
@@ -131,12 +131,6 @@ def _structured(field: Field, x: Array, rho: Array, rng: np.random.Generator) ->
     return phi
 
 
-def _derivatives(seen: Observed, eta: Array, own: tuple[Array | float, ...]) -> tuple[Array, Array]:
-    """First and second derivative of the log density by eta."""
-    below, at, above = (seen.log_density(eta + step, *own) for step in (-_STEP, 0.0, _STEP))
-    return (above - below) / (2 * _STEP), (above - 2 * at + below) / _STEP**2
-
-
 def _integral(seen: Observed, mean: Array, sd: Array, start: Array, own: tuple[Array | float, ...]) -> Array:
     """Log of the integral of p(y | eta) N(eta | mean, sd^2), by Gauss and Hermite's rule about the mode."""
     if seen.likelihood == "normal":
@@ -145,7 +139,7 @@ def _integral(seen: Observed, mean: Array, sd: Array, start: Array, own: tuple[A
     sd = np.maximum(sd, 1e-9)
     x = np.clip((start - mean) / sd, -8, 8)
     for _ in range(_NEWTON):
-        slope, bend = _derivatives(seen, mean + sd * x, own)
+        slope, bend = seen.derivatives(mean + sd * x, *own, step=_STEP)
         precision = 1 + np.maximum(-bend, 0) * sd**2
         x = x + np.clip((slope * sd - x) / precision, -2, 2)
     width = 1 / np.sqrt(precision)
