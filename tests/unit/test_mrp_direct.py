@@ -6,8 +6,11 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from poolmap.families.mrp.calibration import NotConvergedError, calibrated_weights, raked_weights
+from poolmap.config.mrp import MrpAnalysis
+from poolmap.contracts import Dataset
+from poolmap.families.mrp.calibration import calibrated_weights
 from poolmap.families.mrp.direct import domain_ratio, logit_interval, poisson_interval, wilson_interval
+from poolmap.families.mrp.side_by_side import SideBySide
 from poolmap.families.mrp.survey_design import Design
 
 
@@ -100,12 +103,21 @@ def test_a_stratum_with_one_unit_counts_its_square():
     assert whole.variance(np.array([[1.0], [3.0], [5.0]]))[0] == pytest.approx(0.5 * 2 * 2)
 
 
-def test_raking_that_cannot_end_says_so():
-    """Two margins that contradict each other: every respondent is in (0, 0) or (1, 1)."""
-    level = np.array([0, 0, 1, 1])
-    totals = [np.array([30.0, 70.0]), np.array([50.0, 50.0])]
-    with pytest.raises(NotConvergedError):
-        raked_weights(np.ones(4), [level, level], totals)
+def test_no_raked_estimates_where_raking_cannot_end(caplog):
+    """Two margins that contradict each other: every respondent is young in A or old in B."""
+    cells = pd.DataFrame({"area": ["A", "A", "B", "B"], "age": ["young", "old", "young", "old"]})
+    census = cells.assign(count=[20.0, 10.0, 30.0, 40.0])
+    survey = cells.iloc[np.repeat([0, 3], 5)].assign(yes=[1, 0, 1, 0, 0] * 2, weight=1.0)
+    spec = MrpAnalysis(
+        family="mrp", survey="s.csv", census="c.csv", count="n", outcome={"column": "y", "positive": "1"},
+        formula="y ~ 1 + (1 | area) + (1 | age)", estimates=["area"], interval=0.95,
+    )  # fmt: skip
+    facts = {"terms": [["area"], ["age"]], "predictors": {}}
+    tables = {"survey": survey.reset_index(drop=True), "census": census}
+    found = SideBySide(spec, Dataset(tables, pd.DataFrame(), facts)).columns((), pd.DataFrame(index=[0]))
+    assert "raked" not in found
+    assert found["greg"].notna().all()
+    assert "raking to area, age did not converge" in caplog.text
 
 
 def test_calibrated_weights_meet_the_totals_with_collinear_columns():
