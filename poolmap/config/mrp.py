@@ -158,6 +158,9 @@ class MrpAnalysis(Analysis):
         if self.census is not None and self.count is None and not self.microdata:
             what = "name the column with the number of people; or write `microdata: true` for a row a person"
             found.append(Conflict("count", what))
+        if self.design.inclusion and self.weight is None:
+            what = "units drawn with unequal probabilities need the sampling weights: name them in `weight`"
+            found.append(Conflict("design.inclusion", what))
         found += self._population_conflicts()
         if self.map is not None and not any(self.map.variable in grouping for grouping in self.groupings()):
             what = f"'{self.map.variable}' is mapped but not estimated: add it to 'estimates'"
@@ -289,6 +292,7 @@ class MrpAnalysis(Analysis):
         in_survey |= {("design", "clusters", str(i)): name for i, name in enumerate(self.design.clusters)}
         sizes = self.design.population_sizes
         in_survey |= {("design", "population_sizes", str(i)): name for i, name in enumerate(sizes)}
+        in_survey |= {("design", "inclusion", str(i)): name for i, name in enumerate(self.design.inclusion)}
         in_survey |= {("house", str(i)): name for i, name in enumerate(self.house)}
         in_survey |= {("extend", str(i), "variable"): e.variable for i, e in enumerate(self.extend)}
         made = {*self.bands, *([] if not isinstance(self.survey, dict) else ["survey"])}

@@ -96,6 +96,44 @@ def test_three_stages_against_loops():
     assert design.freedom == 6
 
 
+def test_unequal_probabilities_in_strata_and_stages_against_loops():
+    """Brewer 2002, chapter 9: each unit's squared deviation from the unweighted mean times 1 - p; a unit that
+    is certain brings the variance within it alone."""
+    rng = np.random.default_rng(5)
+    rows = [
+        {
+            "stratum": h,
+            "cluster_0": c,
+            "inclusion_0": p,
+            "inclusion_1": rng.uniform(0.1, 0.9),
+            "y": rng.normal(),
+        }
+        for h in "AB"
+        for c, p in enumerate([1.0, 0.6, 0.3, 0.1])
+        for _ in range(rng.integers(2, 6))
+    ]
+    rows.append({"stratum": "C", "cluster_0": 0, "inclusion_0": 0.2, "inclusion_1": 0.5, "y": 2.0})
+    frame = pd.DataFrame(rows).assign(weight=1.0, z=lambda table: rng.normal(size=len(table)))
+
+    def spread(totals, p):
+        m = len(totals)
+        away = totals - (totals.mean(axis=0) if m > 1 else 0)
+        return m / max(m - 1, 1) * (away * np.asarray(1 - p)[:, None]).T @ away
+
+    expected = np.zeros((2, 2))
+    for _, stratum in frame.groupby("stratum"):
+        units = stratum.groupby("cluster_0")
+        expected += spread(units[["y", "z"]].sum().to_numpy(), units["inclusion_0"].first())
+        for _, unit in units:
+            p = unit["inclusion_0"].iloc[0]
+            expected += p * spread(unit[["y", "z"]].to_numpy(), unit["inclusion_1"])
+    design = Design.of(frame)
+    scores = frame[["y", "z"]].to_numpy()
+    np.testing.assert_allclose(design.covariance(scores, scores), expected, rtol=1e-12)
+    np.testing.assert_allclose(design.variance(scores), np.diag(expected), rtol=1e-12)
+    assert design.freedom == 6
+
+
 def test_a_stratum_with_one_unit_counts_its_square():
     design = simple(np.ones(3), stratum=["A", "A", "B"])
     assert design.variance(np.array([[1.0], [3.0], [5.0]]))[0] == pytest.approx(2 * 2 + 25)

@@ -123,6 +123,13 @@ def test_what_is_asked_for_is_told():
     assert "strata 'region' and sampling units 'psu', with replacement" in said
 
 
+def test_unequal_probabilities_are_told():
+    said = said_by_methods(weight="w", design={"clusters": ["psu"], "inclusion": ["p"]})
+    assert "sampling units 'psu', drawn without replacement with the probabilities in 'p'" in said
+    said = said_by_methods(weight="w", design={"inclusion": ["p"]})
+    assert "respondents as sampling units, drawn without replacement" in said
+
+
 def test_a_census_of_no_time_is_told():
     spec, data, _ = made("binary", 6, waves=2)
     data.facts["times"] = 2
