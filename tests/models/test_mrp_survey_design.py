@@ -2,8 +2,8 @@
 
 Reference: R survey 4.1-1 (Debian r-cran-survey), data(api), data(nhanes), data(election); svydesign and
 svymean of `dstrat` (id = ~1, strata = ~stype, fpc), `dclus1` (id = ~dnum, fpc), `dclus2` (id = ~dnum + snum,
-fpc = ~fpc1 + fpc2), `dsrs`; of `dclus1` also postStratify(~stype) and rake(~stype, ~sch.wide). The samples are
-mrp_samples.csv, their schools those of resources/california_schools/population.csv; mrp_nhanes.csv is
+fpc = ~fpc1 + fpc2), `dsrs`; of `dclus1` also postStratify(~stype) and rake(~stype, ~sch.wide). Samples are
+in mrp_samples.csv, their schools those of resources/california_schools/population.csv; mrp_nhanes.csv is
 data(nhanes), mrp_election.csv the 40 counties of election_pps, drawn with probabilities proportional to votes
 by Tillé's splitting method.
 """
