@@ -13,7 +13,7 @@ from poolmap.inference.summary import import_arviz
 
 Array = NDArray[np.float64]
 
-AT_ONCE = 4_000_000
+AT_ONCE = 1_000_000
 """Log likelihoods worked on at once: arviz makes several copies in double precision."""
 
 

@@ -68,11 +68,7 @@ def predictive(
         observed = _by_cell(outcome.n * outcome.y, outcome.cell)
     kept = _replicated(shape, len(observed))
     large = kept is not None
-    chosen = np.ones(shape, dtype=bool)
-    if large:
-        chosen = np.zeros(shape, dtype=bool)
-        chosen[:, kept] = True
-    chosen = chosen.ravel()
+    chosen = np.tile(np.isin(np.arange(shape[1]), kept) if large else np.ones(shape[1], bool), shape[0])
     log_lik = np.empty((len(x), len(cells)), dtype=np.float32 if large else np.float64)
     whole = np.int32 if large else np.int64
     real = outcome.kind == "continuous"
@@ -89,7 +85,7 @@ def predictive(
         if outcome.kind == "negative_binomial":
             densities, new = _by_cell(densities, outcome.cell), _by_cell(new, outcome.cell)
         log_lik[some] = densities
-        replicated[done : done + len(new)] = new.reshape(len(new), -1)
+        replicated[done : done + len(new)] = new.reshape(len(new), len(observed))
         done += len(new)
     if real:
         scale = data.facts["outcome_scale"]
