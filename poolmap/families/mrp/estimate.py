@@ -35,15 +35,16 @@ WHAT = {
     "census",
 }
 BESIDE = (
-    "n_survey: rows of the survey; n_census: population; raw: unweighted, with {raw}; weighted: by the "
-    "sampling weights, standard error linearised under the design of the config (with replacement where it "
-    "gives neither population sizes nor inclusion probabilities), interval {how}; raked: the same with "
-    "weights raked to the census's margins of {margins}; greg: generalised regression estimator, a linear "
-    "assisting model of those margins and the numeric predictors, interval plus and minus Student's t "
-    "standard errors; truth: the known value; truth_level, predicted_truth_level: level of the narrowest "
-    "interval that holds it; p_..._gt_...: posterior probability of being above; predicted_lower, "
-    "predicted_upper: interval of the share in a finite population of n_census with these probabilities, "
-    "wider than that of the expected share where small."
+    "n_survey: rows of the survey; n_census: people of the census (one without the time holds for each "
+    "time); raw: unweighted, with {raw}; weighted: by the sampling weights, standard error linearised under "
+    "the design of the config (with replacement where it gives neither population sizes nor inclusion "
+    "probabilities), interval {how}; raked: the same with weights raked to the census's margins of "
+    "{margins}; greg: generalised regression estimator, a linear assisting model of those margins and the "
+    "numeric predictors, interval plus and minus Student's t standard errors; truth: the known value; "
+    "truth_level, predicted_truth_level: level of the narrowest interval that holds it; p_..._gt_...: "
+    "posterior probability of being above; predicted_lower, predicted_upper: interval of the share in a "
+    "finite population of n_census with these probabilities, wider than that of the expected share where "
+    "small."
 )
 RAW = {"continuous": "Student's t interval", "count": "exact Poisson interval"}
 HOW = {"continuous": "Student's t", "count": "on the log scale"}

@@ -118,8 +118,9 @@ def ingest(spec: MrpAnalysis) -> Dataset:
 
     keys = list(dict.fromkeys([*needs.factors, *needs.predictors]))
     tables = survey_cells(spec.outcome.kind, people, keys, asked.answers)
-    tables["levels"] = index_levels(needs.terms, needs.house, tables["cells"], cells)
-    tables["variables"] = level_report(needs, order, people, cells)
+    repeated_for = {spec.time: facts["times"]} if facts["times"] > 1 else {}
+    tables["levels"] = index_levels(needs.terms, needs.house, tables["cells"], cells, repeated_for)
+    tables["variables"] = level_report(needs, order, people, cells, repeated_for)
     facts |= _facts(spec, needs, inputs, survey, asked.answers, people, len(asked.excluded))
     facts |= {
         "order": order,

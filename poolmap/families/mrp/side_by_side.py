@@ -154,6 +154,8 @@ class SideBySide:
         member = members(self.survey, grouping, keys) if known else np.full(len(self.survey), -1)
         cell = members(census, grouping, keys)
         people = _totals(cell, census["count"].to_numpy(dtype=float), groups)
+        if self.spec.time not in grouping:  # a census that is repeated for each time has its people each time
+            people = people / self.data.facts.get("times", 1)
         n = _totals(member, np.ones(len(member)), groups)
         parts = []
         for answer, y in zip(self.answers, self.outcomes, strict=True):
