@@ -131,7 +131,7 @@ class MrpAnalysis(Analysis):
     """A variable (the area) whose levels are left out one by one, to see how well each is predicted."""
     calibrate: int = Field(0, ge=0, le=1000, json_schema_extra=first_read_by("estimate"))
     """Number of surveys simulated from the fitted model and fitted again, to tell the expected error of each
-    area's estimate."""
+    area's estimate; of the primary model only (for another one, put it first in `models`)."""
     outcome_name: str = Field("", json_schema_extra=first_read_by("report"))
     """What the share or mean is called in the report."""
 
@@ -221,6 +221,10 @@ class MrpAnalysis(Analysis):
     def surveys(self) -> dict[str, str]:
         """The survey files by name; a single one is called `survey`."""
         return self.survey if isinstance(self.survey, dict) else {"survey": self.survey}
+
+    def is_calibrated(self, model: str) -> bool:
+        """Whether surveys are simulated from the fit of a model: the primary one, where `calibrate` asks."""
+        return bool(self.calibrate) and model == next(iter(self.models))
 
     @property
     def has_graph(self) -> bool:

@@ -130,6 +130,12 @@ def test_unequal_probabilities_are_told():
     assert "respondents as sampling units, drawn without replacement" in said
 
 
+def test_expected_errors_are_those_of_the_primary_model():
+    spec, data, _ = made("binary", 6, models=["main", "other"], calibrate=25)
+    assert "simulated from the fitted primary model" in text_of(methods(spec, "main", data))
+    assert "simulated" not in text_of(methods(spec, "other", data))
+
+
 def test_a_census_of_no_time_is_told():
     spec, data, _ = made("binary", 6, waves=2)
     data.facts["times"] = 2

@@ -153,7 +153,8 @@ def _validation(spec: MrpAnalysis) -> list[Block]:
         )
     if spec.calibrate:
         found.append(
-            f"Expected error. {spec.calibrate} surveys are simulated from the fitted model, each from a "
+            f"Expected error. {spec.calibrate} surveys are simulated from the fitted "
+            f"{'primary ' if len(spec.models) > 1 else ''}model, each from a "
             "draw of its own and with the respondents of this survey's cells, fitted again and "
             "poststratified; the estimates are compared with the values that the draw implies. This tells "
             "how large errors are where the model is right, not whether it is."
