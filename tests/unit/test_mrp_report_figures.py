@@ -14,7 +14,7 @@ from poolmap.families.mrp.group_figures import direct_kinds
 from poolmap.families.mrp.left_out_figures import left_out_levels_figure, left_out_words
 from poolmap.families.mrp.report_words import decimals, estimates_of_grouping, fixed
 from poolmap.figures.dot_whisker import Panel, Series, dot_whisker
-from poolmap.figures.over_time import _across
+from poolmap.figures.over_time import Line, _across, draw_over_time
 
 
 def drawn(spec, data, results):
@@ -107,6 +107,36 @@ def test_rows_are_as_high_as_their_names():
 def test_direct_estimates_that_are_alike_are_drawn_once():
     table = pd.DataFrame({"raw": [0.1, np.nan], "weighted": [0.1, np.nan], "raked": [0.2, np.nan]})
     assert direct_kinds(table) == ["raw", "raked"]
+
+
+def test_weighted_estimates_over_time():
+    spec, data, results = made("binary", 12, waves=4)
+    found = drawn(spec, data, results)["time_wave_main"]
+    table = estimates_of_grouping(spec, results["main"], ("wave",))
+    axes = found.figure.axes[0]
+    squares = [line for line in axes.lines if line.get_marker() == "s"]
+    assert list(squares[0].get_ydata()) == pytest.approx(table["weighted"].tolist())
+    (whiskers,) = axes.collections[1:]
+    ends = np.array([segment[:, 1] for segment in whiskers.get_segments()])
+    np.testing.assert_allclose(ends, table[["weighted_lower", "weighted_upper"]])
+    assert "circles: raw shares of the sample; squares with whiskers" in found.caption
+    legend = [text.get_text() for text in found.figure.legends[0].get_texts()]
+    assert legend == ["MrP", "raw share", "weighted share, 90% interval"]
+
+
+def test_without_weights_or_with_their_like_over_time():
+    spec, data, results = made("binary", 12, waves=4, weight=None)
+    assert "hollow markers: raw share of" in drawn(spec, data, results)["time_wave_main"].caption
+    spec, data, results = made("ordered", 12, waves=4)
+    found = drawn(spec, data, results)["time_wave_main"]
+    assert "intervals; hollow markers with whiskers" in found.caption and "raw" not in found.caption
+
+
+def test_long_whiskers_do_not_set_the_scale():
+    values = np.array([0.4, 0.5, 0.6])
+    line = Line("MrP", values, values - 0.05, values + 0.05, None, (values, values - 30, values + 0.07))
+    low, high = draw_over_time([("", [line])], ["1", "2", "3"], x_label="t", y_label="y").axes[0].get_ylim()
+    assert 0.1 < low < 0.3 and 0.67 < high < 0.8
 
 
 def test_many_groups_over_time_are_cut_and_told():
