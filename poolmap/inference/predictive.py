@@ -21,6 +21,13 @@ STATISTICS = {
     "largest": lambda x: x.max(axis=-1),
 }
 MAX_PARETO_K = 0.7
+MIN_EFFECTIVE = 0.5
+"""Effective draws, as a share of all, from which importance weights tell an interval of a part left out.
+
+A density may be right before an interval is. Of a normal effect with variance t^2 in the population, and s^2
+given its own data, draws of the one reach the tails of the other where s^2 is not much less than t^2; one half
+is s^2 / t^2 = 0.54, at which 4,000 draws reach 2.6 t.
+"""
 AT_ONCE = 5_000_000  # replicated observations worked on at once
 
 
@@ -155,12 +162,16 @@ def validation_tables(
         if item.groups is not None and item.left_out in item.groups:
             known = predicted_without(item, refits, interval)
             table = known.merge(table, on=item.left_out, validate="m:1")
-            held = int(known["inside"].sum())
+            inside = known["inside"].dropna()
+            held = f"{int(inside.sum())} of {len(inside)}" + (
+                f" ({inside.mean():.0%})" if len(inside) else ""
+            )
             words = (
                 f"each {item.left_out} predicted from all others. n: its persons; observed: {item.value}, a "
                 "person; mean, lower, upper: mean and interval of the same in replicates of these persons by "
-                "the fit that did not see them; inside: whether the interval holds what was observed, as in "
-                f"{held} of {len(known)} ({held / len(known):.0%}; its level is {interval:.0%}). {words}"
+                "the fit that did not see them (empty where importance weights are too uneven for it and no "
+                "fit without it passed its checks); inside: whether the interval holds what was observed, as "
+                f"in {held}; the level of the interval is {interval:.0%}. {words}"
             )
         found.append(Companion("left_out", table, words))
     return found
@@ -177,12 +188,12 @@ def predicted_without(item: Predictive, refits: Sequence[Mapping[str, Any]], int
 
     Returns:
         the part (by the name in `left_out`), `answer` where there are several, `n`, `observed`, `mean`,
-        `lower`, `upper`, `inside`.
+        `lower`, `upper`, `inside`; the last four are missing where neither can be trusted.
     """
     whole = averages(item, item.left_out)
     again = {refit["i"]: refit["replicated"] for refit in refits if refit["passed"] and "replicated" in refit}
     tail = (1 - interval) / 2
-    mean, lower, upper = np.empty((3, len(whole.keys)))
+    mean, lower, upper = np.full((3, len(whole.keys)), np.nan)
     chains, draws, _ = item.log_lik.shape
     kept = np.arange(draws) if item.replicated_draws is None else item.replicated_draws
     replicated = whole.replicated.reshape(-1, len(whole.keys))
@@ -192,6 +203,8 @@ def predicted_without(item: Predictive, refits: Sequence[Mapping[str, Any]], int
             if i in again:
                 values = np.asarray(again[i], dtype=float).T
                 weights = np.ones(len(values))
+            elif not (block.pareto_k[at] <= MAX_PARETO_K and block.effective[at] >= MIN_EFFECTIVE):
+                continue
             else:
                 values = replicated[:, rows]
                 log_weights = block.log_weights[:, at].reshape(chains, draws)[:, kept].ravel()
@@ -200,7 +213,9 @@ def predicted_without(item: Predictive, refits: Sequence[Mapping[str, Any]], int
             limits = np.quantile(values, [tail, 1 - tail], axis=0, weights=weights, method="inverted_cdf")
             lower[rows], upper[rows] = limits
     found = whole.keys.assign(n=whole.n, observed=whole.observed, mean=mean, lower=lower, upper=upper)
-    return found.assign(inside=_within(whole.observed, lower, upper))
+    inside = pd.array(_within(whole.observed, lower, upper), dtype="boolean")
+    inside[np.isnan(mean)] = pd.NA
+    return found.assign(inside=inside)
 
 
 def _within(observed: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
@@ -261,10 +276,21 @@ def leave_one_out(item: Predictive, refits: Sequence[Mapping[str, Any]] = ()) ->
 
 
 def unreliable(item: Predictive) -> list[int]:
-    """Positions of the parts whose Pareto k is above 0.7 and whose density is not known exactly."""
-    found = leave_one_out(item)
-    pairs = enumerate(zip(found["pareto_k"], found["method"], strict=True))
-    return [i for i, (k, how) in pairs if how == "psis" and (k is None or k > MAX_PARETO_K)]
+    """Positions of the parts that importance sampling cannot leave out, and whose density is not known.
+
+    Their Pareto k is above 0.7; or, of parts that are levels of a factor and are predicted
+    (`predicted_without`), the weights are too uneven for an interval.
+    """
+    if item.exact_elpd is not None:
+        return []
+    predicted = item.groups is not None and item.left_out in item.groups
+    found: list[int] = []
+    for block in smoothed(item.log_lik):
+        bad = ~(block.pareto_k <= MAX_PARETO_K)
+        if predicted:
+            bad |= block.effective < MIN_EFFECTIVE
+        found += [block.parts.start + int(i) for i in np.flatnonzero(bad)]
+    return found
 
 
 def compare(results: dict[str, dict[str, Any]]) -> tuple[pd.DataFrame, list[str]]:

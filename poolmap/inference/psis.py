@@ -25,6 +25,7 @@ class Smoothed:
         parts: which.
         log_weights: (draws, parts) of the posterior without the part, normalised.
         pareto_k: (parts,) shape of the tail of the weights.
+        effective: (parts,) Kish's effective number of draws, as a share of them.
         elpd: (parts,) log predictive density without the part.
         lpd: (parts,) log predictive density with it.
     """
@@ -32,6 +33,7 @@ class Smoothed:
     parts: slice
     log_weights: Array
     pareto_k: Array
+    effective: Array
     elpd: Array
     lpd: Array
 
@@ -58,7 +60,8 @@ def smoothed(log_lik: Array) -> Iterator[Smoothed]:
         weights, k = arviz.psislw(-own, efficiency)
         elpd = special.logsumexp(weights + own, axis=1)
         lpd = special.logsumexp(own, axis=1) - np.log(chains * draws)
-        yield Smoothed(block, weights.T, np.asarray(k), elpd, lpd)
+        effective = 1 / np.exp(special.logsumexp(2 * weights, axis=1)) / (chains * draws)
+        yield Smoothed(block, weights.T, np.asarray(k), effective, elpd, lpd)
 
 
 def _effective(log_lik: Array) -> Array:

@@ -8,44 +8,49 @@ import pandas as pd
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import ModelResult, NamedFigure
 from poolmap.families.mrp.report_words import is_share, joined, level
+from poolmap.families.mrp.words import counted
 from poolmap.figures.dot_whisker import Panel, Series, dot_whisker
 from poolmap.figures.style import BLUE, INK, ORANGE
-from poolmap.inference.predictive import MAX_PARETO_K
 
 MOST_ROWS = 40
 MOST_PANELS = 6
 
 
-def _table(spec: MrpAnalysis, result: ModelResult) -> pd.DataFrame | None:
+def _predicted(spec: MrpAnalysis, result: ModelResult) -> pd.DataFrame | None:
+    """The levels with a prediction; None where none was asked for."""
     table = result.companions.get("left_out")
-    return table if table is not None and "inside" in table and len(table) else None
+    if table is None or "inside" not in table:
+        return None
+    told = table.dropna(subset="mean")
+    return told.assign(inside=told["inside"].astype(bool))
 
 
 def left_out_words(spec: MrpAnalysis, result: ModelResult) -> list[str]:
     """In how many of the levels left out the interval holds what was observed; nothing without the table."""
-    table = _table(spec, result)
+    table = _predicted(spec, result)
     if table is None:
         return []
-    area, inside = _name(spec), table["inside"].astype(bool)
-    each = ", each answer by itself" if "answer" in table else ""
-    text = (
-        f"Each {area} predicted from the others: the {level(spec)} interval of what its respondents answer, "
-        f"from the fit that did not see them, holds what they did answer in {inside.sum():,} of "
-        f"{len(table):,} ({inside.mean():.0%}){each}."
-    )
-    doubtful = int(((table["method"] == "psis") & ~(table["pareto_k"] <= MAX_PARETO_K)).sum())
-    if doubtful:
+    area, inside = _name(spec), table["inside"]
+    text = f"Each {area} predicted from the others: "
+    if len(table):
+        each = ", each answer by itself" if "answer" in table else ""
         text += (
-            f" {doubtful:,} of these predictions cannot be trusted: importance sampling failed (Pareto k "
-            f"above {MAX_PARETO_K}), and there was no fit without the {area} that passed its checks."
+            f"the {level(spec)} interval of what its respondents answer, from the fit that did not see them, "
+            f"holds what they did answer in {inside.sum():,} of {len(table):,} ({inside.mean():.0%}){each}."
+        )
+    untold = result.companions["left_out"]["mean"].isna().sum()
+    if untold:
+        text += (
+            f"{' ' if len(table) else ''}{counted(untold, 'prediction')} cannot be told: importance sampling "
+            f"could not give it, and no fit without the {area} passed its checks."
         )
     return [text]
 
 
 def left_out_levels_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigure | None:
-    """Observed and predicted averages of each level left out, sorted; None without the table."""
-    table = _table(spec, result)
-    if table is None:
+    """Observed and predicted averages of each level left out, sorted; None without predictions."""
+    table = _predicted(spec, result)
+    if table is None or table.empty:
         return None
     area = _name(spec)
     answers = list(dict.fromkeys(table["answer"])) if "answer" in table else [""]
@@ -59,7 +64,7 @@ def left_out_levels_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigur
     panels, words = [], []
     for answer in answers[:MOST_PANELS]:
         of = table if not answer else table[table["answer"] == answer]
-        inside = of["inside"].astype(bool)
+        inside = of["inside"]
         words.append(f"{f'{answer!r} ' if answer else ''}{inside.sum()} of {len(of)}")
         panels.append(Panel(_labels(of, order), _series(of, order), title=str(answer)))
     cut = f" The {MOST_ROWS} that are predicted worst, of {len(far):,}." if len(far) > MOST_ROWS else ""
@@ -98,7 +103,7 @@ def _series(table: pd.DataFrame, order: list[str]) -> list[Series]:
     mean, lower, upper, observed = (
         rows[name].to_numpy(dtype=float) for name in ("mean", "lower", "upper", "observed")
     )
-    inside = rows["inside"].astype(bool).to_numpy()
+    inside = rows["inside"].to_numpy()
     found = [Series("predicted from the others", mean, lower, upper, colour=BLUE)]
     for label, marker, colour, chosen in (
         ("observed", "D", INK, inside),
