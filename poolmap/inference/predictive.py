@@ -25,8 +25,8 @@ MIN_EFFECTIVE = 0.5
 """Effective draws, as a share of all, from which importance weights tell an interval of a part left out.
 
 A density may be right before an interval is. Of a normal effect with variance t^2 in the population, and s^2
-given its own data, draws of the one reach the tails of the other where s^2 is not much less than t^2; one half
-is s^2 / t^2 = 0.54, at which 4,000 draws reach 2.6 t.
+given its own data, draws of the one reach the tails of the other where s^2 is not much less than t^2; a
+share of one half is s^2 / t^2 = 0.54, at which 4,000 draws reach 2.6 t.
 """
 AT_ONCE = 5_000_000  # replicated observations worked on at once
 
@@ -163,9 +163,8 @@ def validation_tables(
             known = predicted_without(item, refits, interval)
             table = known.merge(table, on=item.left_out, validate="m:1")
             inside = known["inside"].dropna()
-            held = f"{int(inside.sum())} of {len(inside)}" + (
-                f" ({inside.mean():.0%})" if len(inside) else ""
-            )
+            held = f"{int(inside.sum())} of {len(inside)}"
+            held += f" ({inside.mean():.0%})" if len(inside) else ""
             words = (
                 f"each {item.left_out} predicted from all others. n: its persons; observed: {item.value}, a "
                 "person; mean, lower, upper: mean and interval of the same in replicates of these persons by "
