@@ -100,7 +100,8 @@ class Predictive:
         unit: what one observation is ("study", "arm", "area", "cell").
         labels: a label for each of the n observations.
         observed: array (n,).
-        replicated: array (chain, draw, n): replicated data.
+        replicated: array (chain, draw, n): replicated data; of large data from fewer draws than `log_lik`, in
+            `replicated_draws`.
         log_lik: array (chain, draw, m): log likelihood of each of the m parts that leave-one-out leaves
             out: the observations, or studies of two arms.
         value: what is observed, in words ("SIDS cases").
@@ -112,6 +113,7 @@ class Predictive:
             added up; a column `answer` tells observations of different answers apart.
         size: array (n,): persons in each observation, with `groups`.
         is_mean: whether an observation is the mean of its persons and not their total.
+        replicated_draws: numbers of the draws (of each chain) that are replicated; None for all.
     """
 
     unit: str
@@ -127,6 +129,7 @@ class Predictive:
     groups: pd.DataFrame | None = None
     size: np.ndarray | None = None
     is_mean: bool = False
+    replicated_draws: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -136,10 +139,13 @@ class LeftOut:
     Attributes:
         data: of the other parts.
         log_lik: log likelihood (chain, draw) of the part under draws of that fit.
+        replicated: averages over the part's persons (chain, draw, answers) of data replicated under draws of
+            that fit, from a random generator; None where the family tells none.
     """
 
     data: StanData
     log_lik: Callable[[xarray.Dataset], np.ndarray]
+    replicated: Callable[[xarray.Dataset, np.random.Generator], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)

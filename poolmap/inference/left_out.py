@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("poolmap.left_out")
 
 MIN_EFFECTIVE = 100.0  # draws that carry the mean of the density
+REPLICATES = 1_000  # draws of the part's replicates that are kept
 
 
 def refit_left_out(
@@ -67,5 +68,11 @@ def refit_left_out(
         good = good and bool(1 / (share**2).sum() > MIN_EFFECTIVE)
         elpd = float(special.logsumexp(log_lik) - np.log(log_lik.size))
         log.info("without part %d: elpd %.3f, %s", i + 1, elpd, "passed" if good else "FAILED its checks")
-        found.append({"i": int(i), "elpd": elpd, "passed": good})
+        entry = {"i": int(i), "elpd": elpd, "passed": good}
+        if item.replicated is not None:
+            values = item.replicated(draws.posterior, np.random.default_rng(seed + number))
+            values = values.reshape(-1, values.shape[2])
+            at = np.linspace(0, len(values) - 1, min(len(values), REPLICATES)).round().astype(int)
+            entry["replicated"] = values[at].T.tolist()
+        found.append(entry)
     return found

@@ -1,14 +1,17 @@
 """Summaries, the gate, predictive checks: on draws whose answer is known."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
+import xarray
 from scipy import stats
 
 from poolmap.contracts import Predictive, Quantity
 from poolmap.inference.checks import as_dicts, check_fit, ebfmi, failures, passed
 from poolmap.inference.predictive import compare, leave_one_out, predictive_statistics, summarise_predictive
-from poolmap.inference.summary import dictionary, summarise
+from poolmap.inference.summary import dictionary, import_arviz, summarise
 
 RNG = np.random.default_rng(1)
 GOOD_STATS = {
@@ -135,6 +138,21 @@ def test_leave_one_out_matches_the_exact_value():
     loo = leave_one_out(item)
     assert loo["elpd_loo"] == pytest.approx(exact, abs=0.05)
     assert loo["n_high_k"] == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_leave_one_out_in_blocks_is_arviz_s(monkeypatch, dtype):
+    _, item = conjugate()
+    log_lik = xarray.Dataset({"y": (("chain", "draw", "row"), item.log_lik)})
+    expected = import_arviz().loo(
+        import_arviz().InferenceData(log_likelihood=log_lik, posterior=log_lik), pointwise=True
+    )
+    monkeypatch.setattr("poolmap.inference.psis.AT_ONCE", 3 * item.log_lik[:, :, 0].size)
+    found = leave_one_out(dataclasses.replace(item, log_lik=item.log_lik.astype(dtype)))
+    rtol = 1e-12 if dtype == np.float64 else 1e-6
+    np.testing.assert_allclose(found["elpd"], expected.loo_i, rtol=rtol)
+    np.testing.assert_allclose(found["pareto_k"], expected.pareto_k, rtol=0, atol=1e4 * rtol)
+    assert found["p_loo"] == pytest.approx(expected.p_loo, rel=1e5 * rtol)
 
 
 def test_models_of_different_data_are_not_compared():
