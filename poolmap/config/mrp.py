@@ -44,6 +44,8 @@ class MrpMap(Section):
     """Layer (TopoJSON: object) with the polygons, where their file holds several."""
     crs: Column | None = None
     """Coordinate reference system of the polygons (EPSG:27700), where their file names none."""
+    credit: str = Field("", json_schema_extra=first_read_by("report"))
+    """Where borders and data come from, in small print below the maps."""
 
 
 class Contrast(Section):

@@ -6,6 +6,8 @@ from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Block, Dataset, Equation
 from poolmap.families.mrp.estimate import countable
 from poolmap.families.mrp.report_words import joined, level, noun
+from poolmap.families.mrp.side_by_side import FEWEST, calibrated
+from poolmap.families.mrp.survey_design import Design
 from poolmap.families.mrp.words import listed
 
 _GROUP = Equation(
@@ -51,7 +53,7 @@ def estimate_blocks(spec: MrpAnalysis, data: Dataset) -> list[Block]:
             )
         )
     blocks += _finite(spec, data)
-    blocks.append(_direct(spec))
+    blocks.append(_direct(spec, data))
     return blocks + _compared(spec) + _validation(spec)
 
 
@@ -82,7 +84,7 @@ def _finite(spec: MrpAnalysis, data: Dataset) -> list[Block]:
     ]
 
 
-def _direct(spec: MrpAnalysis) -> str:
+def _direct(spec: MrpAnalysis, data: Dataset) -> str:
     kind, what, of = spec.outcome.kind, noun(spec), level(spec)
     raw = {"continuous": "Student's t", "count": "exact Poisson"}.get(kind, "Wilson's")
     on = {"continuous": "Student's t", "count": "on the log scale"}.get(kind, "on the logit scale")
@@ -95,19 +97,36 @@ def _direct(spec: MrpAnalysis) -> str:
             "under "
             f"{_design(spec)}."
         )
-    text += (
-        " Raked: the weights made to agree with the census's margins of the variables of the formula that "
-        "both know and of which every level has 5 respondents or more (Deming and Stephan 1940; Deville, "
-        "Särndal and Sautory 1993)."
-    )
-    if spec.outcome.exposure is None:
-        text += (
-            " GREG: the generalised regression estimator with a linear model of these margins and the "
-            "numeric predictors (Särndal, Swensson and Wretman 1992)."
-        )
+    text += _calibrated(spec, data)
     if spec.outcome.test is not None:
         text += " Direct estimates are of the share that tests positive; the test's errors stay in them."
     return f"{text} Where a group's answers do not let a standard error be worked out there is no interval."
+
+
+def _calibrated(spec: MrpAnalysis, data: Dataset) -> str:
+    """Raked and GREG estimates, as far as there are any."""
+    found = calibrated(spec, data, Design.of(data.tables["survey"]))
+    if found is None:
+        return (
+            " There are no raked estimates: a sample can be raked to variables of the formula that survey "
+            f"and census share and of which every level has {FEWEST} respondents or more, and there is none."
+        )
+    start = "the weights" if spec.weight is not None else "equal weights"
+    margins = joined([name.replace("_", " ") for name in found.margins])
+    text = f" Raking of the sample to the census's margins of {margins} did not converge."
+    if found.raked is not None:
+        text = (
+            f" Raked: {start} made to agree with the census's margins of {margins}, the variables of the "
+            f"formula that both know and of which every level has {FEWEST} respondents or more (Deming and "
+            "Stephan 1940; Deville, Särndal and Sautory 1993)."
+        )
+    if spec.outcome.exposure is None:
+        numeric = " and the numeric predictors" if found.numeric.shape[1] else ""
+        text += (
+            f" GREG: the generalised regression estimator with a linear model of these margins{numeric} "
+            "(Särndal, Swensson and Wretman 1992)."
+        )
+    return text
 
 
 def _design(spec: MrpAnalysis) -> str:

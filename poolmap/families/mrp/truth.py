@@ -11,6 +11,10 @@ from poolmap.config.mrp import MrpAnalysis
 from poolmap.families.mrp.needs import Needs
 from poolmap.tables import Table, nearest
 
+TWICE = (
+    "give each group one row; a row about a variable that neither the formula nor the estimates have counts "
+    "as one about its other variables, so take such rows out"
+)
 SHARES = ("binary", "ordered", "categorical")
 
 
@@ -63,7 +67,7 @@ def read_truth(
         part = frame.loc[rows, list(grouping)]
         for line in part.index[_repeated(part.assign(**{"\0": own[rows]}))]:
             group = ", ".join(part.loc[line]) or "the total"
-            truth.problem(f"a second row about {group}", "give each group one row", line=line)
+            truth.problem(f"a second row about {group}", TWICE, line=line)
         for variable in grouping:
             _check_known(truth, variable, part[variable], levels[variable], "in the census")
         part = part.reindex(columns=grouping_variables, fill_value="")
