@@ -58,6 +58,16 @@ class Contrast(Section):
     within: tuple[Column, ...] = ()
     """Variables within whose levels they are compared; none: in the whole population."""
 
+    def conflicts(self, at: str) -> list[Conflict]:
+        """What of it cannot be, `at` being its place."""
+        found = []
+        if self.levels[0] == self.levels[1]:
+            found.append(Conflict(f"{at}.levels", f"'{self.levels[0]}' is compared with itself"))
+        if self.variable in self.within:
+            what = f"'{self.variable}' is compared within its own levels"
+            found.append(Conflict(f"{at}.within", what, "leave it away here"))
+        return found
+
 
 class MrpAnalysis(Analysis):
     """Small-area and subgroup estimates from a survey and a census."""
@@ -164,6 +174,23 @@ class MrpAnalysis(Analysis):
         if self.map is not None and not any(self.map.variable in grouping for grouping in self.groupings()):
             what = f"'{self.map.variable}' is mapped but not estimated: add it to 'estimates'"
             found.append(Conflict("map.variable", what))
+        paths = list(self.surveys.values())
+        for i, (name, path) in enumerate(self.surveys.items()):
+            if path in paths[:i]:
+                what = f"the file '{path}' stands twice: its respondents would count twice"
+                found.append(Conflict(f"survey.{name}", what, "name each file once"))
+        for i, contrast in enumerate(self.contrasts):
+            found += contrast.conflicts(f"contrasts.{i}")
+        if self.outcome.kind in ("binary", "ordered", "categorical"):
+            found += [
+                Conflict(
+                    f"thresholds.{i}",
+                    f"a share lies between 0 and 1 (given: {threshold:g})",
+                    f"write {threshold / 100:g} for {threshold:g}%" if 1 < threshold < 100 else "",
+                )
+                for i, threshold in enumerate(self.thresholds)
+                if not 0 < threshold < 1
+            ]
         areal = [name for name, model in self.models.items() if model.is_areal]
         if areal and self.map is None:
             what = "icar and bym2 need `map`: the polygons of the areas"

@@ -19,7 +19,7 @@ from poolmap.families.mrp.inputs import Inputs, read_inputs
 from poolmap.families.mrp.levels import check_levels, check_varies, index_levels, level_report
 from poolmap.families.mrp.margins import margin_cells
 from poolmap.families.mrp.needs import Needs, needs_of
-from poolmap.families.mrp.order import MISSING_LEVEL, order_of
+from poolmap.families.mrp.order import MISSING_LEVEL, order_of, unordered
 from poolmap.families.mrp.polygons import read_polygons
 from poolmap.families.mrp.pooled import SurveyTable, pool
 from poolmap.families.mrp.predictors import join_area_predictors, predictor_kinds, scale, settle
@@ -108,6 +108,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
         _raise(survey.problems)
 
     order = _in_order(spec, [*needs.variables, *factors], people, cells)
+    _raise(unordered(spec, order))
     predictors = {}
     for name in needs.predictors:
         if kinds[name] == "factor":

@@ -9,7 +9,7 @@ import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.families.mrp.needs import Needs
-from poolmap.tables import Table, nearest
+from poolmap.tables import Table, nearest_then
 
 TWICE = (
     "give each group one row; a row about a variable that neither the formula nor the estimates have counts "
@@ -84,5 +84,5 @@ def _repeated(part: pd.DataFrame) -> np.ndarray:
 
 def _check_known(truth: Table, column: str, values: pd.Series, known: Sequence[str], what: str) -> None:
     for line, level in values[~values.isin(list(known))].items():
-        remedy = f"{nearest(level, known)} Spell it as there, or take the row out"
+        remedy = nearest_then(level, known, "Spell it as there, or take the row out")
         truth.problem(f"'{level}' is not {what}", remedy, line=line, column=column)
