@@ -23,14 +23,16 @@ WAVES = ["2021", "2022", "2023", "2024", "2025"]
 ANSWERS = ["none", "partly", "fully"]
 ASKED = {"household": dict.fromkeys(WAVES, 400), "telephone": dict.fromkeys(WAVES[2:], 400)}
 
-# The truth. Vaccination: P(answer <= c) = inverse logit(CUT[c] - eta). Visits: negative binomial, mean
-# years * exp(eta), variance mean + 0.4 mean^2. Effects of the two surveys are 0.12 up and down.
+# The truth. Vaccination: P(answer <= c) = inverse logit(CUT[c] - eta). Visits: Poisson, mean
+# years * exp(eta), the same in all waves. Effects of the agencies that asked: HOUSE, half of it in visits.
 CUT = np.array([-0.9, 0.0])
 AGE_VACCINATION = np.array([-0.65, -0.55, -0.35, 0.0, 0.4, 0.7, 0.75])
 AGE_VISITS = np.array([-0.25, -0.2, -0.1, 0.0, 0.15, 0.3, 0.35])
 WAVE_VACCINATION = np.array([-0.5, -0.1, 0.1, 0.25, 0.3])
-HOUSE = {"household": -0.12, "telephone": 0.12}
-DISPERSION = 0.4
+HOUSE = {
+    "household": {"Albatross": -0.18, "Bittern": 0.06, "Curlew": -0.12, "Dunlin": 0.02},
+    "telephone": {"Egret": 0.16, "Fulmar": -0.04, "Gannet": 0.2, "Heron": -0.1},
+}
 
 
 def island(rng: np.random.Generator) -> gpd.GeoDataFrame:
@@ -90,7 +92,7 @@ def census_of(rng: np.random.Generator, places: pd.DataFrame) -> pd.DataFrame:
 
 
 def linear(cells: pd.DataFrame, places: pd.DataFrame, what: str, wave: np.ndarray) -> np.ndarray:
-    """eta of the cells at the waves (codes), for the average of the surveys."""
+    """eta of the cells at the waves (codes), for the average of the agencies."""
     ages = {"vaccination": AGE_VACCINATION, "visits": AGE_VISITS}[what]
     start, female = {"vaccination": (0.1, 0.1), "visits": (np.log(3.5), 0.22)}[what]
     a = pd.Index(list(AGES)).get_indexer(cells["age"])
@@ -120,12 +122,15 @@ def asked(rng: np.random.Generator, name: str, census: pd.DataFrame, places: pd.
         rows = census.iloc[cell][["region", "district", "age", "sex"]].reset_index(drop=True)
         span = np.where(rows["age"] == "18-29", 12, 10)
         at = np.full(size, WAVES.index(wave))
-        below = shares(linear(rows, places, "vaccination", at) + HOUSE[name]).cumsum(axis=1)[:, :2]
-        mean = time * np.exp(linear(rows, places, "visits", at) + HOUSE[name] / 2)
+        agency = rng.choice(list(HOUSE[name]), size)
+        house = np.array([HOUSE[name][own] for own in agency])
+        below = shares(linear(rows, places, "vaccination", at) + house).cumsum(axis=1)[:, :2]
+        mean = time * np.exp(linear(rows, places, "visits", at) + house / 2)
         rows["wave"] = wave
+        rows["agency"] = agency
         rows["age_years"] = rows.pop("age").map(AGES) + (span * rng.uniform(size=size)).astype(int)
         rows["vaccinated"] = np.take(ANSWERS, (rng.uniform(size=(size, 1)) > below).sum(axis=1))
-        rows["visits"] = rng.poisson(mean * rng.gamma(1 / DISPERSION, DISPERSION, size))
+        rows["visits"] = rng.poisson(mean)
         rows["years"] = time
         rows["weight"] = (census["people"].sum() / p.sum() * chance.mean() / chance[cell]).round(4)
         parts.append(rows)
@@ -188,6 +193,7 @@ def main() -> None:
     assert polygons.is_valid.all() and polygons["district"].is_unique and len(polygons) == 40
     assert (len(surveys["household"]), len(surveys["telephone"]), len(census)) == (2000, 1200, 560)
     assert census["people"].min() > 0
+    assert abs(sum(sum(effects.values()) for effects in HOUSE.values())) < 1e-12
     keys = ["region", "district", "age", "wave"]
     assert np.allclose(vaccination.groupby(keys, dropna=False)["share"].sum(), 1, atol=1e-5)
 
