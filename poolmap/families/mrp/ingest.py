@@ -71,13 +71,14 @@ def ingest(spec: MrpAnalysis) -> Dataset:
         v for v in needs.of_census if v in needs.extended or (v == spec.time and v not in census.frame)
     ]
     names = [v for v in needs.of_census if v not in lacking]
-    rows = _population(spec, needs, names, kinds, census, inputs.left_out)
+    held = {name: kind for name, kind in kinds.items() if name not in (*needs.extended, *lacking)}
+    rows = _population(spec, names, held, census, inputs.left_out)
     levels = {v: frozenset(present(rows[v])) for v in names}
     asked = respondents(spec, needs, kinds, survey, levels)
     _raise([*survey.problems, *census.problems])
 
     people = asked.people
-    x = [name for name in needs.predictors if name not in needs.extended]
+    x = list(held)
     factors = [name for name in needs.predictors if kinds[name] == "factor"]
     both = [v for v in dict.fromkeys([*names, *(f for f in factors if f in rows)]) if v in people]
     known = {v: present(rows[v]) for v in both}
@@ -227,21 +228,19 @@ def _unknown_levels(spec: MrpAnalysis, levels: Mapping[str, Sequence[str]]) -> l
 
 def _population(
     spec: MrpAnalysis,
-    needs: Needs,
     names: Sequence[str],
     kinds: Mapping[str, str],
     census: Table,
     left_out: list[LeftOut],
 ) -> pd.DataFrame:
-    """The rows of the population: variables, predictors and `count`."""
-    there = {name: kind for name, kind in kinds.items() if name not in needs.extended}
+    """The rows of the population: variables and predictors that the census holds, and `count`."""
     if spec.margins:
-        rows = columns_of(names, there, census)
+        rows = columns_of(names, kinds, census)
         rows["count"] = census.frame["count"]
         return rows
     if spec.microdata:
-        return person_rows(spec, names, there, census, left_out)
-    return cell_rows(names, there, census, spec.count or "")
+        return person_rows(spec, names, kinds, census, left_out)
+    return cell_rows(names, kinds, census, spec.count or "")
 
 
 def _in_order(
