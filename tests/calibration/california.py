@@ -4,7 +4,8 @@ From the 6,194 schools of resources/california_schools/population.csv samples ar
 the three samples of R's survey package were: 200 schools stratified by type (apistrat), all schools of 15
 districts (apiclus1), and up to 5 schools of each of 40 districts (apiclus2). To each the model is fitted as a
 user would fit it, with a varying intercept of the district where districts were sampled, and the shares of
-schools with an award in the 57 counties are compared with those of the population.
+schools with an award and the mean scores (API 2000) of the 57 counties are compared with those of the
+population.
 
 Rows of every county and sample are kept in results/calibration, from where a run that was interrupted is
 taken up; summaries go to docs/calibration.
@@ -25,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from poolmap.config.base import Sampling  # noqa: E402
 from poolmap.config.mrp import MrpAnalysis  # noqa: E402
-from poolmap.families.mrp.accuracy import HOLDING, KINDS, accuracy, calibration  # noqa: E402
+from poolmap.families.mrp.accuracy import KINDS, PLACE, accuracy, calibration, held, places  # noqa: E402
 from poolmap.families.mrp.estimate import estimate  # noqa: E402
 from poolmap.families.mrp.ingest import ingest  # noqa: E402
 from poolmap.families.mrp.model import stan_data  # noqa: E402
@@ -41,12 +42,32 @@ DESIGNS = {
     "clusters": "all schools of 15 of the 757 districts",
     "two_stages": "up to 5 schools of each of 40 of the 757 districts",
 }
+OUTCOMES = {
+    "award": {"column": "award", "positive": "Yes"},
+    "api00": {"column": "api00", "kind": "continuous"},
+}
+TITLES = {"award": "Share of schools with an award", "api00": "Mean score (API 2000, population 665)"}
 INTERVAL = 0.9
 START, END = "<!-- results -->", "<!-- end of results -->"
 SIZES = [0, 10, 50, 200, np.inf]
 LABELS = ["under 10", "10 to 49", "50 to 199", "200 or more"]
-WORDS = "Coverage of the intervals for the finite population, by the number of schools in the county:"
-KEPT = ["county", "n_survey", "n_census", "truth", *HOLDING.values()]
+WORDS = "Coverage for the finite population (ends in part) by the county's number of schools:"
+NAMES = {
+    "raw": "unweighted",
+    "weighted": "weighted",
+    "raked": "raked",
+    "greg": "GREG",
+    "model": "MrP, expected",
+    "predicted": "MrP, finite population",
+}
+WHERE = {"sampled": "in the sample", "unsampled": "not in it", "all": "all"}
+KEPT = [
+    "county",
+    "n_survey",
+    "n_census",
+    "truth",
+    *(name for pair in PLACE.values() for name in pair if name),
+]
 KEPT += dict.fromkeys(column for kind in KINDS.values() for column in kind[:3])
 
 
@@ -81,15 +102,15 @@ def draw(design: str, schools: pd.DataFrame, rng: np.random.Generator) -> pd.Dat
     )
 
 
-def analysis(design: str, folder: Path) -> MrpAnalysis:
-    """The config of one sample, which lies in the folder beside the census."""
+def analysis(outcome: str, design: str, folder: Path) -> MrpAnalysis:
+    """The config of one sample, which lies in the folder beside census and truth."""
     clustered = design != "stratified"
     within = {
         "stratified": {"strata": "school_type", "population_sizes": ["strata_size"]},
         "clusters": {"clusters": ["district"], "population_sizes": ["districts"]},
         "two_stages": {"clusters": ["district"], "population_sizes": ["districts", "schools"]},
     }[design]
-    formula = "award ~ 1 + meals_county + (1 | county) + (1 | school_type) + (1 | county:school_type)"
+    formula = f"{outcome} ~ 1 + meals_county + (1 | county) + (1 | school_type) + (1 | county:school_type)"
     return MrpAnalysis(
         family="mrp",
         survey=str(folder / "survey.csv"),
@@ -97,23 +118,27 @@ def analysis(design: str, folder: Path) -> MrpAnalysis:
         count="n",
         weight="weight",
         design=within,
-        outcome={"column": "award", "positive": "Yes"},
+        outcome=OUTCOMES[outcome],
         formula=formula + (" + (1 | district)" if clustered else ""),
         estimates=["county"],
-        truth={"data": str(SCHOOLS / "truth.csv"), "value": "award"},
+        truth={"data": str(folder / "truth.csv"), "value": "value"},
         interval=INTERVAL,
     )
 
 
-def replicate(design: str, number: int, schools: pd.DataFrame, executable: Path) -> pd.DataFrame:
+def replicate(
+    outcome: str, design: str, number: int, schools: pd.DataFrame, executable: Path
+) -> pd.DataFrame:
     """The counties' estimates from one sample, with the largest R-hat and the number of divergences."""
     rng = np.random.default_rng([20261121, list(DESIGNS).index(design), number])
     cells = ["county", "school_type", *(["district"] if design != "stratified" else []), "meals_county"]
+    values = schools["award"].eq("Yes") if outcome == "award" else schools["api00"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         draw(design, schools, rng).to_csv(folder / "survey.csv", index=False)
         schools.groupby(cells).size().rename("n").reset_index().to_csv(folder / "census.csv", index=False)
-        spec = analysis(design, folder)
+        values.groupby(schools["county"]).mean().rename("value").to_csv(folder / "truth.csv")
+        spec = analysis(outcome, design, folder)
         data = ingest(spec)
     survey = data.tables["survey"]
     given = stan_data(spec, "main", data)
@@ -139,15 +164,14 @@ def replicate(design: str, number: int, schools: pd.DataFrame, executable: Path)
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Errors and coverage over all samples, and the ratio of each sample's RMSE to the direct estimates'."""
-    scores = pd.concat(
-        [accuracy(part).assign(replicate=number) for number, part in rows.groupby("replicate")]
-    )
-    of_model = scores[scores["kind"].isin(HOLDING)].assign(where="all")
+    """Errors and coverage over all samples, of each kind of estimate."""
+    scores = pd.concat([_scores(part).assign(replicate=number) for number, part in rows.groupby("replicate")])
+    of_model = scores[scores["kind"].isin(PLACE)].assign(where="all")
     found = []
     for (kind, where), part in pd.concat([scores, of_model]).groupby(["kind", "where"], sort=False):
-        of_sample = part.groupby("replicate")[["covered", "intervals"]].sum()
-        coverage = of_sample["covered"] / of_sample["intervals"]
+        of_sample = part.groupby("replicate")[["covered", "at_level", "intervals"]].sum()
+        coverage = of_sample.div(of_sample["intervals"], axis=0)
+        total = of_sample.sum()
         found.append(
             {
                 "kind": kind,
@@ -157,18 +181,30 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
                 "rmse": np.sqrt((part["rmse"] ** 2 * part["groups"]).sum() / part["groups"].sum()),
                 "mae": (part["mae"] * part["groups"]).sum() / part["groups"].sum(),
                 "width": (part["width"] * part["intervals"]).sum() / part["intervals"].sum(),
-                "coverage": part["covered"].sum() / part["intervals"].sum(),
-                "coverage_se": coverage.std() / np.sqrt(len(of_sample)),
+                "coverage": total["covered"] / total["intervals"],
+                "coverage_se": coverage["covered"].std() / np.sqrt(len(of_sample)),
+                "at_level": total["at_level"] / total["intervals"],
+                "at_level_se": coverage["at_level"].std() / np.sqrt(len(of_sample)),
             }
         )
     return pd.DataFrame(found)
+
+
+def _scores(rows: pd.DataFrame) -> pd.DataFrame:
+    """`accuracy`, and `at_level`: how many true values the model's intervals hold, their ends in part."""
+    scores = accuracy(rows).assign(at_level=np.nan)
+    for where, part in (("sampled", rows["raw"].notna()), ("unsampled", rows["raw"].isna())):
+        for kind in PLACE:
+            at_level = held(*places(rows[part], kind), INTERVAL).sum()
+            scores.loc[(scores["kind"] == kind) & (scores["where"] == where), "at_level"] = at_level
+    return scores
 
 
 def by_size(rows: pd.DataFrame) -> pd.DataFrame:
     """Errors and coverage by the number of schools in the county."""
     size = pd.cut(rows["n_census"], SIZES, labels=LABELS, right=False)
     return pd.concat(
-        [accuracy(part).assign(schools=label) for label, part in rows.groupby(size, observed=True)],
+        [_scores(part).assign(schools=label) for label, part in rows.groupby(size, observed=True)],
         ignore_index=True,
     )
 
@@ -181,89 +217,89 @@ def nearer(rows: pd.DataFrame) -> int:
     return int((by_sample["mean"] < by_sample["weighted"]).sum())
 
 
-def write_page(found: dict[str, pd.DataFrame], page: Path) -> None:
-    """Put the table of results between the marks of the page."""
-    names = {"raw": "unweighted", "weighted": "weighted", "raked": "raked", "greg": "GREG"}
-    names |= {"model": "MrP", "predicted": "MrP, finite population"}
-    rows = ["| sample | counties | estimate | counties a sample | RMSE | MAE | mean width | coverage (SE) |"]
-    rows.append("|---|---|---|---|---|---|---|---|")
+def tables(outcome: str, found: dict[str, pd.DataFrame]) -> list[str]:
+    """The lines of the page about one outcome; found: rows by design."""
+    places = 3 if outcome == "award" else 1
+    lines = [
+        f"### {TITLES[outcome]}",
+        "",
+        "| sample | counties | estimate | counties a sample | RMSE | MAE | mean width | coverage (SE) "
+        "| ends in part (SE) |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     for design, of in found.items():
         for row in summary(of).to_dict("records"):
-            where = {"sampled": "in the sample", "unsampled": "not in it", "all": "all"}[row["where"]]
-            error = f"{row['rmse']:.3f} | {row['mae']:.3f} | {row['width']:.2f}"
-            coverage = f"{100 * row['coverage']:.1f}% ({100 * row['coverage_se']:.1f})"
-            rows.append(
-                f"| {design.replace('_', ' ')} | {where} | {names[row['kind']]} | {row['counties']:.1f} | "
-                f"{error} | {coverage} |"
+            errors = " | ".join(f"{row[name]:.{places}f}" for name in ("rmse", "mae", "width"))
+            covered = f"{100 * row['coverage']:.1f}% ({100 * row['coverage_se']:.1f})"
+            exact = f"{100 * row['at_level']:.1f}% ({100 * row['at_level_se']:.1f})"
+            lines.append(
+                f"| {design.replace('_', ' ')} | {WHERE[row['where']]} | {NAMES[row['kind']]} "
+                f"| {row['counties']:.1f} | {errors} | {covered} | {exact if row['kind'] in PLACE else ''} |"
             )
-    sizes = ["| sample | " + " | ".join(LABELS) + " | all of 50 or more |", "|---|---|---|---|---|---|"]
+    lines += ["", WORDS, "", "| sample | " + " | ".join(LABELS) + " |", "|---|---|---|---|---|"]
     for design, of in found.items():
         table = by_size(of)
-        table = (
-            table[table["kind"] == "predicted"].groupby("schools", sort=False)[["covered", "intervals"]].sum()
+        table = table[table["kind"] == "predicted"].groupby("schools")[["at_level", "intervals"]].sum()
+        share = 100 * table["at_level"] / table["intervals"]
+        lines.append(
+            f"| {design.replace('_', ' ')} | " + " | ".join(f"{share[label]:.1f}%" for label in LABELS) + " |"
         )
-        table.loc["large"] = table.loc[LABELS[2:]].sum()
-        share = 100 * table["covered"] / table["intervals"]
-        cells = " | ".join(f"{share[label]:.1f}%" for label in [*LABELS, "large"])
-        sizes.append(f"| {design.replace('_', ' ')} | {cells} |")
-    samples = ", ".join(f"{of['replicate'].nunique()} {name.replace('_', ' ')}" for name, of in found.items())
+    return [*lines, ""]
+
+
+def write_page(found: dict[tuple[str, str], pd.DataFrame], page: Path) -> None:
+    """Put the tables of results between the marks of the page."""
     fits = pd.concat([of.groupby("replicate")[["rhat", "divergences"]].first() for of in found.values()])
     checks = (
-        f"Largest R-hat of a county or parameter above 1.05 in {(fits['rhat'] > 1.05).sum()} of {len(fits)} "
-        f"fits, divergent transitions in {(fits['divergences'] > 0).sum()}. Over the counties of the sample "
-        f"MrP's root mean squared error is below the weighted in {sum(map(nearer, found.values()))} of "
-        f"{len(fits)} samples."
+        f"{len(fits)} samples and fits. Largest R-hat of a county or parameter above 1.05 in "
+        f"{(fits['rhat'] > 1.05).sum()}, divergent transitions in {(fits['divergences'] > 0).sum()}. Over "
+        f"the counties of the sample MrP's root mean squared error is below the weighted in "
+        f"{sum(map(nearer, found.values()))} of {len(fits)}."
     )
+    lines = [checks, ""]
+    for outcome in OUTCOMES:
+        lines += tables(outcome, {d: of for (o, d), of in found.items() if o == outcome})
     text = page.read_text("utf-8")
     before, after = text.split(START)[0], text.split(END)[1]
-    table = "\n".join([f"Samples: {samples}. {checks}", "", *rows, "", WORDS, "", *sizes])
-    page.write_text(f"{before}{START}\n\n{table}\n\n{END}{after}", "utf-8")
+    page.write_text("\n".join([f"{before}{START}", "", *lines, f"{END}{after}"]), "utf-8")
 
 
-def draw_figure(found: dict[str, pd.DataFrame], path: Path) -> None:
+def draw_figure(found: dict[tuple[str, str], pd.DataFrame], path: Path) -> None:
     """Share of true values within intervals of each level, and error of direct estimates and MrP."""
     import matplotlib
 
     from poolmap.figures.style import BLUE, GOLD, MUTED, RC, new_figure
 
     looks = {"weighted": (GOLD, "s", "none"), "model": (MUTED, "^", ":"), "predicted": (BLUE, "o", "-")}
+    names = ["weighted", "MrP, expected", "MrP, finite population"]
     with matplotlib.rc_context(RC):
-        figure = new_figure(9, 3.4)
-        panels = figure.subplots(1, len(found) + 1)
-        for axes, (design, rows) in zip(panels, found.items(), strict=False):
-            table = calibration(rows, INTERVAL)
+        figure = new_figure(9, 6.2)
+        panels = figure.subplots(len(OUTCOMES), len(DESIGNS) + 1)
+        for (outcome, design), rows in found.items():
+            axes = panels[list(OUTCOMES).index(outcome), list(DESIGNS).index(design)]
+            curves = calibration(rows, INTERVAL)
             axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.6)
-            for kind, (colour, marker, line) in looks.items():
-                part = table[table["kind"] == kind]
-                axes.plot(
-                    part["level"],
-                    part["coverage"],
-                    color=colour,
-                    marker=marker,
-                    linestyle=line,
-                    markersize=6 if kind == "weighted" else 4,
-                    zorder=3 if kind == "weighted" else 2,
-                    label=KINDS[kind][3],
-                )
+            for (kind, (colour, marker, line)), name in zip(looks.items(), names, strict=True):
+                part = curves[curves["kind"] == kind]
+                size, above = (6, 3) if kind == "weighted" else (4, 2)
+                look = {"color": colour, "marker": marker, "linestyle": line, "markersize": size}
+                axes.plot(part["level"], part["coverage"], **look, zorder=above, label=name)
             axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="level of the interval")
             axes.set_title(design.replace("_", " "))
-        panels[0].set_ylabel("true values within")
-        handles, labels = panels[0].get_legend_handles_labels()
-        names = ["weighted share", "MrP, expected share", "MrP, share of the finite population"]
-        assert len(labels) == len(names)
-        figure.legend(handles, names, loc="outside lower center", ncols=3)
-        axes = panels[-1]
-        for at, rows in enumerate(found.values()):
-            table = summary(rows).set_index(["kind", "where"])["rmse"]
-            for kind in ("weighted", "model"):
-                colour, marker, _ = looks[kind]
-                axes.plot(at, table[kind, "sampled"], marker=marker, color=colour, linestyle="none")
-            axes.plot(
-                at, table["model", "unsampled"], marker="^", color=MUTED, fillstyle="none", linestyle="none"
-            )
-        axes.set_xticks(range(len(found)), [name.replace("_", " ") for name in found], rotation=20)
-        axes.set(ylim=(0, 0.4), xlim=(-0.5, len(found) - 0.5), box_aspect=1)
-        axes.set_title("root mean squared error")
+        for axes, outcome in zip(panels[:, 0], OUTCOMES, strict=True):
+            axes.set_ylabel({"award": "award", "api00": "score"}[outcome] + ": true values within")
+        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        for axes, outcome in zip(panels[:, -1], OUTCOMES, strict=True):
+            for at, design in enumerate(DESIGNS):
+                error = summary(found[outcome, design]).set_index(["kind", "where"])["rmse"]
+                for kind, where in (("weighted", "sampled"), ("model", "sampled"), ("model", "unsampled")):
+                    colour, marker, _ = looks[kind]
+                    fill = "none" if where == "unsampled" else "full"
+                    axes.plot(at, error[kind, where], marker, color=colour, fillstyle=fill)
+            axes.set_xticks(range(len(DESIGNS)), [name.replace("_", " ") for name in DESIGNS], rotation=20)
+            axes.set(xlim=(-0.5, len(DESIGNS) - 0.5), box_aspect=1)
+            axes.set_ylim(bottom=0)
+            axes.set_title("root mean squared error")
         figure.savefig(path, dpi=130)
 
 
@@ -272,31 +308,26 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("samples", type=int, nargs="?", default=200)
     parser.add_argument("--only-report", action="store_true", help="no new samples")
-    parser.add_argument("--designs", nargs="*", default=list(DESIGNS), choices=list(DESIGNS))
     arguments = parser.parse_args()
     kept, out = ROOT / "results/calibration", ROOT / "docs/calibration"
     kept.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     schools = population()
-    program = analysis("stratified", Path()).program("main")
+    program = analysis("award", "stratified", Path()).program("main")
     executable = compile_program(ROOT / f"stan/{program}.stan", include_paths=[ROOT / "stan"]).executable
-    paths = {design: kept / f"{design}.csv" for design in arguments.designs}
-    found = {d: pd.read_csv(path) if path.exists() else pd.DataFrame() for d, path in paths.items()}
+    paths = {(o, d): kept / f"{o}_{d}.csv" for o in OUTCOMES for d in DESIGNS}
+    found = {key: pd.read_csv(path) if path.exists() else pd.DataFrame() for key, path in paths.items()}
     for number in range(0 if arguments.only_report else arguments.samples):
-        for design, done in found.items():
+        for key, done in found.items():
             if len(done) and number in set(done["replicate"]):
                 continue
-            found[design] = pd.concat(
-                [done, replicate(design, number, schools, executable)], ignore_index=True
-            )
-            found[design].to_csv(paths[design], index=False)
-    for design, rows in found.items():
-        print(f"\n{design}: {DESIGNS[design]}\n{summary(rows).round(3).to_string(index=False)}", flush=True)
+            found[key] = pd.concat([done, replicate(*key, number, schools, executable)], ignore_index=True)
+            found[key].to_csv(paths[key], index=False)
+    for (outcome, design), rows in found.items():
+        print(f"\n{outcome}, {design}: {DESIGNS[design]}\n{summary(rows).round(3).to_string(index=False)}")
     for name, of in (("summary", summary), ("by_size", by_size)):
-        together = pd.concat([of(rows).assign(design=design) for design, rows in found.items()])
-        together.set_index("design").reset_index().round(4).to_csv(
-            out / f"california_{name}.csv", index=False
-        )
+        together = pd.concat([of(rows).assign(outcome=o, design=d) for (o, d), rows in found.items()])
+        together.set_index(["outcome", "design"]).round(4).to_csv(out / f"california_{name}.csv")
     draw_figure(found, out / "california.png")
     write_page(found, ROOT / "docs/calibration.md")
 

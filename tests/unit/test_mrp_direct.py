@@ -90,7 +90,17 @@ def test_three_stages_against_loops():
                 expected += 4 / 9 * 3 / 7 * (1 - m / 20) * m * unit["y"].var()
     design = Design.of(frame)
     assert design.variance(frame[["y"]].to_numpy())[0] == pytest.approx(expected, rel=1e-12)
-    assert design.freedom == 6
+    assert design.freedom(np.zeros(len(frame), dtype=int), 1) == [6]
+
+
+def test_degrees_of_freedom_are_those_of_the_group():
+    """Stratum A has units 1 to 3, B 4 and 5; a group in 1, 2 and 4 has 3 - 2, one in unit 5 none."""
+    frame = {"stratum": list("AAAABBB"), "cluster_0": [1, 1, 2, 3, 4, 4, 5]}
+    design = simple(np.ones(7), **frame)
+    group = np.array([0, 0, 0, -1, 0, 0, 1])
+    np.testing.assert_array_equal(design.freedom(group, 3), [1, np.nan, np.nan])
+    np.testing.assert_array_equal(design.freedom(np.zeros(7, dtype=int), 1), [3])
+    np.testing.assert_array_equal(simple(np.ones(5)).freedom(np.array([0, 0, 0, 1, 1]), 2), [2, 1])
 
 
 def test_a_stratum_with_one_unit_counts_its_square():
@@ -124,6 +134,14 @@ def test_one_respondent_has_no_standard_error():
     assert np.isnan(se[0])
     assert np.isfinite(se[1])
     assert np.isnan(share[2])
+
+
+def test_no_interval_without_degrees_of_freedom():
+    lower, upper = logit_interval(np.full(2, 0.3), np.full(2, 0.05), 0.95, np.array([np.nan, 4]))
+    assert np.isnan(lower[0])
+    assert np.isnan(upper[0])
+    z = 2.776445 * 0.05 / (0.3 * 0.7)  # Student's quantile of a table
+    assert np.log(lower[1] / (1 - lower[1])) == pytest.approx(np.log(3 / 7) - z, abs=1e-6)
 
 
 def test_logit_interval():

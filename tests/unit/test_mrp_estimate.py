@@ -74,7 +74,10 @@ def parts_of(kind: str) -> Parts:
     rng = np.random.default_rng(5)
     count, predictors = CHAINS * DRAWS, 2 if kind == "categorical" else 1
     area, age = rng.normal(size=(count, 2, 2, predictors)), rng.normal(size=(count, 3, 1, predictors))
-    own = {"ordered": {"cutpoints": np.sort(rng.normal(size=(count, 2)), axis=1)}}.get(kind, {})
+    own = {
+        "ordered": {"cutpoints": np.sort(rng.normal(size=(count, 2)), axis=1)},
+        "continuous": {"residual_sd": rng.uniform(size=count)},
+    }.get(kind, {})
     correlation = np.tile(np.eye(2)[None, :, :, None], (count, 1, 1, predictors)) + 0.3
     return Parts(
         rng.normal(size=(count, predictors)),

@@ -153,22 +153,63 @@ def test_progress_of_a_large_census_is_logged(census, caplog):
         assert not caplog.records
 
 
-def test_share_among_few_people_scatters_as_the_binomial():
-    """Two cells of 3 and 5 people, p = 0.5: variance (3 + 5) / 4 / 8^2; tolerance 4 standard errors."""
+def among_eight(kind, alpha, own=None, answers=0):
+    """Realised estimates of two cells of 3 and 5 people with the same linear predictor, in 20,000 draws."""
     draws = 20_000
-    found = poststratify(
-        Parts(np.zeros((draws, 1)), np.zeros((draws, 0, 1)), []),
+    alpha = np.tile(np.asarray(alpha, dtype=float), (draws, 1))
+    return poststratify(
+        Parts(alpha, np.zeros((draws, 0, alpha.shape[1])), [], own(draws) if own else {}),
         np.zeros((2, 0)),
         {},
         group_weights(np.array([3, 5]), [np.zeros(2, int)]),
-        link_of("binary"),
+        link_of(kind, answers),
         people=np.array([3, 5]),
         rng=np.random.default_rng(8),
     )
+
+
+def assert_moments(found, mean, variance):
+    """Within 4 standard errors of both; those of the variance by the fourth moment."""
+    assert abs(found.mean() - mean) < 4 * np.sqrt(variance / found.size)
+    fourth = ((found - found.mean()) ** 4).mean()
+    assert abs(found.var() - variance) < 4 * np.sqrt((fourth - variance**2) / found.size)
+
+
+def test_share_among_few_people_scatters_as_the_binomial():
+    found = among_eight("binary", [0.0])
     assert (found.values == 0.5).all()
     assert set(np.unique(np.round(found.realised * 8, 9))) == set(range(9))
-    assert abs(found.realised.mean() - 0.5) < 4 * np.sqrt(1 / 32 / draws)
-    assert abs(found.realised.var() * 32 - 1) < 4 * np.sqrt(2 / draws)
+    assert_moments(found.realised, 0.5, 1 / 32)
+
+
+def test_mean_of_few_people_scatters_by_the_residual():
+    found = among_eight("continuous", [2.0], lambda draws: {"residual_sd": np.full(draws, 3.0)})
+    assert_moments(found.realised, 2.0, 9 / 8)
+
+
+@pytest.mark.parametrize("dispersion", [None, 0.5])
+def test_mean_count_of_few_people_scatters_as_the_counts(dispersion):
+    """Mean m, variance (m + dispersion m^2) / 8."""
+    own = None if dispersion is None else lambda draws: {"dispersion": np.full(draws, dispersion)}
+    found = among_eight("count", [np.log(2.5)], own)
+    assert_moments(found.realised, 2.5, (2.5 + (dispersion or 0) * 2.5**2) / 8)
+
+
+@pytest.mark.parametrize("kind", ["ordered", "categorical"])
+def test_answers_of_few_people_are_multinomial(kind):
+    """Covariance of two answers' shares: -p q / 8."""
+    p = np.array([0.2, 0.5, 0.3])
+    if kind == "ordered":
+        cutpoints = np.log(np.cumsum(p)[:2] / (1 - np.cumsum(p)[:2]))
+        found = among_eight(kind, [0.0], lambda draws: {"cutpoints": np.tile(cutpoints, (draws, 1))}, 3)
+    else:
+        found = among_eight(kind, np.log(p[1:] / p[0]), None, 3)
+    shares = found.realised[:, :, 0]
+    np.testing.assert_allclose(shares.sum(axis=0), 1)
+    for share, probability in zip(shares, p, strict=True):
+        assert_moments(share, probability, probability * (1 - probability) / 8)
+    product = (shares[0] - p[0]) * (shares[1] - p[1])
+    assert abs(product.mean() + p[0] * p[1] / 8) < 4 * product.std() / np.sqrt(product.size)
 
 
 def test_groups_without_people_have_an_empty_row():

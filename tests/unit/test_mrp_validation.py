@@ -6,7 +6,7 @@ import pytest
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset, ModelResult, Predictive
-from poolmap.families.mrp.accuracy import calibration, holding_level
+from poolmap.families.mrp.accuracy import calibration, held, place
 from poolmap.families.mrp.differences import model_differences
 from poolmap.families.mrp.left_out import by_level, emptied
 from poolmap.families.mrp.simulate import simulated
@@ -42,14 +42,33 @@ def data_of(**columns) -> Dataset:
     return Dataset({"cells": cells.assign(**columns)}, pd.DataFrame(), facts)
 
 
-def test_level_of_the_narrowest_interval_that_holds_the_truth():
+def test_place_of_the_truth_and_what_intervals_hold_of_it():
     draws = (np.arange(1000)[:, None] + 0.5) / 1000
     truth = np.array([0.5, 0.9, 0.05, 2.0, np.nan])
-    levels = holding_level(np.tile(draws, (1, 5)), truth)
-    np.testing.assert_allclose(levels[:4], [0, 0.8, 0.9, 1], atol=1e-9)
-    assert np.isnan(levels[4])
-    discrete = np.repeat([0.0, 1.0], [50, 950])[:, None]  # 1 is in every central interval, 0 from 90% on
-    np.testing.assert_allclose(holding_level(np.tile(discrete, (1, 2)), np.array([1.0, 0.0])), [0, 0.9])
+    below, at = place(np.tile(draws, (1, 5)), truth)
+    np.testing.assert_allclose(below, [0.5, 0.9, 0.05, 1, np.nan])
+    np.testing.assert_allclose(at[:4], 0)
+    assert held(below[:4], at[:4], 0.7).tolist() == [1, 0, 0, 0]
+    assert held(below[:4], at[:4], 0.8).tolist() == [1, 1, 0, 0]
+    # values 0 and 1 with 5% and 95%: the 80% interval is all at 1, of which it holds 80/95
+    discrete = np.repeat([0.0, 1.0], [50, 950])[:, None]
+    below, at = place(np.tile(discrete, (1, 2)), np.array([1.0, 0.0]))
+    np.testing.assert_allclose([below, at], [[0.05, 0], [0.95, 0.05]], atol=1e-12)
+    np.testing.assert_allclose(held(below, at, 0.8), [0.8 / 0.95, 0])
+    np.testing.assert_allclose(held(below, at, 0.98), [0.94 / 0.95, 0.04 / 0.05])
+
+
+def test_shares_of_few_people_are_held_as_often_as_the_level_says():
+    """Binomial(4, p) with known p: closed intervals hold more than their level, `held` the level itself."""
+    rng = np.random.default_rng(4)
+    p = rng.uniform(size=20_000)
+    truth = rng.binomial(4, p) / 4
+    draws = rng.binomial(4, p, (1000, p.size)) / 4
+    below, at = place(draws, truth)
+    for level in (0.5, 0.9):
+        assert held(below, at, level).mean() == pytest.approx(level, abs=4 * 0.5 / np.sqrt(p.size))
+    closed = (below < 0.95) & (below + at > 0.05)
+    assert closed.mean() > 0.94
 
 
 def test_a_calibrated_model_covers_as_it_says():
@@ -66,7 +85,7 @@ def test_a_calibrated_model_covers_as_it_says():
             "raw": mean,
             "raw_lower": mean - 1,
             "raw_upper": mean + 1,
-            "truth_level": holding_level(mean + rng.normal(size=(2000, groups)), truth),
+            "p_below_truth": place(mean + rng.normal(size=(2000, groups)), truth)[0],
         }
     )
     found = calibration(table, 0.9).set_index(["kind", "level"])["coverage"]

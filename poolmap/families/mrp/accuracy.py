@@ -15,8 +15,11 @@ KINDS = {
 }
 """For each kind of estimate: columns of the value and its interval, and its name in the report."""
 
-HOLDING = {"model": "truth_level", "predicted": "predicted_truth_level"}
-"""Columns with the level of the narrowest interval that holds the truth (`holding_level`)."""
+PLACE = {
+    "model": ("p_below_truth", None),
+    "predicted": ("predicted_p_below_truth", "predicted_p_at_truth"),
+}
+"""Columns with the place of the truth among the draws (`place`); None: the draws have no ties with it."""
 
 ROUNDING = 1e-6  # known shares are written with a few digits, and a predicted limit may be the same fraction
 
@@ -48,19 +51,44 @@ def accuracy(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([row for row in rows if row["groups"]], columns=columns)
 
 
-def holding_level(draws: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Level of the narrowest central interval of the draws that holds the truth.
+def place(draws: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Share of the draws below the truth, and of those equal to it.
 
     Args:
         draws: (draws, groups); truth: (groups,), NaN where unknown.
 
     Returns:
-        (groups,) between 0 and 1, NaN where the truth is unknown: the share of groups at or below a level is
-        the coverage of intervals of that level.
+        each (groups,) between 0 and 1, NaN where the truth is unknown.
     """
     below = (draws < truth - ROUNDING).mean(axis=0)
-    above = (draws > truth + ROUNDING).mean(axis=0)
-    return np.where(np.isnan(truth), np.nan, np.maximum(2 * np.maximum(below, above) - 1, 0))
+    equal = (np.abs(draws - truth) <= ROUNDING).mean(axis=0)
+    unknown = np.isnan(truth)
+    return np.where(unknown, np.nan, below), np.where(unknown, np.nan, equal)
+
+
+def places(table: pd.DataFrame, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """`place` of the groups whose truth is known, from a table of estimates; kind: key of `PLACE`."""
+    column, equal = PLACE[kind]
+    some = table[table[column].notna()]
+    below = some[column].to_numpy(dtype=float)
+    return below, some[equal].to_numpy(dtype=float) if equal else np.zeros_like(below)
+
+
+def held(below: np.ndarray, at: np.ndarray, level: float) -> np.ndarray:
+    """How much of the truth the central interval of a level holds: 1, 0, or a part where it is at an end.
+
+    The share of a few people takes few values, and a closed interval with both its ends among them has more
+    probability than its level. Of an end the interval therefore holds the part of its probability that makes
+    up the level, as in the probability integral transform for counts (Czado, Gneiting and Held 2009,
+    Biometrics 65:1254-1261, equation 2): the mean over groups of a right model is then the level.
+
+    Args:
+        below, at: (groups,) as from `place`; level: between 0 and 1.
+    """
+    low, high = (1 - level) / 2, (1 + level) / 2
+    within = np.minimum(below + at, high) - np.maximum(below, low)
+    apart = np.divide(within, at, out=np.zeros_like(within), where=at > 0)
+    return np.where(at > 0, np.clip(apart, 0, 1), (below >= low) & (below <= high))
 
 
 LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
@@ -74,19 +102,21 @@ def calibration(table: pd.DataFrame, interval: float) -> pd.DataFrame:
         interval: level of the intervals of the direct estimates.
 
     Returns:
-        `kind`, `level`, `coverage` (share of groups whose interval of that level holds the truth), `groups`:
-        at every level of `LEVELS` for the model's, at the one level for the direct estimates.
+        `kind`, `level`, `coverage` (share of groups whose interval of that level holds the truth, ends of the
+        model's in part as in `held`), `groups`: at every level of `LEVELS` for the model's, at the one level
+        for the direct estimates.
     """
     columns = ["kind", "level", "coverage", "groups"]
     if "truth" not in table:
         return pd.DataFrame(columns=columns)
     known, rows = table[table["truth"].notna()], []
     for kind, (value, lower, _, _) in KINDS.items():
-        level = HOLDING.get(kind)
-        if level in known:
-            held = known[level].dropna().to_numpy()
-            rows += [(kind, at, (held <= at).mean(), len(held)) for at in LEVELS if len(held)]
-        elif level is None and lower in known:
+        if kind in PLACE and PLACE[kind][0] in known:
+            below, at = places(known, kind)
+            rows += [
+                (kind, level, held(below, at, level).mean(), below.size) for level in LEVELS if below.size
+            ]
+        elif kind not in PLACE and lower in known:
             found = _scores(known.dropna(subset=[value]), kind)
             if found["intervals"]:
                 rows.append((kind, interval, found["covered"] / found["intervals"], found["intervals"]))

@@ -97,12 +97,12 @@ def domain_ratio(
 
 
 def t_quantile(level: float, freedom: float | np.ndarray) -> np.ndarray:
-    """Student's quantile for a central interval; the normal one with infinite degrees of freedom."""
+    """Student's quantile for a central interval; infinite degrees of freedom: the normal one; NaN: NaN."""
     return t.ppf((1 + level) / 2, freedom)
 
 
 def logit_interval(
-    share: np.ndarray, se: np.ndarray, level: float, freedom: float = np.inf
+    share: np.ndarray, se: np.ndarray, level: float, freedom: float | np.ndarray = np.inf
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interval on the logit scale, back-transformed: it stays between 0 and 1.
 
@@ -117,7 +117,7 @@ def logit_interval(
 
 
 def log_interval(
-    rate: np.ndarray, se: np.ndarray, level: float, freedom: float = np.inf
+    rate: np.ndarray, se: np.ndarray, level: float, freedom: float | np.ndarray = np.inf
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interval of a rate on the log scale, back-transformed; not defined (NaN) where it is 0."""
     inside = (rate > 0) & (se > 0)
@@ -127,7 +127,7 @@ def log_interval(
 
 
 def plain_interval(
-    value: np.ndarray, se: np.ndarray, level: float, freedom: float = np.inf
+    value: np.ndarray, se: np.ndarray, level: float, freedom: float | np.ndarray = np.inf
 ) -> tuple[np.ndarray, np.ndarray]:
     """Estimate plus and minus so many standard errors; NaN where the standard error is not above 0."""
     half = np.where(se > 0, t_quantile(level, freedom) * se, np.nan)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset, Predictive, Quantity
-from poolmap.families.mrp.accuracy import HOLDING, holding_level
+from poolmap.families.mrp.accuracy import PLACE, place
 from poolmap.families.mrp.contrasts import contrast_grouping, contrasts
 from poolmap.families.mrp.effects import parts as parts_of
 from poolmap.families.mrp.groups import groups
@@ -37,13 +37,15 @@ WHAT = {
 BESIDE = (
     "n_survey: rows of the survey; n_census: population; raw: unweighted, with {raw}; weighted: by the "
     "sampling weights, standard error linearised under the design of the config (with replacement where it "
-    "gives no population sizes), interval {how}; raked: the same with weights raked to the census's margins "
-    "of {margins}; greg: generalised regression estimator, a linear assisting model of those margins and the "
-    "numeric predictors, interval plus and minus Student's t standard errors; truth: the known value; "
-    "truth_level, predicted_truth_level: level of the narrowest interval that holds it; p_..._gt_...: "
-    "posterior probability of being above; predicted_lower, predicted_upper: interval of the share in a "
-    "finite population of n_census with these probabilities, wider than that of the expected share where "
-    "small."
+    "gives no population sizes), interval {how}, with the degrees of freedom of the group: its first-stage "
+    "units less strata, no interval where there are none; raked: the same with weights raked to the "
+    "census's margins of {margins}; greg: generalised regression estimator, a linear assisting model of "
+    "those margins and the numeric predictors, interval plus and minus Student's t standard errors; truth: "
+    "the known value; p_below_truth: posterior probability of being below it; p_..._gt_...: posterior "
+    "probability of being above; predicted_lower, predicted_upper: interval of the {what} in a finite "
+    "population of n_census people, wider than that of the expected {what} where small; "
+    "predicted_p_below_truth, predicted_p_at_truth: probability that the {what} in it is below the known "
+    "value, and equal to it."
 )
 RAW = {"continuous": "Student's t interval", "count": "exact Poisson interval"}
 HOW = {"continuous": "Student's t", "count": "on the log scale"}
@@ -103,7 +105,7 @@ def estimates_of(
         {batch.level: census[batch.level].to_numpy() for batch in given.batches},
         group_weights(counts, [numbered[grouping][0] for grouping in groupings]),
         link_of(kind, len(answers)),
-        people=countable(counts, len(given.alpha)) if kind == "binary" else None,
+        people=people_of(spec, counts, len(given.alpha)),
         rng=rng,
     )
     with_people = {g: np.bincount(index, counts, len(keys)) > 0 for g, (index, keys) in numbered.items()}
@@ -122,16 +124,17 @@ def estimates_of(
         if not columns.size:
             continue
         extra = beside.columns(grouping, keys)
-        rows = values.transpose(1, 2, 0).reshape(len(given.alpha), -1)
-        if found.realised is not None:
+        rows = _rows(values)
+        finite = None if found.realised is None else _rows(found.realised[:, :, columns])
+        if finite is not None:
             tail = (1 - spec.interval) / 2
-            limits = np.quantile(found.realised[:, columns], [tail, 1 - tail], axis=0)
+            limits = np.quantile(finite, [tail, 1 - tail], axis=0)
             extra[["predicted_lower", "predicted_upper"]] = limits.T
         if "truth" in extra:
             truth = extra["truth"].to_numpy(dtype=float)
-            extra[HOLDING["model"]] = holding_level(rows, truth)
-            if found.realised is not None:
-                extra[HOLDING["predicted"]] = holding_level(found.realised[:, columns], truth)
+            extra[PLACE["model"][0]] = place(rows, truth)[0]
+            if finite is not None:
+                extra[list(PLACE["predicted"])] = np.stack(place(finite, truth), axis=1)
         for threshold in spec.thresholds:
             extra[f"p_{name}_gt_{threshold:g}"] = (rows > threshold).mean(axis=0)
         if len(answers) > 1:
@@ -148,6 +151,11 @@ def estimates_of(
     ]
 
 
+def _rows(values: np.ndarray) -> np.ndarray:
+    """(answers, draws, groups) as (draws, groups x answers): the rows of a table."""
+    return values.transpose(1, 2, 0).reshape(values.shape[1], -1)
+
+
 def _description(spec: MrpAnalysis, beside: SideBySide) -> str:
     """What the estimates are, and the columns beside them."""
     kind = spec.outcome.kind
@@ -159,6 +167,7 @@ def _description(spec: MrpAnalysis, beside: SideBySide) -> str:
         )
     margins = beside.calibrated.margins if beside.calibrated else ()
     words = BESIDE.format(
+        what=quantity_of(spec),
         raw=RAW.get(kind, "Wilson interval"),
         how=HOW.get(kind, "on the logit scale"),
         margins=", ".join(margins) or "no variable (none has 5 respondents in every level)",
@@ -173,8 +182,13 @@ def predictive(
     return by_level(spec, data, cell_predictive(spec, model, data, draws, rng))
 
 
-def countable(counts: np.ndarray, draws: int) -> np.ndarray | None:
-    """The counts where answers of single people can be drawn: whole numbers, and not too many cells."""
-    if counts.size * draws > MOST_ANSWERS or (counts != np.floor(counts)).any():
+def people_of(spec: MrpAnalysis, counts: np.ndarray, draws: int) -> np.ndarray | None:
+    """The counts where answers of single people can be drawn.
+
+    They are whole numbers, not of too many cells, and the outcome is not a rate, of which the census does not
+    tell the exposure.
+    """
+    rate = spec.outcome.kind == "count" and spec.outcome.exposure is not None
+    if rate or counts.size * draws > MOST_ANSWERS or (counts != np.floor(counts)).any():
         return None
     return counts

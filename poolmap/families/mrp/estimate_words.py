@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Block, Dataset, Equation
-from poolmap.families.mrp.estimate import countable
+from poolmap.families.mrp.estimate import people_of
 from poolmap.families.mrp.report_words import joined, level, noun
 from poolmap.families.mrp.side_by_side import FEWEST, calibrated
 from poolmap.families.mrp.survey_design import Design
@@ -71,16 +71,26 @@ def _mu(spec: MrpAnalysis) -> str:
     return MU[spec.outcome.kind]
 
 
+ANSWERING = {
+    "binary": "answering yes with the probability of the cell",
+    "ordered": "giving each answer with its probability in the cell",
+    "categorical": "giving each answer with its probability in the cell",
+    "continuous": "scattering about the mean of the cell with the residual standard deviation",
+    "count": "having a count drawn from the distribution of the cell",
+}
+
+
 def _finite(spec: MrpAnalysis, data: Dataset) -> list[Block]:
     draws = spec.sampling.chains * spec.sampling.draws if spec.sampling else 0
     counts = data.tables["census"]["count"].to_numpy()
-    if spec.outcome.kind != "binary" or countable(counts, draws) is None:
+    if people_of(spec, counts, draws) is None:
         return []
+    what, whom = noun(spec), ANSWERING[spec.outcome.kind]
     return [
-        "The interval of this expected share leaves out how the few members of a small group happen to "
-        "answer. The columns predicted_lower and predicted_upper of the tables put it in: they are the "
-        "interval of the share in a finite population of the census's size, each member answering yes "
-        "with the probability of the cell."
+        f"The interval of this expected {what} leaves out by how much the few members of a small group "
+        "happen to differ from it. The columns predicted_lower and predicted_upper of the tables put that "
+        f"in: they are the interval of the {what} in a finite population of the census's size, each member "
+        f"{whom}."
     ]
 
 
@@ -100,7 +110,11 @@ def _direct(spec: MrpAnalysis, data: Dataset) -> str:
     text += _calibrated(spec, data)
     if spec.outcome.test is not None:
         text += " Direct estimates are of the share that tests positive; the test's errors stay in them."
-    return f"{text} Where a group's answers do not let a standard error be worked out there is no interval."
+    return (
+        f"{text} Degrees of freedom are those of the group, its first-stage units less its strata. A group "
+        "that lies in a single unit of each stratum has none, and one whose members all answer alike no "
+        "standard error: they are without an interval."
+    )
 
 
 def _calibrated(spec: MrpAnalysis, data: Dataset) -> str:

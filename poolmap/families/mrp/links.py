@@ -21,10 +21,13 @@ class Link:
             `Parts.own`, each of the values in turn: function (output, eta, own) -> (cells, draws).
         finish: from their averages over the people, (outputs, draws, groups), the estimates
             (answers, draws, groups).
+        among: averages among a finite number of people of each cell, drawn: function (all values
+            (outputs, cells, draws), people (cells, 1), own, generator) -> (answers, cells, draws).
     """
 
     outputs: int
     values: Callable[[int, Array, Mapping[str, Array]], Array]
+    among: Callable[[Array, NDArray[np.int64], Mapping[str, Array], np.random.Generator], Array]
     finish: Callable[[Array], Array] = lambda averages: averages
 
 
@@ -39,17 +42,33 @@ def inverse_logit(logit: Array) -> Array:
 
 def binary() -> Link:
     """The share of yes: inverse logit."""
-    return Link(1, lambda _, eta, own: inverse_logit(eta[0]))
+
+    def among(share, people, own, rng):
+        return rng.binomial(people, share) / np.maximum(people, 1)
+
+    return Link(1, lambda _, eta, own: inverse_logit(eta[0]), among)
 
 
 def continuous() -> Link:
     """The mean, in the outcome's units as the linear predictor is."""
-    return Link(1, lambda _, eta, own: eta[0])
+
+    def among(mean, people, own, rng):
+        return rng.normal(mean, own["residual_sd"] / np.sqrt(np.maximum(people, 1)))
+
+    return Link(1, lambda _, eta, own: eta[0], among)
 
 
 def count() -> Link:
     """The mean count, or rate per unit of exposure: exp."""
-    return Link(1, lambda _, eta, own: np.exp(eta[0], out=eta[0]))
+
+    def among(mean, people, own, rng):
+        total = mean * people
+        if "dispersion" in own:  # the sum of n such counts: gamma-Poisson with n times the shape
+            shape = np.maximum(people, 1) / (own["dispersion"] + 1e-9)
+            total = rng.gamma(shape, total / shape)
+        return rng.poisson(total) / np.maximum(people, 1)
+
+    return Link(1, lambda _, eta, own: np.exp(eta[0], out=eta[0]), among)
 
 
 def ordered(answers: int) -> Link:
@@ -65,7 +84,10 @@ def ordered(answers: int) -> Link:
         whole = np.concatenate([np.zeros_like(averages[:1]), averages, np.ones_like(averages[:1])])
         return np.clip(np.diff(whole, axis=0), 0, 1)  # a difference below 0 is rounding
 
-    return Link(answers - 1, values, finish)
+    def among(at_most, people, own, rng):
+        return _answers_among(finish(at_most), people, rng)
+
+    return Link(answers - 1, values, among, finish)
 
 
 def categorical(answers: int) -> Link:
@@ -82,7 +104,18 @@ def categorical(answers: int) -> Link:
             return reference / total
         return eta[k - 1]
 
-    return Link(answers, values)
+    def among(shares, people, own, rng):
+        return _answers_among(shares, people, rng)
+
+    return Link(answers, values, among)
+
+
+def _answers_among(shares: Array, people: NDArray[np.int64], rng: np.random.Generator) -> Array:
+    """Shares (answers, cells, draws) among the people of each cell: the answers of each are multinomial."""
+    shares = np.moveaxis(shares, 0, -1).astype(np.float64)
+    shares = shares / shares.sum(axis=-1, keepdims=True)
+    chosen = rng.multinomial(np.broadcast_to(people, shares.shape[:-1]), shares)
+    return np.moveaxis(chosen, -1, 0) / np.maximum(people, 1)
 
 
 def link_of(kind: str, answers: int = 0) -> Link:

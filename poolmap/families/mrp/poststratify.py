@@ -26,7 +26,7 @@ class Poststratified:
 
     Attributes:
         values: (answers, draws, groups); one answer unless the outcome is ordered or categorical.
-        realised: (draws, groups) shares among a finite number of people, or None.
+        realised: (answers, draws, groups) estimates of a finite number of people, or None.
         contributions: for each batch (draws, J, E), the standard deviation of its effects over the levels of
             the census, per effect and linear predictor; NaN of a batch with one level.
     """
@@ -85,8 +85,8 @@ def poststratify(
     cells there are. Beyond `small` cells times draws they are in single precision (an error of some 1e-6 of
     the estimate); sums over the blocks are double.
 
-    theta_g is the expected share. Of the N_j people of a cell, Binomial(N_j, p_j) say yes; the share among
-    them scatters about theta_g, the more the fewer they are.
+    theta_g is the expected share, mean or rate. Of the N_j people of a cell, Binomial(N_j, p_j) say yes; the
+    share among them scatters about theta_g, the more the fewer they are (`Link.among`).
 
     Args:
         parts: the linear predictor, draw by draw.
@@ -94,8 +94,7 @@ def poststratify(
         levels: by the name of a batch's column, (cells,) codes of the levels; -1 for no effect.
         weights: (groups, cells) rows with sum 1, from `group_weights`.
         link: of the outcome's kind.
-        people: (cells,) whole numbers, the N_j of a binary outcome; None leaves the share among the people
-            out.
+        people: (cells,) whole numbers, the N_j; None leaves the estimates of a finite number of people out.
         rng: draws their answers.
         cells_per_block, draws_per_block: size of the working arrays.
         small: see above.
@@ -110,7 +109,7 @@ def poststratify(
     people = None if people is None else np.asarray(people)[order]
 
     averages = np.zeros((link.outputs, draws, weights.shape[0]))
-    realised = None if people is None else np.zeros(averages.shape[1:])
+    realised = None if people is None else np.zeros_like(link.finish(averages))
     contributions = [np.empty((draws, len(b.columns), parts.alpha.shape[1])) for b in parts.batches]
 
     progress = _Progress(draws, cells, told=cells * draws > small)
@@ -124,13 +123,16 @@ def poststratify(
         sums = np.zeros((link.outputs, weights.shape[0], some.stop - some.start))
         for block in blocks:
             eta = table.linear_predictor(x, block.rows)
+            values = []
             for k in range(link.outputs):
                 value = link.values(k, eta, own)
                 sums[k, block.groups] += block.weights @ value
                 if realised is not None:
-                    size = people[block.rows, None]
-                    yes = rng.binomial(size.astype(np.int64), value)
-                    realised[some, block.groups] += (block.weights @ (yes / np.maximum(size, 1))).T
+                    values.append(value)
+            if realised is not None:
+                size = people[block.rows, None].astype(np.int64)
+                for k, value in enumerate(link.among(np.stack(values), size, own, rng)):
+                    realised[k][some, block.groups] += (block.weights @ value).T
         averages[:, some] = sums.transpose(0, 2, 1)
         progress(some.stop)
     return Poststratified(link.finish(averages), realised, contributions)

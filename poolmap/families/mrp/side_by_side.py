@@ -174,7 +174,7 @@ class SideBySide:
     def _estimates(
         self, y: Array, member: NDArray[np.int64], cell: NDArray[np.int64], groups: int
     ) -> dict[str, tuple[Array, Array, Array]]:
-        level, freedom = self.spec.interval, self.design.freedom
+        level, freedom = self.spec.interval, self.design.freedom(member, groups)
         interval = {"continuous": plain_interval, "count": log_interval}.get(self.kind, logit_interval)
         found = {"raw": self._raw(y, member, groups)}
         of = (self.design, y, self.base, member, groups)

@@ -40,12 +40,10 @@ class Design:
         weight: (n,) sampling weights.
         stages: the stages whose variance counts; those below a stage without population sizes do not (the
             first stage's variance then stands for all, as in sampling with replacement).
-        freedom: degrees of freedom, first-stage units less strata.
     """
 
     weight: Array
     stages: tuple[Stage, ...]
-    freedom: int
 
     @classmethod
     def of(cls, survey: pd.DataFrame) -> Design:
@@ -77,8 +75,30 @@ class Design:
             if not fraction.any():
                 break
             above = unit
-        freedom = len(stages[0].parent) - len(stages[0].fraction)
-        return cls(survey["weight"].to_numpy(dtype=float), tuple(stages), freedom)
+        return cls(survey["weight"].to_numpy(dtype=float), tuple(stages))
+
+    def freedom(self, group: NDArray[np.int64], groups: int) -> Array:
+        """Degrees of freedom of each group: first-stage units with members of it less strata with them.
+
+        A group that lies in one unit has none, and no standard error to be relied on: between units it seems
+        not to vary (Korn and Graubard 1999, Analysis of Health Surveys, 5.2; the standards of the US National
+        Center for Health Statistics, Vital and Health Statistics 2(175), 2017, ask for 8).
+
+        Args:
+            group: (n,) the group 0..groups-1 of each respondent, or -1 for none.
+
+        Returns:
+            (groups,), NaN where not above 0.
+        """
+        inside, first = group >= 0, self.stages[0]
+        unit = first.unit[inside]
+
+        def different(of: NDArray[np.intp]) -> NDArray[np.intp]:
+            pairs = np.unique(np.stack([group[inside], of]), axis=1)
+            return np.bincount(pairs[0], minlength=groups)
+
+        freedom = different(unit) - different(first.parent[unit])
+        return np.where(freedom > 0, freedom, np.nan)
 
     def variance(self, scores: Array | sparse.csr_array) -> Array:
         """Variances (G,) of the totals of scores (n, G): the diagonal of `covariance`."""

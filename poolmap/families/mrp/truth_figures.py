@@ -95,7 +95,8 @@ def _coverage(
         "where 95% of such shares would lie by chance if the groups were independent (they share a model, "
         "so they are not "
         f"quite). Single markers: direct estimates, at their level {level(spec)}. Where a group is small, "
-        "its known value is that of a finite population, and the interval to judge is the one for it. "
+        "its known value is that of a finite population, and the interval to judge is the one for it; where "
+        "that ends on the known value, it counts in part, as the level asks. "
         f"Model {result.name}.",
         alt=f"Coverage against level. {'; '.join(words)}.",
         model=result.name,
