@@ -145,7 +145,7 @@ class MrpAnalysis(Analysis):
     """Number of surveys simulated from the fitted model and fitted again, to tell the expected error of each
     area's estimate."""
     outcome_name: str = Field("", json_schema_extra=first_read_by("report"))
-    """What the share or mean is called in the report."""
+    """What the share or mean is called in the report; of a rate with its unit ("visits a year")."""
 
     @model_validator(mode="after")
     def _consistent(self) -> MrpAnalysis:

@@ -24,7 +24,7 @@ ANSWERS = ["none", "partly", "fully"]
 ASKED = {"household": dict.fromkeys(WAVES, 400), "telephone": dict.fromkeys(WAVES[2:], 400)}
 
 # The truth. Vaccination: P(answer <= c) = inverse logit(CUT[c] - eta). Visits: Poisson, mean
-# years * exp(eta), the same in all waves. Effects of the agencies that asked: HOUSE, half of it in visits.
+# years * exp(eta), the same in all waves. HOUSE: what the agencies that asked shift eta of vaccination by.
 CUT = np.array([-0.9, 0.0])
 AGE_VACCINATION = np.array([-0.65, -0.55, -0.35, 0.0, 0.4, 0.7, 0.75])
 AGE_VISITS = np.array([-0.25, -0.2, -0.1, 0.0, 0.15, 0.3, 0.35])
@@ -125,7 +125,7 @@ def asked(rng: np.random.Generator, name: str, census: pd.DataFrame, places: pd.
         agency = rng.choice(list(HOUSE[name]), size)
         house = np.array([HOUSE[name][own] for own in agency])
         below = shares(linear(rows, places, "vaccination", at) + house).cumsum(axis=1)[:, :2]
-        mean = time * np.exp(linear(rows, places, "visits", at) + house / 2)
+        mean = time * np.exp(linear(rows, places, "visits", at))
         rows["wave"] = wave
         rows["agency"] = agency
         rows["age_years"] = rows.pop("age").map(AGES) + (span * rng.uniform(size=size)).astype(int)

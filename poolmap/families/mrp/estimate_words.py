@@ -31,11 +31,7 @@ def estimate_blocks(spec: MrpAnalysis, data: Dataset) -> list[Block]:
         "weighted "
         f"by the people that the census counts in them; {_mu(spec)}:",
         _GROUP,
-        "It is computed for every draw of the posterior. The effect of a level that the survey does not "
-        "hold is "
-        f"drawn anew in every draw from the distribution of its batch{_structured(spec)}, so that "
-        "its uncertainty is in the interval. The survey's weights are not used in the model: what they "
-        "correct for must stand in the formula and in the census.",
+        f"It is computed for every draw of the posterior.{_unseen(spec, data)} {_representative(spec)}",
     ]
     if spec.house:
         blocks.append(
@@ -55,6 +51,27 @@ def estimate_blocks(spec: MrpAnalysis, data: Dataset) -> list[Block]:
     blocks += _finite(spec, data)
     blocks.append(_direct(spec, data))
     return blocks + _compared(spec) + _validation(spec)
+
+
+def _unseen(spec: MrpAnalysis, data: Dataset) -> str:
+    if data.tables["levels"]["seen"].all():
+        return ""
+    return (
+        " The effect of a level that the survey does not hold is drawn anew in every draw from the "
+        f"distribution of its batch{_structured(spec)}, so that its uncertainty is in the interval."
+    )
+
+
+def _representative(spec: MrpAnalysis) -> str:
+    if spec.weight is not None:
+        return (
+            "The survey's weights are not used in the model: what they correct for must stand in the formula "
+            "and in the census."
+        )
+    return (
+        "The respondents of a cell are taken to be like the others in it: what decides who answers must "
+        "stand in the formula and in the census."
+    )
 
 
 def _structured(spec: MrpAnalysis) -> str:
@@ -107,9 +124,12 @@ def _direct(spec: MrpAnalysis, data: Dataset) -> str:
             "under "
             f"{_design(spec)}."
         )
-    text += _calibrated(spec, data)
+    adjusted = _calibrated(spec, data)
+    text += adjusted
     if spec.outcome.test is not None:
         text += " Direct estimates are of the share that tests positive; the test's errors stay in them."
+    if spec.weight is None and not designed and " Raked: " not in adjusted:
+        return text
     return (
         f"{text} Degrees of freedom are those of the group, its first-stage units less its strata. A group "
         "that lies in a single unit of each stratum has none, and one whose members all answer alike no "
