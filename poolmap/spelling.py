@@ -23,6 +23,15 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     return f"valid names: {listed}"
 
 
+def nearest_then(name: str, valid: Iterable[str], more: str) -> str:
+    """`nearest`, and what else can be done, as sentences; only the latter where nothing is valid."""
+    valid = list(valid)
+    if not valid:
+        return more[:1].lower() + more[1:]
+    near = nearest(name, valid)
+    return f"{near}{'' if near[-1] in '?.' else '.'} {more}".strip()
+
+
 def article(noun: str) -> str:
     """The noun with a or an."""
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"

@@ -17,6 +17,7 @@ from poolmap.number_words import THOUSANDS, how_to_write
 from poolmap.spelling import article as article
 from poolmap.spelling import close_to as close_to
 from poolmap.spelling import nearest as nearest
+from poolmap.spelling import nearest_then as nearest_then
 from poolmap.table_columns import FORMATS, column_names, read_columns
 from poolmap.table_excel import excel_rows, excel_table
 from poolmap.table_text import delimiter_of, header_line, read_text, regular_columns, text_table

@@ -130,7 +130,11 @@ def complaints(
         said: the words for a place.
     """
     found = []
+    wrong = [item["loc"] for item in error.errors()]
     for item in error.errors():
+        place = item["loc"]
+        if item["type"] == "too_short" and any(at[: len(place)] == place != at for at in wrong):
+            continue  # pydantic does not count the entries that are wrong
         at, context = schema.place(item["loc"]), item.get("ctx", {})
         if "conflicts" in context:
             for conflict in context["conflicts"]:
@@ -183,6 +187,8 @@ def _words(item: Any, at: Location, content: Any, schema: Schema) -> tuple[str, 
         return f"{context['max_length']} entries are expected (given: {context['actual_length']})", ""
     if kind in EXPECTED:
         what, remedy = EXPECTED[kind]
+        if context.get("pattern") == "~":
+            remedy = 'write it in quotes, such as "vote ~ 1 + (1 | state)"'
         if item["loc"][-1] in TYPES:
             what, remedy = "a text or a number is expected", "put it in quotes, spelt as in the table"
         if given is None and at[-2:-1] == ("models",):

@@ -44,6 +44,8 @@ class MrpMap(Section):
     """Layer (TopoJSON: object) with the polygons, where their file holds several."""
     crs: Column | None = None
     """Coordinate reference system of the polygons (EPSG:27700), where their file names none."""
+    credit: str = Field("", json_schema_extra=first_read_by("report"))
+    """Where borders and data come from, in small print below the maps."""
 
 
 class Contrast(Section):
@@ -55,6 +57,16 @@ class Contrast(Section):
     """The two levels; first - second, first / second."""
     within: tuple[Column, ...] = ()
     """Variables within whose levels they are compared; none: in the whole population."""
+
+    def conflicts(self, at: str) -> list[Conflict]:
+        """What of it cannot be, `at` being its place."""
+        found = []
+        if self.levels[0] == self.levels[1]:
+            found.append(Conflict(f"{at}.levels", f"'{self.levels[0]}' is compared with itself"))
+        if self.variable in self.within:
+            what = f"'{self.variable}' is compared within its own levels"
+            found.append(Conflict(f"{at}.within", what, "leave it away here"))
+        return found
 
 
 class MrpAnalysis(Analysis):
@@ -133,7 +145,7 @@ class MrpAnalysis(Analysis):
     """Number of surveys simulated from the fitted model and fitted again, to tell the expected error of each
     area's estimate; of the primary model only (for another one, put it first in `models`)."""
     outcome_name: str = Field("", json_schema_extra=first_read_by("report"))
-    """What the share or mean is called in the report."""
+    """What the share or mean is called in the report; of a rate with its unit ("visits a year")."""
 
     @model_validator(mode="after")
     def _consistent(self) -> MrpAnalysis:
@@ -165,6 +177,23 @@ class MrpAnalysis(Analysis):
         if self.map is not None and not any(self.map.variable in grouping for grouping in self.groupings()):
             what = f"'{self.map.variable}' is mapped but not estimated: add it to 'estimates'"
             found.append(Conflict("map.variable", what))
+        paths = list(self.surveys.values())
+        for i, (name, path) in enumerate(self.surveys.items()):
+            if path in paths[:i]:
+                what = f"the file '{path}' stands twice: its respondents would count twice"
+                found.append(Conflict(f"survey.{name}", what, "name each file once"))
+        for i, contrast in enumerate(self.contrasts):
+            found += contrast.conflicts(f"contrasts.{i}")
+        if self.outcome.kind in ("binary", "ordered", "categorical"):
+            found += [
+                Conflict(
+                    f"thresholds.{i}",
+                    f"a share lies between 0 and 1 (given: {threshold:g})",
+                    f"write {threshold / 100:g} for {threshold:g}%" if 1 < threshold < 100 else "",
+                )
+                for i, threshold in enumerate(self.thresholds)
+                if not 0 < threshold < 1
+            ]
         areal = [name for name, model in self.models.items() if model.is_areal]
         if areal and self.map is None:
             what = "icar and bym2 need `map`: the polygons of the areas"

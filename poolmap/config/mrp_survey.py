@@ -41,6 +41,19 @@ class Test(Section):
     """`equal`: all studies share one sensitivity (and specificity); `varying`: they vary about a mean on the
     logit scale, and the survey's own is one more of them (Gelman and Carpenter 2020)."""
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Test:
+        tested = [sum(study.of for study in studies) for studies in (self.sensitivity, self.specificity)]
+        right = [sum(study.correct for study in studies) for studies in (self.sensitivity, self.specificity)]
+        if all(tested) and right[0] / tested[0] + right[1] / tested[1] <= 1:
+            both = f"sensitivity {right[0] / tested[0]:.2f}, specificity {right[1] / tested[1]:.2f}"
+            what = (
+                f"by these studies the test tells nothing, or the opposite: {both}, together no more than 1"
+            )
+            remedy = "`correct` counts cases that tested positive (sensitivity), others that tested negative"
+            tell([Conflict("specificity", what, remedy)])
+        return self
+
 
 class SurveyOutcome(Section):
     """What was asked in the survey."""

@@ -1,4 +1,4 @@
-"""Write census.csv, truth.csv, survey.csv, population.csv and counties.gpkg.
+"""Write census.csv, truth.csv, survey.csv, population.csv, clusters.csv, truth_api00.csv and counties.gpkg.
 
 Run by maintainers, from this folder: `python build.py API_RDA COUNTIES_JSON`, where API_RDA is data/api.rda
 of the R package survey and COUNTIES_JSON is counties-10m.json of the npm package us-atlas. Needs geopandas
@@ -16,6 +16,8 @@ import rdata
 import shapely
 
 HERE = Path(__file__).parent
+MEALS = [0, 20, 40, 60, 80]
+MEALS_BANDS = ["0-19", "20-39", "40-59", "60-79", "80+"]
 SCHOOL_TYPES = {"E": "elementary", "M": "middle", "H": "high"}
 
 
@@ -40,7 +42,7 @@ def true_shares(population: pd.DataFrame, keys: list[str], level: str) -> pd.Dat
 
 
 def write_tables(rda: str) -> set[str]:
-    """Write the three tables; returns the names of the counties that have schools."""
+    """Write the tables; returns the names of the counties that have schools."""
     data = rdata.read_rda(rda)
     population = schools(data["apipop"])
     meals = (population.groupby("county")["meals"].mean() / 100).round(6).rename("meals_county")
@@ -63,6 +65,7 @@ def write_tables(rda: str) -> set[str]:
         table.to_csv(HERE / f"{name}.csv", index=False, lineterminator="\n")
 
     write_population(data["apipop"], population)
+    write_clusters(data["apiclus2"], data["apipop"], population)
 
     assert (len(population), population["county"].nunique(), census["n"].sum()) == (6194, 57, 6194)
     assert np.isclose((population["award"] == "Yes").mean(), 0.6727478205, atol=1e-9)
@@ -87,6 +90,42 @@ def write_population(source: pd.DataFrame, population: pd.DataFrame) -> None:
 
     assert table["district"].nunique() == 757
     assert np.isclose(table["api00"].mean(), 664.7126251, atol=1e-7) and table["enroll"].sum() == 3811472
+
+
+def write_clusters(sample: pd.DataFrame, source: pd.DataFrame, population: pd.DataFrame) -> None:
+    """Write the two-stage cluster sample, and the mean scores of the population that it is to estimate."""
+    table = schools(sample).drop(columns="award")
+    table.insert(2, "district", sample["dnum"].astype(int).to_numpy())
+    table["api00"] = sample["api00"].astype(int).to_numpy()
+    table["meals"] = table["meals"].astype(int)
+    table["weight"] = sample["pw"].astype(float).round(6).to_numpy()
+    table["districts"] = sample["fpc1"].astype(int).to_numpy()
+    table["schools"] = sample["fpc2"].astype(int).to_numpy()
+    table.sort_values("cds").to_csv(HERE / "clusters.csv", index=False, lineterminator="\n")
+
+    scores = population.assign(
+        api00=source["api00"].astype(float),
+        meals_band=pd.cut(population["meals"], [*MEALS, np.inf], right=False, labels=MEALS_BANDS).astype(str),
+    )
+    keys = ["county", "school_type", "meals_band"]
+    truth = pd.concat(
+        [
+            scores.assign(all="")
+            .groupby("all", as_index=False)
+            .agg(n=("api00", "size"), api00=("api00", "mean")),
+            *(
+                scores.groupby(k, as_index=False).agg(n=("api00", "size"), api00=("api00", "mean"))
+                for k in keys
+            ),
+        ]
+    ).reindex(columns=[*keys, "n", "api00"])
+    truth["api00"] = truth["api00"].round(6)
+    truth.to_csv(HERE / "truth_api00.csv", index=False, lineterminator="\n")
+
+    assert (len(table), table["district"].nunique()) == (126, 40)
+    # svymean(~api00, dclus2) of R's survey: 670.8118
+    assert np.isclose(np.average(table["api00"], weights=sample["pw"].astype(float)), 670.8118081, atol=1e-6)
+    assert np.isclose(truth["api00"].iloc[0], 664.712625) and len(truth) == 1 + 57 + 3 + 5
 
 
 def write_counties(topojson: str, with_schools: set[str]) -> None:

@@ -185,6 +185,7 @@ def test_covariates_are_centred_and_without_intercept(tmp_path):
         (["01,A,2,100,1;5", *ROWS[1:]], "~ x", ["line 2, column 'x'", "'1;5' is not a number"]),
         (ROWS, "~ scale(xx)", ["there is no column 'xx'", "did you mean 'x'"]),
         (ROWS, "~ scale(x", ["the formula '~ scale(x' cannot be read"]),
+        (ROWS, "~ x x2", ["the formula '~ x x2' cannot be read: a + is missing before 'x2'"]),
         (ROWS, "~ x + I(2 * x)", ["depend on each other"]),
         (["01,A,2,100,1", "02,B,5,200,1", "03,C,0,50,1"], "~ x", ["'x' is the same in all areas"]),
     ],

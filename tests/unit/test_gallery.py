@@ -14,6 +14,8 @@ from poolmap.families import door
 from poolmap.families.meta.classical import pool
 from poolmap.families.meta.classical_multilevel import multilevel
 from poolmap.families.meta.model import stan_data
+from poolmap.families.mrp.direct import domain_ratio
+from poolmap.families.mrp.survey_design import Design
 from poolmap.graph.adjacency import analysis_graph
 from poolmap.graph.candidates import candidates
 
@@ -22,6 +24,7 @@ CONFIG = ROOT / "config/gallery.yaml"
 PAGE = ROOT / "docs/gallery.md"
 LARGEST_FIGURE = 300_000  # bytes
 LARGEST_EXAMPLE = 2_000_000  # bytes, of all files of an example
+LARGEST_FILE = 1_000_000
 
 
 @pytest.fixture(scope="module")
@@ -188,8 +191,78 @@ def test_the_map_is_that_of_the_source(tokyo):
         assert door("areas", "stan_data")(spec, model, data).data["N"] == 262
 
 
-def test_the_files_of_the_map_are_small():
-    assert sum(path.stat().st_size for path in (ROOT / "resources/tokyo").iterdir()) < LARGEST_EXAMPLE
+def test_the_files_of_the_examples_are_small():
+    for folder in ("tokyo", "california_schools", "santa_clara", "examplia"):
+        sizes = [path.stat().st_size for path in (ROOT / "resources" / folder).iterdir()]
+        assert sum(sizes) < LARGEST_EXAMPLE and max(sizes) < LARGEST_FILE, folder
+
+
+@pytest.fixture(scope="module")
+def surveys(everything):
+    """The estimates from surveys."""
+    return {name: found for name, found in everything.items() if found[0].family == "mrp"}
+
+
+def test_the_cluster_sample_is_that_of_the_source(surveys):
+    """R's survey 4.1-1, data(api), svymean(~api00, dclus2): 670.8118 with standard error 30.09903."""
+    data = surveys["school_scores"][1]
+    respondents = data.tables["survey"]
+    assert len(respondents) == 126 and respondents["cluster_0"].nunique() == 40
+    one = np.ones(len(respondents))
+    mean, se = domain_ratio(
+        Design.of(respondents), respondents["y"].to_numpy(), one, np.zeros(len(one), dtype=np.intp), 1
+    )
+    assert mean[0] == pytest.approx(670.8118081, abs=1e-5)
+    assert se[0] == pytest.approx(30.09902738, abs=1e-5)
+    truth = data.tables["truth"].set_index("table")["value"]
+    assert truth["total"] == pytest.approx(664.7126251, abs=1e-5)
+
+
+def test_the_totals_of_santa_clara_are_the_published_ones(surveys):
+    """Bendavid et al. 2021, Int J Epidemiol 50:410-419; Gelman and Carpenter 2020, JRSS C 69:1269-1283."""
+    for name in ("santa_clara", "santa_clara_varying"):
+        spec, data = surveys[name]
+        assert data.facts["answer_counts"] == {"positive": 50, "negative": 3280}
+        test = spec.outcome.test
+        sums = [
+            (sum(study.correct for study in studies), sum(study.of for study in studies))
+            for studies in (test.sensitivity, test.specificity)
+        ]
+        assert sums == [(130, 157), (3308, 3324)]
+        assert (len(test.sensitivity), len(test.specificity)) == (3, 13)
+
+
+def test_the_made_survey_is_pooled_and_its_truth_adds_up(surveys):
+    _, data = surveys["vaccination"]
+    assert data.facts["surveys"] == {"household": 2000, "telephone": 1186}
+    assert data.exclusions["reason"].value_counts().to_dict() == {"no 'age'": 14}
+    truth = data.tables["truth"]
+    sums = truth.groupby(["table", "region", "district", "age", "wave"])["value"].sum()
+    assert np.allclose(sums, 1, atol=1e-5)
+
+
+def test_what_surveys_can_do_is_shown(surveys):
+    specs = [spec for spec, _ in surveys.values()]
+    assert {spec.outcome.kind for spec in specs} >= {"binary", "continuous", "count", "ordered"}
+    structures = {s for spec in specs for model in spec.models.values() for s in model.structure.values()}
+    assert structures >= {"bym2", "rw1"}
+    assert {spec.outcome.test.between_studies for spec in specs if spec.outcome.test} == {"equal", "varying"}
+    for key in ("weight", "recode", "bands", "house", "time", "area_predictors", "microdata", "contrasts"):
+        assert any(getattr(spec, key) for spec in specs), key
+    for key in ("thresholds", "truth", "leave_out", "calibrate", "map"):
+        assert any(getattr(spec, key) for spec in specs), key
+    assert any(spec.design.clusters and spec.design.population_sizes for spec in specs)
+    assert all(spec.map.credit for spec in specs if spec.map)
+    assert any(model.formula for spec in specs for model in spec.models.values())
+
+
+def test_survey_models_have_their_data(surveys):
+    for name, (spec, data) in surveys.items():
+        if spec.has_graph:
+            _, data.graph = analysis_graph(spec, data.geometry)
+        for model in spec.models:
+            values = door("mrp", "stan_data")(spec, model, data).data
+            assert values["C"] <= len(data.tables["survey"]), (name, model)
 
 
 def _sections(page: str) -> dict[str, str]:
@@ -212,13 +285,17 @@ def test_page_says_how_to_repeat_the_run(page):
     assert seed in page
 
 
-def test_table_of_the_page_is_that_of_the_config(gallery, page):
+def test_table_of_the_page_is_that_of_the_config(gallery, surveys, page):
     table = _sections(page)["What shows what"]
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in table.splitlines()
         if line.startswith("| [")
     ]
+    of_surveys, rows = rows[len(gallery) :], rows[: len(gallery)]
+    assert [row[0].split("`")[1] for row in of_surveys] == list(surveys)
+    for (spec, _), row in zip(surveys.values(), of_surveys, strict=True):
+        assert spec.outcome.kind in row[1], row[0]
     assert [row[0].split("`")[1] for row in rows] == list(gallery)
     for (spec, _), row in zip(gallery.values(), rows, strict=True):
         models = list(spec.models.values())

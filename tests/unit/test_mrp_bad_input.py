@@ -259,3 +259,61 @@ def test_many_unknown_levels_are_told_in_part(tmp_path):
     found = told(tmp_path, survey=survey)
     assert len(found) == 21
     assert "the same for 30 more levels" in found[-1]
+
+
+WALK = {"main": {"structure": {"age": "rw1"}}}
+
+
+def test_a_walk_along_levels_whose_order_nothing_tells(tmp_path):
+    """By the alphabet "old" would be the neighbour of "middle" and "young"."""
+    census, survey = (t.replace("18-29", "young").replace("30+", "old") for t in (CENSUS, SURVEY))
+    (found,) = told(tmp_path, census=census, survey=survey, models=WALK)
+    assert "config: models.main.structure.age: rw1 goes from level to level" in found
+    assert "their order is not known: 'old', 'young'" in found
+    assert "order: {age: [old, young]}" in found
+    spec = spec_of(tmp_path, survey, census, models=WALK, order={"age": ["young", "old"]})
+    assert ingest(spec).facts["order"]["age"] == ["young", "old"]
+    assert ingest(spec_of(tmp_path, models=WALK)).facts["order"]["age"] == ["18-29", "30+"]
+
+
+def test_a_contrast_of_a_variable_that_is_not_there(tmp_path):
+    (found,) = told(tmp_path, contrasts=[{"variable": "region", "levels": ["N", "S"]}])
+    assert found.startswith("census.csv: there is no column 'region' (asked for by 'contrasts')")
+
+
+def test_population_sizes_that_cannot_be(tmp_path):
+    def sized(*sizes):
+        lines = SURVEY.splitlines()
+        rows = [f"{line},{size}" for line, size in zip(lines[1:], sizes, strict=True)]
+        return "\n".join([f"{lines[0]},units", *rows])
+
+    design = {"clusters": ["state"], "population_sizes": ["units"]}
+    assert told(tmp_path, survey=sized(1, 1, 1, 1, 1, 1), design=design) == [
+        "survey.csv, line 2, column 'units': the population size is 1, and 2 units are in the survey\n"
+        "    -> write the number of units that one could have drawn from"
+    ]
+    (found,) = told(tmp_path, survey=sized(3, 3, 3, 3, 3, 4), design=design)
+    assert "line 2, column 'units': rows have different population sizes, 3 and 4" in found
+    within = design | {"strata": "age"}
+    (found,) = told(tmp_path, survey=sized(2, 2, 2, 2, 2, 3), design=within)
+    assert "line 4, column 'units': rows of the same age have different population sizes, 2 and 3" in found
+    assert ingest(spec_of(tmp_path, sized(2, 2, 2, 2, 2, 2), design=within)).facts["respondents"] == 6
+
+
+def test_areas_without_predictors_or_polygons_are_compared_with_those_that_are_left_over(tmp_path):
+    areas = "state,income\nAa,1\nB,2\nC,3\n"
+    joined = [{"data": str(tmp_path / "areas.csv"), "area": "state", "columns": ["income"]}]
+    formula = "vote ~ 1 + income + (1 | state)"
+    (found,) = told(tmp_path, files={"areas.csv": areas}, area_predictors=joined, formula=formula)
+    assert "there is no row for state 'A' of the census\n    -> did you mean 'Aa'? Spell it alike" in found
+    (found,) = told(
+        tmp_path, files={"areas.csv": areas.replace("Aa,1\n", "")}, area_predictors=joined, formula=formula
+    )
+    assert found.endswith("-> spell it alike in both files, or add the row")
+
+
+def test_a_second_row_of_truth(tmp_path):
+    (tmp_path / "truth.csv").write_text("state,region,share\nA,,0.5\nA,N,0.4\n")
+    (found,) = told(tmp_path, truth={"data": str(tmp_path / "truth.csv"), "value": "share"})
+    assert "truth.csv, line 3: a second row about A" in found
+    assert "a row about a variable that neither the formula nor the estimates have" in found

@@ -141,7 +141,7 @@ def test_several_surveys_persons_and_factors(tmp_path):
         )
     )
     assert "2 surveys, pooled, give 12 usable rows" in text
-    assert "holds 12 persons, which stand for a population of 12" in text
+    assert "has a row for each of 12 members of the population, in" in text
     assert tables["Predictors,"]["Where from"].tolist() == ["factor: f, m; compared with f"]
 
 

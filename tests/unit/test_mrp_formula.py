@@ -80,7 +80,15 @@ def test_without_varying_effects_where_allowed():
         ("y['Yes'] ~ x + (1 | g)", "left-hand side"),
         ("y ~ x + (1 | g", "cannot be read"),
         ("y ~ x + (1 | g) ) + (z", "cannot be read"),
-        ("~ x + (1 | g)", "cannot be read"),
+        ("~ x + (1 | g)", "cannot be read: something is missing before '~'"),
+        ("y ~ x z + (1 | g)", "cannot be read: a + is missing before 'z'"),
+        ("y ~ (1 | g) x", "cannot be read: a + is missing before 'x'"),
+        ("y ~ (1 | g h)", "in a parenthesis a sign, such as + or |, or the closing one is missing"),
+        ("y ~ (1 g)", "in a parenthesis a sign, such as + or |, or the closing one is missing"),
+        ("y ~ x^2 + (1 | g)", "cannot be read: '^' cannot stand in a formula"),
+        ("y ~ . + (1 | g)", "cannot be read: '.' cannot stand where it does"),
+        ("y ~ x ~ z + (1 | g)", "cannot be read: it has more than one ~"),
+        ("y ~", "cannot be read: something is missing at its end"),
     ],
 )
 def test_refused(text, message):

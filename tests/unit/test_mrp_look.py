@@ -14,6 +14,7 @@ from tests.unit.mrp_files import CENSUS, SURVEY
 def told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "survey.csv").write_text(SURVEY)
+    (tmp_path / "second.csv").write_text(SURVEY)
     (tmp_path / "census.csv").write_text(CENSUS)
     (tmp_path / "margin.csv").write_text("state,people\nA,1\n")
 
@@ -93,13 +94,34 @@ def test_nothing_is_wrong(told):
         ),
         (
             {
-                "survey": {"a": "survey.csv", "b": "survey.csv"},
+                "survey": {"a": "survey.csv", "b": "second.csv"},
                 "formula": "vote ~ 1 + (1 | state) + (1 | survey)",
             },
             "analyses.a.formula",
             "name it in `house`: [survey]",
         ),
         ({"survey": "survey.por"}, "analyses.a.survey", "does not exist"),
+        (
+            {"survey": {"a": "survey.csv", "b": "survey.csv"}},
+            "analyses.a.survey.b",
+            "the file 'survey.csv' stands twice",
+        ),
+        (
+            {"contrasts": [{"variable": "age", "levels": ["30+", "30+"]}]},
+            "analyses.a.contrasts.0.levels",
+            "'30+' is compared with itself",
+        ),
+        (
+            {"contrasts": [{"variable": "age", "levels": ["30+", "18-29"], "within": ["age"]}]},
+            "analyses.a.contrasts.0.within",
+            "'age' is compared within its own levels",
+        ),
+        ({"thresholds": [0.5, 50]}, "analyses.a.thresholds.1", "write 0.5 for 50%"),
+        (
+            {"formula": "vote = 1 + (1 | state)"},
+            "analyses.a.formula",
+            'such as "vote ~ 1 + (1 | state)"',
+        ),
     ],
 )
 def test_slips(told, changes, where, what):
@@ -120,3 +142,17 @@ def test_what_a_step_reads_is_read_back(told, tmp_path):
     fitted = parse_analysis(spec.view("fit", "c"))
     assert list(fitted.models) == ["c"]
     assert fitted.models["c"].lkj == 3
+
+
+def test_a_test_that_tells_nothing(told):
+    test = {"sensitivity": [{"correct": 5, "of": 10}], "specificity": [{"correct": 3, "of": 10}]}
+    (found,) = told(outcome={"column": "vote", "positive": "yes", "test": test})
+    assert "outcome.test.specificity: by these studies the test tells nothing, or the opposite" in found
+    assert "sensitivity 0.50, specificity 0.30" in found
+
+
+def test_a_study_that_cannot_be_is_the_only_complaint(told):
+    """pydantic calls the list empty, too, of which all entries are wrong."""
+    test = {"sensitivity": [{"correct": 5, "of": 3}], "specificity": [{"correct": 3, "of": 3}]}
+    (found,) = told(outcome={"column": "vote", "positive": "yes", "test": test})
+    assert "sensitivity.0.correct: 5 of 3 cannot be right" in found

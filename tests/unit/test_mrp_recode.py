@@ -217,6 +217,15 @@ def test_people_are_counted_once_where_the_census_is_repeated(tmp_path):
     assert found["n_census"].tolist() == [6, 15]
 
 
+def test_the_time_may_have_coefficients(tmp_path):
+    formula = "vote ~ 1 + C(wave) + (1 | state)"
+    data = ingest(spec_of(tmp_path, WAVES, formula=formula, time="wave", estimates=["wave"]))
+    assert data.facts["predictors"]["wave"]["levels"] == ["2019", "2020", "2021"]
+    assert data.tables["census"].groupby("wave")["count"].sum().tolist() == [2100, 2100, 2100]
+    (found,) = refused(spec_of(tmp_path, WAVES, formula=formula, time="wave"))
+    assert "write it as a varying intercept, (1 | wave), or add it to the estimates" in found
+
+
 def test_a_census_with_the_time_is_taken_as_it_is(tmp_path):
     census = "state,wave,n\nA,2019,1\nA,2020,2\nA,2021,3\nB,2019,4\nB,2020,5\nB,2021,6\nB,2022,7\n"
     formula = "vote ~ 1 + (1 | state) + (1 | wave)"

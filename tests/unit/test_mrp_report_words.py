@@ -95,7 +95,18 @@ def test_each_structure(structure):
         assert words in said
     assert absent not in said
     assert "Exchangeable effects: age, sex." in said
-    assert "it follows from its neighbours" in said
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_levels_without_respondents_are_told_where_there_are_some(seen):
+    spec, data, _ = made("binary", 6, models=["main"])
+    model = spec.models["main"].model_copy(update={"structure": {"area": "rw1"}})
+    spec = spec.model_copy(update={"models": {"main": model}})
+    data.tables["levels"] = data.tables["levels"].assign(
+        seen=[seen, *[True] * (len(data.tables["levels"]) - 1)]
+    )
+    said = text_of(methods(spec, "main", data))
+    assert ("of a factor with a structure it follows from its neighbours" in said) is not seen
 
 
 def test_slopes_and_factors():
@@ -153,7 +164,7 @@ def test_the_models_own_formula():
     small = spec.models["small"].model_copy(update={"formula": "answer ~ 1 + (1 | age)"})
     spec = spec.model_copy(update={"models": spec.models | {"small": small}})
     said = text_of(methods(spec, "small", data))
-    assert "Poststratification, direct estimates and validation are those of model main." in said
+    assert "Poststratification, direct estimates and validation are as for model main." in said
     assert "answer ~ 1 + (1 | age)" in said and "coefficients" not in said and "(1 | area)" not in said
 
 

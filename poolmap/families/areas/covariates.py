@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from poolmap.formula_text import unread
 from poolmap.tables import Table, nearest
 
 
@@ -64,6 +65,9 @@ def design_matrix(table: Table, formula: str | None, lines: pd.Series, areas: Se
         else:
             values[column] = text.to_numpy()
     if len(table.problems) > before:
+        return nothing
+    if why := unread(_right_side(formula)):
+        table.problem(f"{where} cannot be read: {why}", 'write it as "~ scale(deprivation) + urban"')
         return nothing
     try:
         parts = design_matrices(_right_side(formula), pd.DataFrame(values))

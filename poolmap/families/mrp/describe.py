@@ -29,7 +29,8 @@ def describe(spec: MrpAnalysis, data: Dataset) -> list[Block]:
     blocks += _raked(facts)
     blocks += [_extended(about) for about in facts["extensions"]]
     blocks += _houses_and_times(facts)
-    blocks.append(_variables_table(tables["variables"], weighted=spec.weight is not None))
+    same = [spec.time] if facts["times"] > 1 else []
+    blocks.append(_variables_table(tables["variables"], spec.weight is not None, same))
     if len(tables["levels"]):
         blocks.append(_batches_table(tables["levels"]))
     if (~tables["levels"]["seen"]).any():
@@ -73,10 +74,12 @@ def _census(spec: MrpAnalysis, facts: Mapping[str, Any]) -> str:
     if spec.margins:
         return f"The census is known by its margins; raked, they give a population of {people} in {cells}."
     if spec.microdata:
-        weight = f", weighted by '{spec.count}'," if spec.count else ""
+        start = f"The census ({spec.census}) has a row for each of {facts['census_rows']:,} members"
+        if spec.count is None:
+            return f"{start} of the population, in {cells}."
         return (
-            f"The census ({spec.census}) holds {facts['census_rows']:,} persons, which{weight} stand for a "
-            f"population of {people} in {cells}."
+            f"{start} of a sample of it, who, weighted by '{spec.count}', stand for a population of {people} "
+            f"in {cells}."
         )
     return f"The census ({spec.census}) counts a population of {people} in {cells}."
 
@@ -212,8 +215,12 @@ def _houses_and_times(facts: Mapping[str, Any]) -> list[Block]:
     return blocks
 
 
-def _variables_table(variables: pd.DataFrame, weighted: bool) -> ReportTable:
-    """Every level of the variables that have few; of those with many how many there are."""
+def _variables_table(variables: pd.DataFrame, weighted: bool, same: Sequence[str]) -> ReportTable:
+    """Every level of the variables that have few; of those with many how many there are.
+
+    Args:
+        same: variables for whose levels the census holds alike.
+    """
     rows = []
     for name, part in variables.groupby("variable", sort=False):
         asked, lived = part["survey_n"].sum(), part["census_n"].sum()
@@ -227,8 +234,8 @@ def _variables_table(variables: pd.DataFrame, weighted: bool) -> ReportTable:
                         "Respondents": f"{row['survey_n']:,.0f}" if in_survey else "",
                         "Sample": _percent(row["survey_n"], asked),
                         "Weighted": _percent(row["survey_weight"], part["survey_weight"].sum()),
-                        "Population": _percent(row["census_n"], lived),
-                        "Remark": _remark(row, in_census),
+                        "Population": "" if name in same else _percent(row["census_n"], lived),
+                        "Remark": "the census holds for each" if name in same else _remark(row, in_census),
                     }
                 )
             continue

@@ -6,6 +6,8 @@ from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Block, Dataset, Equation
 from poolmap.families.mrp.estimate import people_of
 from poolmap.families.mrp.report_words import joined, level, noun
+from poolmap.families.mrp.side_by_side import FEWEST, calibrated
+from poolmap.families.mrp.survey_design import Design
 from poolmap.families.mrp.words import listed
 
 _GROUP = Equation(
@@ -29,11 +31,7 @@ def estimate_blocks(spec: MrpAnalysis, data: Dataset) -> list[Block]:
         "weighted "
         f"by the people that the census counts in them; {_mu(spec)}:",
         _GROUP,
-        "It is computed for every draw of the posterior. The effect of a level that the survey does not "
-        "hold is "
-        f"drawn anew in every draw from the distribution of its batch{_structured(spec)}, so that "
-        "its uncertainty is in the interval. The survey's weights are not used in the model: what they "
-        "correct for must stand in the formula and in the census.",
+        f"It is computed for every draw of the posterior.{_unseen(spec, data)} {_representative(spec)}",
     ]
     if spec.house:
         blocks.append(
@@ -51,8 +49,29 @@ def estimate_blocks(spec: MrpAnalysis, data: Dataset) -> list[Block]:
             )
         )
     blocks += _finite(spec, data)
-    blocks.append(_direct(spec))
+    blocks.append(_direct(spec, data))
     return blocks + _compared(spec) + _validation(spec)
+
+
+def _unseen(spec: MrpAnalysis, data: Dataset) -> str:
+    if data.tables["levels"]["seen"].all():
+        return ""
+    return (
+        " The effect of a level that the survey does not hold is drawn anew in every draw from the "
+        f"distribution of its batch{_structured(spec)}, so that its uncertainty is in the interval."
+    )
+
+
+def _representative(spec: MrpAnalysis) -> str:
+    if spec.weight is not None:
+        return (
+            "The survey's weights are not used in the model: what they correct for must stand in the formula "
+            "and in the census."
+        )
+    return (
+        "The respondents of a cell are taken to be like the others in it: what decides who answers must "
+        "stand in the formula and in the census."
+    )
 
 
 def _structured(spec: MrpAnalysis) -> str:
@@ -92,7 +111,7 @@ def _finite(spec: MrpAnalysis, data: Dataset) -> list[Block]:
     ]
 
 
-def _direct(spec: MrpAnalysis) -> str:
+def _direct(spec: MrpAnalysis, data: Dataset) -> str:
     kind, what, of = spec.outcome.kind, noun(spec), level(spec)
     raw = {"continuous": "Student's t", "count": "exact Poisson"}.get(kind, "Wilson's")
     on = {"continuous": "Student's t", "count": "on the log scale"}.get(kind, "on the logit scale")
@@ -105,23 +124,43 @@ def _direct(spec: MrpAnalysis) -> str:
             "under "
             f"{_design(spec)}."
         )
-    text += (
-        " Raked: the weights made to agree with the census's margins of the variables of the formula that "
-        "both know and of which every level has 5 respondents or more (Deming and Stephan 1940; Deville, "
-        "Särndal and Sautory 1993)."
-    )
-    if spec.outcome.exposure is None:
-        text += (
-            " GREG: the generalised regression estimator with a linear model of these margins and the "
-            "numeric predictors (Särndal, Swensson and Wretman 1992)."
-        )
+    adjusted = _calibrated(spec, data)
+    text += adjusted
     if spec.outcome.test is not None:
         text += " Direct estimates are of the share that tests positive; the test's errors stay in them."
+    if spec.weight is None and not designed and " Raked: " not in adjusted:
+        return text
     return (
         f"{text} Degrees of freedom are those of the group, its first-stage units less its strata. A group "
         "that lies in a single unit of each stratum has none, and one whose members all answer alike no "
         "standard error: they are without an interval."
     )
+
+
+def _calibrated(spec: MrpAnalysis, data: Dataset) -> str:
+    """Raked and GREG estimates, as far as there are any."""
+    found = calibrated(spec, data, Design.of(data.tables["survey"]))
+    if found is None:
+        return (
+            " There are no raked estimates: a sample can be raked to variables of the formula that survey "
+            f"and census share and of which every level has {FEWEST} respondents or more, and there is none."
+        )
+    start = "the weights" if spec.weight is not None else "equal weights"
+    margins = joined([name.replace("_", " ") for name in found.margins])
+    text = f" Raking of the sample to the census's margins of {margins} did not converge."
+    if found.raked is not None:
+        text = (
+            f" Raked: {start} made to agree with the census's margins of {margins}, the variables of the "
+            f"formula that both know and of which every level has {FEWEST} respondents or more (Deming and "
+            "Stephan 1940; Deville, Särndal and Sautory 1993)."
+        )
+    if spec.outcome.exposure is None:
+        numeric = " and the numeric predictors" if found.numeric.shape[1] else ""
+        text += (
+            f" GREG: the generalised regression estimator with a linear model of these margins{numeric} "
+            "(Särndal, Swensson and Wretman 1992)."
+        )
+    return text
 
 
 def _design(spec: MrpAnalysis) -> str:

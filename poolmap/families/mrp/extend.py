@@ -19,7 +19,7 @@ from poolmap.errors import InputError, Problem
 from poolmap.families.mrp.formula import parse_formula, term_name
 from poolmap.families.mrp.order import MISSING_LEVEL, ordered
 from poolmap.families.mrp.raking import rake
-from poolmap.tables import Table, nearest
+from poolmap.tables import Table, nearest, nearest_then
 
 _ROUNDS = 100
 _ENOUGH = 2e-3  # change of a standard deviation, on the logit scale
@@ -214,7 +214,7 @@ def _agree(
     for name in names:
         if name not in cells:
             what = f"the census has no variable '{name}'"
-            table.problem(what, f"{nearest(name, cells.columns)} Or take the column out", column=name)
+            table.problem(what, nearest_then(name, cells.columns, "Or take the column out"), column=name)
     numbers = table.numbers(extension.count, lower=0, what="the number of people or the share, 0 or more")
     for line in table.frame.index[table.is_missing(extension.count)][:5]:
         table.problem("no number", "every row needs one", line=line, column=extension.count)

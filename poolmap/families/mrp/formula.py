@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from poolmap.errors import InputError, Problem
+from poolmap.formula_text import unread
 
 SUPPORTED = (
     "supported are columns and their interactions, and varying intercepts and slopes of a factor or of an "
@@ -159,10 +160,13 @@ def _split(text: str) -> tuple[list[str], str]:
 def _described(text: str, where: str) -> Any:
     from formulae import model_description
 
+    why = unread(text)
     try:
-        return model_description(text)
-    except Exception as error:  # formulae raises its own scan and parse errors as well as ValueError
-        raise InputError([Problem(where, f"it cannot be read: {error}", SUPPORTED)]) from None
+        if not why:
+            return model_description(text)
+    except Exception as error:  # formulae raises its own errors as well as ValueError
+        why = str(error)
+    raise InputError([Problem(where, f"it cannot be read: {why}", SUPPORTED)])
 
 
 def _groups(inner: str, where: str, problems: list[Problem], factors: set[str]) -> list[Group]:

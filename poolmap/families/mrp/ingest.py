@@ -19,7 +19,7 @@ from poolmap.families.mrp.inputs import Inputs, read_inputs
 from poolmap.families.mrp.levels import check_levels, check_varies, index_levels, level_report
 from poolmap.families.mrp.margins import margin_cells
 from poolmap.families.mrp.needs import Needs, needs_of
-from poolmap.families.mrp.order import MISSING_LEVEL, order_of
+from poolmap.families.mrp.order import MISSING_LEVEL, order_of, unordered
 from poolmap.families.mrp.polygons import read_polygons
 from poolmap.families.mrp.pooled import SurveyTable, pool
 from poolmap.families.mrp.predictors import join_area_predictors, predictor_kinds, scale, settle
@@ -71,13 +71,14 @@ def ingest(spec: MrpAnalysis) -> Dataset:
         v for v in needs.of_census if v in needs.extended or (v == spec.time and v not in census.frame)
     ]
     names = [v for v in needs.of_census if v not in lacking]
-    rows = _population(spec, needs, names, kinds, census, inputs.left_out)
+    held = {name: kind for name, kind in kinds.items() if name not in (*needs.extended, *lacking)}
+    rows = _population(spec, names, held, census, inputs.left_out)
     levels = {v: frozenset(present(rows[v])) for v in names}
     asked = respondents(spec, needs, kinds, survey, levels)
     _raise([*survey.problems, *census.problems])
 
     people = asked.people
-    x = [name for name in needs.predictors if name not in needs.extended]
+    x = list(held)
     factors = [name for name in needs.predictors if kinds[name] == "factor"]
     both = [v for v in dict.fromkeys([*names, *(f for f in factors if f in rows)]) if v in people]
     known = {v: present(rows[v]) for v in both}
@@ -108,6 +109,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
         _raise(survey.problems)
 
     order = _in_order(spec, [*needs.variables, *factors], people, cells)
+    _raise(unordered(spec, order))
     predictors = {}
     for name in needs.predictors:
         if kinds[name] == "factor":
@@ -234,21 +236,19 @@ def _unknown_levels(spec: MrpAnalysis, levels: Mapping[str, Sequence[str]]) -> l
 
 def _population(
     spec: MrpAnalysis,
-    needs: Needs,
     names: Sequence[str],
     kinds: Mapping[str, str],
     census: Table,
     left_out: list[LeftOut],
 ) -> pd.DataFrame:
-    """The rows of the population: variables, predictors and `count`."""
-    there = {name: kind for name, kind in kinds.items() if name not in needs.extended}
+    """The rows of the population: variables and predictors that the census holds, and `count`."""
     if spec.margins:
-        rows = columns_of(names, there, census)
+        rows = columns_of(names, kinds, census)
         rows["count"] = census.frame["count"]
         return rows
     if spec.microdata:
-        return person_rows(spec, names, there, census, left_out)
-    return cell_rows(names, there, census, spec.count or "")
+        return person_rows(spec, names, kinds, census, left_out)
+    return cell_rows(names, kinds, census, spec.count or "")
 
 
 def _in_order(

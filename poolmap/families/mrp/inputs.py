@@ -14,7 +14,7 @@ from poolmap.families.mrp.margins import check_margins
 from poolmap.families.mrp.needs import Needs
 from poolmap.families.mrp.pooled import SURVEY
 from poolmap.families.mrp.recode import LeftOut, harmonise
-from poolmap.tables import Table, close_to, nearest, read_header, read_table
+from poolmap.tables import Table, close_to, nearest, nearest_then, read_header, read_table
 
 RESERVED = frozenset(
     """line file yes y weight n count total mean within_ss exposure stratum truth answer value table
@@ -142,8 +142,8 @@ def absent_from_census(needs: Needs, name: str, columns: Sequence[str]) -> str:
     if name not in needs.factors or close_to(name, columns):
         return nearest(name, columns)
     return (
-        f"{nearest(name, columns)}. If it says how the survey was taken, name it in `house`; a trait of "
-        "people can be put into the census by `extend`"
+        f"{nearest_then(name, columns, '')} If it says how the survey was taken, name it in `house`; a trait "
+        "of people can be put into the census by `extend`"
     )
 
 
@@ -177,7 +177,9 @@ def _check_columns(spec: MrpAnalysis, needs: Needs, inputs: Inputs) -> None:
             first.problem(what, "leave `extend` away, or take the column out", column=name)
         if name in columns or name in joined or name in needs.extended or name == spec.time:
             continue
-        of = "formula" if name in (*needs.factors, *needs.predictors) else "estimates"
+        estimated = {variable for grouping in spec.groupings() for variable in grouping}
+        of = "formula" if name in (*needs.factors, *needs.predictors) else "contrasts"
+        of = "estimates" if of == "contrasts" and name in estimated else of
         there = "there is no" if inputs.census is not None else "no margin has a"
         first.problem(
             f"{there} column '{name}' (asked for by '{of}')",

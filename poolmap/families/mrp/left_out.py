@@ -14,7 +14,7 @@ from poolmap.errors import Problem
 from poolmap.families.mrp.model import stan_data
 from poolmap.families.mrp.predictive import predictive
 from poolmap.inference.predictive import averages
-from poolmap.tables import nearest
+from poolmap.tables import nearest_then
 
 if TYPE_CHECKING:
     import xarray
@@ -64,7 +64,7 @@ def not_in_formula(spec: MrpAnalysis, variables: Sequence[str]) -> list[Problem]
     if spec.leave_out is None or spec.leave_out in variables:
         return []
     what = f"'{spec.leave_out}' is no factor of the formula"
-    return [Problem("leave_out", what, f"{nearest(spec.leave_out, variables)} Name one of its factors.")]
+    return [Problem("leave_out", what, nearest_then(spec.leave_out, variables, "Name one of its factors"))]
 
 
 def emptied(data: Dataset, out: np.ndarray) -> Dataset:

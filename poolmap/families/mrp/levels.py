@@ -12,7 +12,7 @@ from poolmap.config.mrp import MrpAnalysis
 from poolmap.families.mrp.formula import term_name
 from poolmap.families.mrp.needs import Needs
 from poolmap.families.mrp.order import MISSING_LEVEL, folded, listed, rule
-from poolmap.tables import Table, nearest
+from poolmap.tables import Table, nearest_then
 
 _SHOWN = 20
 
@@ -46,7 +46,7 @@ def check_levels(
             unknown = unknown.drop(lost)
         for level, count in unknown.head(_SHOWN).items():
             rows = "1 row" if count == 1 else f"{count:,} rows"
-            near, target = nearest(level, known), "a level of the census"
+            near, target = nearest_then(level, known, ""), "a level of the census"
             alike = [other for other in known if folded(other) == folded(level)]
             if alike:
                 near = f"did you mean '{alike[0]}'? It differs only in capitals, blanks or accents."

@@ -85,7 +85,7 @@ def _side_by_side(spec: MrpAnalysis, data: Dataset, result: ModelResult, table: 
             scale = class_scale(f"posterior probability of more than {threshold:g}", words)
             panels.append(MapPanel(f"Above {threshold:g}?", classed, scale))
             above += f" Also: the posterior probability of being above {threshold:g}."
-    figure = draw_maps(data.geometry, panels, missing_label=MISSING)
+    figure = draw_maps(data.geometry, panels, missing_label=MISSING, credit=spec.map.credit)
     number = number_of(spec, table)
     low, high = table.iloc[int(table["mean"].argmin())], table.iloc[int(table["mean"].argmax())]
     return NamedFigure(
@@ -118,7 +118,7 @@ def _fading(spec: MrpAnalysis, data: Dataset, result: ModelResult, table: pd.Dat
     mean = rows["mean"].to_numpy(dtype=float)
     classes, bounds = _classes((rows["upper"] - rows["lower"]).to_numpy(dtype=float))
     panel = MapPanel("", mean, _sequential(value_name(spec), mean, spec), certainty=classes)
-    figure = draw_maps(data.geometry, [panel], missing_label=MISSING)
+    figure = draw_maps(data.geometry, [panel], missing_label=MISSING, credit=spec.map.credit)
     number = number_of(spec, table)
     ends = " and ".join(number(bound) for bound in bounds)
     words = (
@@ -162,7 +162,7 @@ def _of_answers(spec: MrpAnalysis, data: Dataset, result: ModelResult, table: pd
     cut = f" The first {MOST_ANSWERS} of {len(answers)} answers." if len(answers) > MOST_ANSWERS else ""
     return NamedFigure(
         name=f"map_{spec.table_name((variable,))}_{result.name}",
-        figure=draw_maps(data.geometry, panels, missing_label=MISSING),
+        figure=draw_maps(data.geometry, panels, missing_label=MISSING, credit=spec.map.credit),
         title=f"Map by {by_words((variable,))}",
         caption=f"MrP estimates of the {value_name(spec)} (posterior mean), a map for each answer, all on "
         "one "

@@ -29,7 +29,7 @@ def methods(spec: MrpAnalysis, model: str, data: Dataset) -> list[Block]:
     ]
     if model == first:
         return blocks + estimate_blocks(spec, data)
-    return [*blocks, f"Poststratification, direct estimates and validation are those of model {first}."]
+    return [*blocks, f"Poststratification, direct estimates and validation are as for model {first}."]
 
 
 def priors_in_force(spec: MrpAnalysis, model: str, data: Dataset) -> str:

@@ -98,7 +98,10 @@ def _misfits(spec: MrpAnalysis, needs: Needs) -> list[Problem]:
     leave = "leave it away, or write it into the formula"
     check("house", needs.house, needs.factors, f"{leave}, e.g. (1 | {next(iter(needs.house), '')})")
     if spec.time is not None:
-        check("time", [spec.time], needs.variables, f"{leave}, or add it to the estimates")
+        remedy = (
+            f"leave it away, write it as a varying intercept, (1 | {spec.time}), or add it to the estimates"
+        )
+        check("time", [spec.time], needs.variables, remedy)
     if spec.leave_out is not None:
         check("leave_out", [spec.leave_out], needs.factors, "leave it away, or name one of these")
     check("extend", needs.extended, [*needs.variables, *needs.predictors], leave)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.errors import Problem
@@ -12,6 +12,7 @@ from poolmap.families.mrp.recode import band_labels
 from poolmap.tables import nearest
 
 MISSING_LEVEL = "missing"
+IN_ORDER = ("rw1", "ar1")
 _NUMBER_FIRST = re.compile(r"\s*(<?)[<>=≤≥ ]*(\d+(?:\.\d+)?)")
 
 
@@ -57,6 +58,23 @@ def order_of(spec: MrpAnalysis, variable: str, levels: Iterable[str], problems: 
         if set(rest) <= set(bands):
             return [*(level for level in bands if level in rest), *last]
     return [*ordered(rest), *last]
+
+
+def unordered(spec: MrpAnalysis, order: Mapping[str, Sequence[str]]) -> list[Problem]:
+    """Walks along levels whose order nothing tells: neither the config, nor bands, nor numbers in front."""
+    found = {}
+    for name, model in spec.models.items():
+        for factor, structure in model.structure.items():
+            levels = [level for level in order.get(factor, ()) if level != MISSING_LEVEL]
+            told = factor in spec.order or factor in spec.bands or all(map(_NUMBER_FIRST.match, levels))
+            if structure in IN_ORDER and not told and factor not in found:
+                found[factor] = Problem(
+                    f"config: models.{name}.structure.{factor}",
+                    f"{structure} goes from level to level, and their order is not known: {listed(levels)}",
+                    f"write it in the analysis: order: {{{factor}: [{', '.join(levels[:3])}"
+                    f"{', ...' if len(levels) > 3 else ''}]}}, in their order",
+                )
+    return list(found.values())
 
 
 def rule(spec: MrpAnalysis, variable: str) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.config.mrp_survey import Answer
 from poolmap.families.mrp.order import ordered
-from poolmap.tables import Table, nearest
+from poolmap.tables import Table, nearest_then
 
 LeaveOut = Callable[[pd.Series, "pd.Series | str"], None]
 """Marks rows as left out, with one reason or a reason for each row; the first reason of a row counts."""
@@ -150,8 +150,9 @@ def _levels(
             survey.problem(
                 f"no row holds the answer '{level}', one of 'outcome: levels'; the answers are "
                 f"{listed_answers(answers[usable()])}",
-                f"{nearest(level, there)} Write the answers as the survey has them, or take out one that "
-                "nobody gave"
+                nearest_then(
+                    level, there, "Write the answers as the survey has them, or take out one that nobody gave"
+                )
                 if there
                 else "name the column with the answers",
                 column=column,

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.errors import InputError, Problem
 from poolmap.families.mrp.order import folded
-from poolmap.tables import nearest
+from poolmap.tables import nearest_then
 
 if TYPE_CHECKING:
     import geopandas
+
+
+_SHOWN = 10
 
 
 def read_polygons(spec: MrpAnalysis, areas: Sequence[str], facts: dict[str, Any]) -> geopandas.GeoDataFrame:
@@ -34,14 +37,18 @@ def read_polygons(spec: MrpAnalysis, areas: Sequence[str], facts: dict[str, Any]
     drawn = list(geometry.frame["area"])
     absent = [area for area in areas if area not in set(drawn)]
     if absent:
-        raise InputError(
+        where = f"{spec.map.geometry}, column '{column}'"
+        found = [
             Problem(
-                f"{spec.map.geometry}, column '{column}'",
+                where,
                 f"there is no polygon for {spec.map.variable} '{area}' of the census",
-                f"{_near(area, drawn)} Spell it alike in both files, or add the polygon",
+                _near(area, [other for other in drawn if other not in set(areas)]),
             )
-            for area in absent
-        )
+            for area in absent[:_SHOWN]
+        ]
+        if len(absent) > _SHOWN:
+            found.append(Problem(where, f"the same for {len(absent) - _SHOWN:,} more areas", ""))
+        raise InputError(found)
     facts["geometry_findings"] = [asdict(finding) for finding in geometry.findings]
     frame = geometry.frame[["area", "geometry"]]
     if spec.has_graph:
@@ -53,4 +60,5 @@ def read_polygons(spec: MrpAnalysis, areas: Sequence[str], facts: dict[str, Any]
 
 def _near(area: str, drawn: Sequence[str]) -> str:
     alike = [other for other in drawn if folded(other) == folded(area)]
-    return f"did you mean '{alike[0]}'?" if alike else nearest(area, drawn)
+    remedy = "Spell it alike in both files, or add the polygon"
+    return f"did you mean '{alike[0]}'? {remedy}" if alike else nearest_then(area, drawn, remedy)

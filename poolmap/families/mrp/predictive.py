@@ -99,7 +99,7 @@ def predictive(
         labels = [f"{label}: {answer}" for label in labels for answer in data.facts["answers"]]
         left_out = "cell"
     return Predictive(
-        unit="answer of a cell" if left_out else "cell",
+        unit="answer count" if left_out else "cell",
         labels=labels,
         observed=observed,
         replicated=replicated.reshape(shape[0], -1, len(observed)),

@@ -12,7 +12,7 @@ from poolmap.config.mrp import MrpAnalysis
 from poolmap.families.mrp.categories import present
 from poolmap.families.mrp.needs import Needs
 from poolmap.families.mrp.order import folded, listed
-from poolmap.tables import MISSING, Table, nearest
+from poolmap.tables import MISSING, Table, nearest, nearest_then
 
 _SHOWN = 10
 _NEARLY = 0.1  # share of areas that may vary before a predictor counts as the respondent's own
@@ -55,8 +55,10 @@ def join_area_predictors(
                 else:
                     alike = [other for other in known if folded(other) == folded(area)]
                     what = f"there is no row for {source.area} '{area}' of the census"
-                    remedy = f"did you mean '{alike[0]}'?" if alike else nearest(area, known)
-                    remedy += " Spell it alike in both files, or add the row"
+                    free = [other for other in known if other not in lived]
+                    remedy = "Spell it alike in both files, or add the row"
+                    near = f"did you mean '{alike[0]}'? {remedy}" if alike else ""
+                    remedy = near or nearest_then(area, free, remedy)
                 table.problem(what, remedy)
             if name in census:
                 what = f"the census, {where}, has a column '{name}' of its own"
@@ -131,7 +133,7 @@ def settle(
             survey.problem(
                 f"there is no column '{name}' (asked for by 'formula'), and the census does not fix its "
                 f"value by {' and '.join(shared) or 'a variable of the formula'}{within}",
-                f"{nearest(name, survey.frame.columns)} A predictor of areas needs one value an area",
+                nearest_then(name, survey.frame.columns, "A predictor of areas needs one value an area"),
             )
         elif keys:
             people[name] = _given(keys, name, survey, people, cells)

@@ -32,7 +32,8 @@ def has_answers(spec: MrpAnalysis) -> bool:
 
 
 def value_name(spec: MrpAnalysis, answer: str = "") -> str:
-    """What is estimated, in words: "share of people who smoke", "mean systolic pressure"."""
+    """What is estimated, in words: "share of people who smoke", "mean systolic pressure", "rate of visits a
+    year" (whose unit the config's name of the outcome has to tell)."""
     outcome = spec.outcome
     if has_answers(spec):
         about = f" ({spec.outcome_name or outcome.column})"
@@ -41,7 +42,7 @@ def value_name(spec: MrpAnalysis, answer: str = "") -> str:
         return f"share of {spec.outcome_name or f'{outcome.column}: {outcome.positive}'}"
     name = spec.outcome_name or outcome.column
     if outcome.kind == "count" and outcome.exposure is not None:
-        return f"rate of {name} per unit of {outcome.exposure}"
+        return f"rate of {spec.outcome_name or f'{name} per unit of {outcome.exposure}'}"
     return f"mean {name}"
 
 

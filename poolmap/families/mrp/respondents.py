@@ -144,6 +144,8 @@ def _design(spec: MrpAnalysis, survey: SurveyTable, people: pd.DataFrame, used: 
                 line=lines[0],
                 column=column,
             )
+    if design.population_sizes and not survey.problems:
+        _check_sizes(spec, survey, people[used])
 
 
 def _one_a_unit(survey: SurveyTable, column: str, values: pd.Series, unit: Sequence[str]) -> None:
@@ -159,3 +161,42 @@ def _one_a_unit(survey: SurveyTable, column: str, values: pd.Series, unit: Seque
             line=line,
             column=column,
         )
+
+
+def _check_sizes(spec: MrpAnalysis, survey: SurveyTable, people: pd.DataFrame) -> None:
+    """A stratum, or a unit of the stage before, has one size, and not fewer units than the sample."""
+    above = ["stratum"] if "stratum" in people else []
+    for stage, column in enumerate(spec.design.population_sizes):
+        size = people[f"population_size_{stage}"]
+        parent = people[above].apply(tuple, axis=1) if above else pd.Series(0, index=people.index)
+        unit = f"cluster_{stage}"
+        units = people[unit] if unit in people else pd.Series(people.index, index=people.index)
+        groups = pd.DataFrame({"size": size, "unit": units}).groupby(parent, observed=True, sort=False)
+        found = groups.agg(least=("size", "min"), most=("size", "max"), drawn=("unit", "nunique"))
+        first = pd.Series(people.index, index=people.index).groupby(parent, observed=True, sort=False).first()
+        of = f" of the same {' and '.join(_names(spec, above))}" if above else ""
+        for group, row in found[(found["least"] < found["most"])].head(5).iterrows():
+            survey.problem(
+                f"rows{of} have different population sizes, {row['least']:g} and {row['most']:g}",
+                "write the number of units that one could have drawn from, alike in all these rows",
+                line=first[group],
+                column=column,
+            )
+        for group, row in (
+            found[(found["least"] == found["most"]) & (found["most"] < found["drawn"])].head(5).iterrows()
+        ):
+            survey.problem(
+                f"the population size is {row['most']:g}, and {row['drawn']:g} units{of} are in the survey",
+                "write the number of units that one could have drawn from",
+                line=first[group],
+                column=column,
+            )
+        above.append(unit)
+
+
+def _names(spec: MrpAnalysis, columns: list[str]) -> list[str]:
+    """The user's names of `stratum` and `cluster_<i>`."""
+    return [
+        str(spec.design.strata) if c == "stratum" else spec.design.clusters[int(c.rpartition("_")[2])]
+        for c in columns
+    ]

@@ -9,8 +9,12 @@ import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.families.mrp.needs import Needs
-from poolmap.tables import Table, nearest
+from poolmap.tables import Table, nearest_then
 
+TWICE = (
+    "give each group one row; a row about a variable that neither the formula nor the estimates have counts "
+    "as one about its other variables, so take such rows out"
+)
 SHARES = ("binary", "ordered", "categorical")
 
 
@@ -63,7 +67,7 @@ def read_truth(
         part = frame.loc[rows, list(grouping)]
         for line in part.index[_repeated(part.assign(**{"\0": own[rows]}))]:
             group = ", ".join(part.loc[line]) or "the total"
-            truth.problem(f"a second row about {group}", "give each group one row", line=line)
+            truth.problem(f"a second row about {group}", TWICE, line=line)
         for variable in grouping:
             _check_known(truth, variable, part[variable], levels[variable], "in the census")
         part = part.reindex(columns=grouping_variables, fill_value="")
@@ -80,5 +84,5 @@ def _repeated(part: pd.DataFrame) -> np.ndarray:
 
 def _check_known(truth: Table, column: str, values: pd.Series, known: Sequence[str], what: str) -> None:
     for line, level in values[~values.isin(list(known))].items():
-        remedy = f"{nearest(level, known)} Spell it as there, or take the row out"
+        remedy = nearest_then(level, known, "Spell it as there, or take the row out")
         truth.problem(f"'{level}' is not {what}", remedy, line=line, column=column)
