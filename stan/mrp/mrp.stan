@@ -99,6 +99,9 @@ data {
   array[2] int<lower=0> studies;                   // of sensitivity, of specificity
   array[sum(studies)] int<lower=0> correct;
   array[sum(studies)] int<lower=0> of;
+  vector[sum(studies)] study_logit;                // normal approximation of each study (test 2)
+  vector<lower=0>[sum(studies)] study_weight;
+  real<lower=0> specificity_sd;                    // of its logit, by the studies (test 1)
 
   int<lower=1> N;                                  // x: intercepts, coefficients, effects
   array[N] int<lower=1, upper=N> order;            // place of each in the order of elimination
@@ -107,6 +110,12 @@ data {
   array[nonzero] int design_column;
   array[E * C + 1] int design_start;
 
+  vector[test > 0 ? N : 0] average_design;         // average linear predictor of the cells
+  real average_at;                                 // where it is, and what the log of its inverse logit lacks of
+  real average_offset;                             // that of the average prevalence
+  real positive_at;                                // log odds of a positive there, their change with the average,
+  real positive_slope;                             // and their standard deviation
+  real<lower=0> positive_sd;
   int<lower=0> F;                                  // levels of a large field, sampled with its mean
   array[E, F] int<lower=1, upper=N> floating;      // where they stand among the effects
 
@@ -195,6 +204,10 @@ transformed parameters {
     int i_sigma = 1;
     int i_rho = 1;
     int i_correlation = 1;
+    real logit_sensitivity = 0;
+    real logit_specificity = 0;
+    real specificity_away = 0;                     // from the mean of the studies, in standard deviations (test 2)
+    real test_width = 1;
     log_density += sum(log1p(2 * bend .* beyond .* inv_logit(bend_at - straight)));
     for (k in 1 : K) {
       vector[J[k]] log_sigma = hyper[h : h + J[k] - 1];
@@ -254,32 +267,39 @@ transformed parameters {
       log_density += hyper[h] + chosen_prior_lpdf(dispersion[1] | own_prior_family, own_prior);
     }
     if (test == 1) {
-      sensitivity[1] = inv_logit(hyper[h]);
-      specificity[1] = inv_logit(hyper[h + 1]);
-      for (s in 0 : 1) {
-        int first = s == 0 ? 1 : studies[1] + 1;
-        int last = s == 0 ? studies[1] : sum(studies);
-        log_density += binomial_logit_lpmf(correct[first : last] | of[first : last], hyper[h + s]);
-        log_density += log_inv_logit(hyper[h + s]) + log_inv_logit(-hyper[h + s]);
-      }
+      logit_sensitivity = hyper[h];
+      logit_specificity = hyper[h + 1];
+      test_width = specificity_sd;
     }
     if (test == 2) {
       int at = h + 4;
       for (s in 1 : 2) {
         int first = s == 1 ? 1 : studies[1] + 1;
         int last = s == 1 ? studies[1] : sum(studies);
-        real centre = hyper[h + 2 * s - 2];
+        // given their spread, mean and logits are sampled as standard variables of their normal approximation
+        vector[studies[s]] weight = study_weight[first : last];
+        vector[studies[s]] logit = study_logit[first : last];
         real spread = exp(hyper[h + 2 * s - 1]);
-        vector[1 + studies[s]] raw = hyper[at : at + studies[s]];
-        vector[1 + studies[s]] logit_correct = centre + spread * raw;
-        test_mean[s] = centre;
-        test_sd[s] = spread;
-        if (s == 1) sensitivity[1] = inv_logit(logit_correct[1]);
-        else specificity[1] = inv_logit(logit_correct[1]);
-        log_density += binomial_logit_lpmf(correct[first : last] | of[first : last], logit_correct[2 : ]);
-        log_density += std_normal_lpdf(raw);
+        vector[studies[s]] shrink = inv(1 + weight * square(spread));
+        real mean_precision = dot_product(weight, shrink) + inv_square(test_mean_prior[2]);
+        real centre = (dot_product(weight .* shrink, logit) + test_mean_prior[1] * inv_square(test_mean_prior[2]))
+                      / mean_precision + hyper[h + 2 * s - 2] / sqrt(mean_precision);
+        vector[studies[s]] away = spread * weight .* shrink .* (logit - centre)
+                                  + sqrt(shrink) .* hyper[at + 1 : at + studies[s]];
+        log_density += 0.5 * (sum(log(shrink)) - log(mean_precision)) + std_normal_lpdf(away);
+        log_density += binomial_logit_lpmf(correct[first : last] | of[first : last], centre + spread * away);
         log_density += chosen_prior_lpdf(centre | test_mean_prior_family, test_mean_prior);
         log_density += hyper[h + 2 * s - 1] + chosen_prior_lpdf(spread | test_sd_prior_family, test_sd_prior);
+        test_mean[s] = centre;
+        test_sd[s] = spread;
+        if (s == 1) {
+          logit_sensitivity = centre + spread * hyper[at];
+          log_density += std_normal_lpdf(hyper[at]);
+        } else {
+          specificity_away = hyper[at];
+          logit_specificity = centre + spread * hyper[at];
+          test_width = spread;
+        }
         at += 1 + studies[s];
       }
     }
@@ -300,6 +320,29 @@ transformed parameters {
         log_density += normal_lpdf(alpha[e] | free_at, free_scale);
         alpha[e] = mean_field;
         effect[floating[e]] -= mean_field;
+      }
+    }
+    if (test > 0) {
+      // prevalence and specificity are told together, by the share of positives: it is sampled in place of the
+      // prevalence, as log odds that exceed those of a false positive by a gap above 0
+      real average = dot_product(average_design, append_row(append_row(alpha, beta), effect));
+      real positive = positive_at + positive_slope * (average - average_at);
+      real gap = positive + logit_specificity;
+      real width = sqrt(square(positive_sd) + square(test_width));
+      real above = 0.5 * width * log1p_exp(2 * gap / width);
+      positive += square(positive_sd / width) * (above - gap);
+      logit_specificity += square(test_width / width) * (above - gap);
+      alpha[1] += positive + log1m_exp(-above) - log_inv_logit(logit_sensitivity) - average_offset - average;
+      log_density += log_inv_logit(2 * gap / width) - log1m_exp(-above);
+      sensitivity[1] = inv_logit(logit_sensitivity);
+      specificity[1] = inv_logit(logit_specificity);
+      if (test == 2) {
+        log_density += std_normal_lpdf(specificity_away + test_width * inv_square(width) * (above - gap));
+      } else {
+        vector[2] logit_correct = [logit_sensitivity, logit_specificity]';
+        log_density += binomial_logit_lpmf(correct[1 : studies[1]] | of[1 : studies[1]], logit_sensitivity);
+        log_density += binomial_logit_lpmf(correct[studies[1] + 1 : ] | of[studies[1] + 1 : ], logit_specificity);
+        log_density += sum(log_inv_logit(logit_correct)) + sum(log_inv_logit(-logit_correct));
       }
     }
     if (kind == 5) {                               // the intercept is the middle cutpoint

@@ -160,6 +160,7 @@ def program_data(model: SurveyModel) -> dict[str, Any]:
         "correct": np.concatenate(correct).astype(np.int64),
         "of": np.concatenate(of).astype(np.int64),
         **_structure(model, guess),
+        **guess.test,
         **model.priors,
     }
 
