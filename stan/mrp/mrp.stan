@@ -101,7 +101,7 @@ data {
   array[sum(studies)] int<lower=0> of;
   vector[sum(studies)] study_logit;                // normal approximation of each study (test 2)
   vector<lower=0>[sum(studies)] study_weight;
-  real<lower=0> specificity_sd;                    // of its logit, by the studies (test 1)
+  vector<lower=0>[2] pooled_sd;                    // of the logits by all studies (test 1)
 
   int<lower=1> N;                                  // x: intercepts, coefficients, effects
   array[N] int<lower=1, upper=N> order;            // place of each in the order of elimination
@@ -111,8 +111,8 @@ data {
   array[E * C + 1] int design_start;
 
   vector[test > 0 ? N : 0] average_design;         // average linear predictor of the cells
-  real average_at;                                 // where it is, and what the log of its inverse logit lacks of
-  real average_offset;                             // that of the average prevalence
+  real average_at;                                 // where it is, and what it lacks of the average prevalence's logit
+  real average_offset;
   real positive_at;                                // log odds of a positive there, their change with the average,
   real positive_slope;                             // and their standard deviation
   real<lower=0> positive_sd;
@@ -204,10 +204,9 @@ transformed parameters {
     int i_sigma = 1;
     int i_rho = 1;
     int i_correlation = 1;
-    real logit_sensitivity = 0;
-    real logit_specificity = 0;
-    real specificity_away = 0;                     // from the mean of the studies, in standard deviations (test 2)
-    real test_width = 1;
+    vector[2] logit_accuracy;                      // of a test: sensitivity, specificity in the survey
+    vector[2] accuracy_sd;                         // how far the studies tell them
+    vector[2] accuracy_away;                       // from the mean of the studies, in standard deviations
     log_density += sum(log1p(2 * bend .* beyond .* inv_logit(bend_at - straight)));
     for (k in 1 : K) {
       vector[J[k]] log_sigma = hyper[h : h + J[k] - 1];
@@ -267,9 +266,8 @@ transformed parameters {
       log_density += hyper[h] + chosen_prior_lpdf(dispersion[1] | own_prior_family, own_prior);
     }
     if (test == 1) {
-      logit_sensitivity = hyper[h];
-      logit_specificity = hyper[h + 1];
-      test_width = specificity_sd;
+      logit_accuracy = hyper[h : h + 1];
+      accuracy_sd = pooled_sd;
     }
     if (test == 2) {
       int at = h + 4;
@@ -292,14 +290,9 @@ transformed parameters {
         log_density += hyper[h + 2 * s - 1] + chosen_prior_lpdf(spread | test_sd_prior_family, test_sd_prior);
         test_mean[s] = centre;
         test_sd[s] = spread;
-        if (s == 1) {
-          logit_sensitivity = centre + spread * hyper[at];
-          log_density += std_normal_lpdf(hyper[at]);
-        } else {
-          specificity_away = hyper[at];
-          logit_specificity = centre + spread * hyper[at];
-          test_width = spread;
-        }
+        accuracy_away[s] = hyper[at];
+        accuracy_sd[s] = spread;
+        logit_accuracy[s] = centre + spread * hyper[at];
         at += 1 + studies[s];
       }
     }
@@ -323,26 +316,38 @@ transformed parameters {
       }
     }
     if (test > 0) {
-      // prevalence and specificity are told together, by the share of positives: it is sampled in place of the
-      // prevalence, as log odds that exceed those of a false positive by a gap above 0
+      // Prevalence and accuracy are told together, by the share of positives. Its log odds are sampled in place of
+      // the prevalence. They lie above those of a false positive, and those of a true positive below those of the
+      // sensitivity: the distances are softened to be above 0, both ends giving way by their variances.
       real average = dot_product(average_design, append_row(append_row(alpha, beta), effect));
       real positive = positive_at + positive_slope * (average - average_at);
-      real gap = positive + logit_specificity;
-      real width = sqrt(square(positive_sd) + square(test_width));
-      real above = 0.5 * width * log1p_exp(2 * gap / width);
-      positive += square(positive_sd / width) * (above - gap);
-      logit_specificity += square(test_width / width) * (above - gap);
-      alpha[1] += positive + log1m_exp(-above) - log_inv_logit(logit_sensitivity) - average_offset - average;
-      log_density += log_inv_logit(2 * gap / width) - log1m_exp(-above);
-      sensitivity[1] = inv_logit(logit_sensitivity);
-      specificity[1] = inv_logit(logit_specificity);
+      vector[2] width = sqrt(square(positive_sd) + square(accuracy_sd));
+      vector[2] distance;
+      vector[2] moved;
+      real true_positive;
+      real log_share;                              // of those with the condition
+      distance[2] = positive + logit_accuracy[2];
+      moved[2] = 0.5 * width[2] * log1p_exp(-2 * distance[2] / width[2]);
+      true_positive = positive + square(positive_sd / width[2]) * moved[2] + log1m_exp(-distance[2] - moved[2]);
+      distance[1] = logit_accuracy[1] - true_positive;
+      moved[1] = 0.5 * width[1] * log1p_exp(-2 * distance[1] / width[1]);
+      true_positive -= square(positive_sd / width[1]) * moved[1];
+      logit_accuracy += square(accuracy_sd ./ width) .* moved;
+      log_share = log_inv_logit(true_positive) - log_inv_logit(logit_accuracy[1]);
+      alpha[1] += log_share - log1m_exp(log_share) - average_offset - average;
+      log_density += sum(log_inv_logit(2 * distance ./ width)) - log1m_exp(-distance[2] - moved[2])
+                     + log_inv_logit(-true_positive) - log1m_exp(log_share);
+      sensitivity[1] = inv_logit(logit_accuracy[1]);
+      specificity[1] = inv_logit(logit_accuracy[2]);
       if (test == 2) {
-        log_density += std_normal_lpdf(specificity_away + test_width * inv_square(width) * (above - gap));
+        log_density += std_normal_lpdf(accuracy_away + accuracy_sd ./ square(width) .* moved);
       } else {
-        vector[2] logit_correct = [logit_sensitivity, logit_specificity]';
-        log_density += binomial_logit_lpmf(correct[1 : studies[1]] | of[1 : studies[1]], logit_sensitivity);
-        log_density += binomial_logit_lpmf(correct[studies[1] + 1 : ] | of[studies[1] + 1 : ], logit_specificity);
-        log_density += sum(log_inv_logit(logit_correct)) + sum(log_inv_logit(-logit_correct));
+        for (s in 1 : 2) {
+          int first = s == 1 ? 1 : studies[1] + 1;
+          int last = s == 1 ? studies[1] : sum(studies);
+          log_density += binomial_logit_lpmf(correct[first : last] | of[first : last], logit_accuracy[s]);
+        }
+        log_density += sum(log_inv_logit(logit_accuracy)) + sum(log_inv_logit(-logit_accuracy));
       }
     }
     if (kind == 5) {                               // the intercept is the middle cutpoint

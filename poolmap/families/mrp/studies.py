@@ -28,7 +28,7 @@ class Accuracy:
     Attributes:
         at, scale: (H,), (H, H) mean and Cholesky factor of the covariance.
         bend, bend_at: (H,) as in `whitening.Approximation`.
-        data: of the program: `study_logit`, `study_weight`, `specificity_sd`.
+        data: of the program: `study_logit`, `study_weight`, `pooled_sd`.
     """
 
     at: Array
@@ -69,7 +69,7 @@ def accuracy(
             np.sqrt(special.polygamma(1, a) + special.polygamma(1, b)),
         )
         unknown = np.zeros(sum(map(len, of)))
-        data = {"study_logit": unknown, "study_weight": unknown, "specificity_sd": float(sd[1])}
+        data = {"study_logit": unknown, "study_weight": unknown, "pooled_sd": sd}
         return Accuracy(at, np.diag(sd), np.zeros(2), np.zeros(2), data)
     both = [_varying(c, o, priors) for c, o in zip(correct, of, strict=True)]
     rest = np.zeros(sum(len(o) + 1 for o in of))
@@ -81,7 +81,7 @@ def accuracy(
     data = {
         "study_logit": np.concatenate([found[4] for found in both]),
         "study_weight": np.concatenate([found[5] for found in both]),
-        "specificity_sd": 1.0,
+        "pooled_sd": [1.0, 1.0],
     }
     return Accuracy(of_means(0), np.diag(scale), of_means(2), of_means(3), data)
 
@@ -135,14 +135,14 @@ def average(outcome: Outcome, eta: Array, own: Mapping[str, Array]) -> tuple[Arr
     weight = weight / weight.sum()
     share = outcome.n @ special.expit(eta) / outcome.n.sum()
     false = special.logit(1 - own["specificity"])
-    true = special.logit(share) + np.log(own["sensitivity"])
+    true = share * own["sensitivity"]
     positive = outcome.n @ tested(eta, {k: np.asarray(v) for k, v in own.items()}) / outcome.n.sum()
     at = float(weight @ eta)
     return weight, {
         "average_at": at,
         "average_offset": float(special.logit(share) - at),
-        "positive_at": float(np.logaddexp(true, false)),
-        "positive_slope": float(special.expit(true - false)),
+        "positive_at": float(np.logaddexp(special.logit(true), false)),
+        "positive_slope": float((1 - share) / (1 - true) * special.expit(special.logit(true) - false)),
         "positive_sd": float(np.sqrt((1 - positive) / (outcome.n.sum() * positive + 1))),
     }
 
@@ -150,7 +150,7 @@ def average(outcome: Outcome, eta: Array, own: Mapping[str, Array]) -> tuple[Arr
 WITHOUT = {
     "study_logit": [],
     "study_weight": [],
-    "specificity_sd": 1.0,
+    "pooled_sd": [1.0, 1.0],
     "average_design": [],
     **dict.fromkeys(("average_at", "average_offset", "positive_at", "positive_slope"), 0.0),
     "positive_sd": 1.0,
