@@ -323,20 +323,21 @@ transformed parameters {
       real positive = positive_at + positive_slope * (average - average_at);
       vector[2] width = sqrt(square(positive_sd) + square(accuracy_sd));
       vector[2] distance;
+      vector[2] above;
       vector[2] moved;
       real true_positive;
-      real log_share;                              // of those with the condition
       distance[2] = positive + logit_accuracy[2];
+      above[2] = 0.5 * width[2] * log1p_exp(2 * distance[2] / width[2]);
       moved[2] = 0.5 * width[2] * log1p_exp(-2 * distance[2] / width[2]);
-      true_positive = positive + square(positive_sd / width[2]) * moved[2] + log1m_exp(-distance[2] - moved[2]);
+      true_positive = positive + square(positive_sd / width[2]) * moved[2] + log1m_exp(-above[2]);
       distance[1] = logit_accuracy[1] - true_positive;
+      above[1] = 0.5 * width[1] * log1p_exp(2 * distance[1] / width[1]);
       moved[1] = 0.5 * width[1] * log1p_exp(-2 * distance[1] / width[1]);
       true_positive -= square(positive_sd / width[1]) * moved[1];
       logit_accuracy += square(accuracy_sd ./ width) .* moved;
-      log_share = log_inv_logit(true_positive) - log_inv_logit(logit_accuracy[1]);
-      alpha[1] += log_share - log1m_exp(log_share) - average_offset - average;
-      log_density += sum(log_inv_logit(2 * distance ./ width)) - log1m_exp(-distance[2] - moved[2])
-                     + log_inv_logit(-true_positive) - log1m_exp(log_share);
+      // the logit of the prevalence, the share of true positives divided by the sensitivity
+      alpha[1] += true_positive - log_inv_logit(logit_accuracy[1]) - log1m_exp(-above[1]) - average_offset - average;
+      log_density += sum(log_inv_logit(2 * distance ./ width) - log1m_exp(-above));
       sensitivity[1] = inv_logit(logit_accuracy[1]);
       specificity[1] = inv_logit(logit_accuracy[2]);
       if (test == 2) {
