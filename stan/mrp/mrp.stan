@@ -32,7 +32,9 @@
  * value of the hyperparameters. The normal approximation only decides how fast the sampler is: the density is that
  * of the model above, whatever it is. The hyperparameters are centred and scaled for the same reason; where sigma
  * may be near 0, so that log sigma has a long left tail, log sigma = t - bend softplus(bend_at - t)^2 and t is centred
- * and scaled.
+ * and scaled. Of a test (7) the data tell the share of positives, not the prevalence: the log odds of a positive take
+ * the place of the intercept, softly bounded by false positives below and the sensitivity above (transformed
+ * parameters); the logits of validation studies are whitened given their mean and standard deviation.
  *
  * Sources: Gelman and Little 1997, Survey Methodology 23:127-135; Lewandowski, Kurowicka and Joe 2009, Journal of
  * Multivariate Analysis 100:1989-2001; Riebler, Sorbye, Simpson and Rue 2016, Statistical Methods in Medical Research
