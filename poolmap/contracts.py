@@ -68,6 +68,8 @@ class Quantity:
         keys: one row a table row: the columns that say what the row is about (study, area, county ...);
             None for a single row without keys.
         extra: further columns of the table, one row a table row (raw estimates, exceedance, ...).
+        known: (row,) whether the row follows from the data alone: its draws are all the same number, of which
+            R-hat and effective sample size say nothing. The gate fails any other row that does not vary.
     """
 
     table: str
@@ -76,6 +78,7 @@ class Quantity:
     draws: np.ndarray
     keys: pd.DataFrame | None = None
     extra: pd.DataFrame | None = None
+    known: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.draws.ndim != 3:
@@ -83,7 +86,7 @@ class Quantity:
                 f"{self.table}/{self.quantity}: draws must be (chain, draw, row), not {self.draws.shape}"
             )
         rows = self.draws.shape[2]
-        for name, frame in {"keys": self.keys, "extra": self.extra}.items():
+        for name, frame in {"keys": self.keys, "extra": self.extra, "known": self.known}.items():
             if frame is not None and len(frame) != rows:
                 raise ValueError(
                     f"{self.table}/{self.quantity}: {name} has {len(frame)} rows, the draws {rows}"

@@ -21,8 +21,8 @@ GOOD_STATS = {
 }
 
 
-def quantity(draws, name="rr", keys=None, extra=None):
-    return Quantity(table="areas", quantity=name, description="words", draws=draws, keys=keys, extra=extra)
+def quantity(draws, name="rr", keys=None, extra=None, known=None):
+    return Quantity("areas", name, "words", draws, keys, extra, known)
 
 
 def areas(n):
@@ -112,6 +112,33 @@ def test_constant_or_not_finite_quantities_fail_by_name(bad):
     checks = check_fit([quantity(draws, keys=areas(3))], GOOD_STATS, 10)
     assert failed(checks) == {"varying"}
     assert checks[-1].where == "rr[00], rr[02]"
+
+
+def test_a_known_quantity_passes_and_must_be_constant():
+    draws = RNG.normal(size=(4, 1000, 3))
+    draws[:, :, 1] = 0.0
+    known = np.array([False, True, False])
+    checks = check_fit([quantity(draws, keys=areas(3), known=known)], GOOD_STATS, 10)
+    assert passed(checks)
+    assert checks[-1].worst == 0
+    draws[2, 7, 1] = 1e-9
+    checks = check_fit([quantity(draws, keys=areas(3), known=known)], GOOD_STATS, 10)
+    assert failed(checks) == {"varying"}
+    assert checks[-1].where == "rr[01]"
+    with pytest.raises(ValueError, match="known has 2 rows, the draws 3"):
+        quantity(draws, keys=areas(3), known=known[:2])
+
+
+def test_chains_that_are_stuck_fail():
+    stuck = RNG.normal(size=(4, 1000, 2))
+    stuck[:, :, 0] = np.arange(4)[:, None]
+    assert {"rhat", "ess_bulk"} <= failed(check_fit([quantity(stuck, keys=areas(2))], GOOD_STATS, 10))
+    one = RNG.normal(size=(4, 1000, 1))
+    one[3] = one[3, 0]
+    assert "rhat" in failed(check_fit([quantity(one)], GOOD_STATS, 10))
+    known = np.array([True, False])
+    checks = check_fit([quantity(stuck, keys=areas(2), known=known)], GOOD_STATS, 10)
+    assert "varying" in failed(checks), "of a known quantity all chains have the same value"
 
 
 def test_ebfmi_of_independent_and_of_sticky_energy():
