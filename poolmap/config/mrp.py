@@ -140,7 +140,8 @@ class MrpAnalysis(Analysis):
     truth: Truth | None = None
     """Known true values to show beside the estimates."""
     leave_out: Column | None = None
-    """A variable (the area) whose levels are left out one by one, to see how well each is predicted."""
+    """A variable (the area) whose levels are left out one by one, to see how well each is predicted; most of
+    them by a fit of their own, which takes its time."""
     calibrate: int = Field(0, ge=0, le=1000, json_schema_extra=first_read_by("estimate"))
     """Number of surveys simulated from the fitted model and fitted again, to tell the expected error of each
     area's estimate; of the primary model only (for another one, put it first in `models`)."""
