@@ -157,6 +157,8 @@ class SideBySide:
         member = members(self.survey, grouping, keys) if known else np.full(len(self.survey), -1)
         cell = members(census, grouping, keys)
         people = _totals(cell, census["count"].to_numpy(dtype=float), groups)
+        if self.spec.time not in grouping:  # a census without the time is repeated for each time
+            people /= self.data.facts.get("times", 1)
         n = _totals(member, np.ones(len(member)), groups)
         parts = []
         for answer, y in zip(self.answers, self.outcomes, strict=True):
