@@ -58,9 +58,8 @@ def refit_left_out(
     predicted = predictive(whole.draws.posterior, np.random.default_rng(seed))
     for number, i in enumerate(unreliable(predicted)):
         item = without(i)
-        draws = sample(
-            executable, item.data.data, item.data.parameters, sampling, seed=seed + number, cores=cores
-        )
+        how = {"seed": seed + number, "cores": cores, "whitened": bool(item.data.whitened)}
+        draws = sample(executable, item.data.data, item.data.parameters, sampling, **how)
         log_lik = item.log_lik(draws.posterior)
         reported = [Quantity("left_out", "log_lik", "", log_lik[:, :, None])]
         good = passed(check_fit(reported, draws.sample_stats, sampling.max_treedepth))

@@ -86,7 +86,7 @@ def test_houses_and_times(tmp_path):
     )
     formula = "vote ~ 1 + (1 | state) + (1 | wave) + (1 | mode)"
     text, tables = said(spec_of(tmp_path, survey, formula=formula, time="wave", house=["mode"]))
-    assert "mode: how the survey was taken, which the census lacks." in text
+    assert "How the survey was taken (mode) is not in the census." in text
     assert "taken to hold for each of the 2 levels of 'wave'" in text
     remarks = tables["The"].set_index(["Variable", "Level"])["Remark"]
     assert remarks["mode", "p"] == "the census lacks the variable"

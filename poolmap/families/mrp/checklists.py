@@ -40,7 +40,8 @@ def _inputs(spec: MrpAnalysis, data: Dataset) -> list[Item]:
         else "No row of the input was left out."
     )
     unseen = int((~data.tables["levels"]["seen"]).sum())
-    bias = [f"Sample and census are compared level by level; {counted(unseen, 'level')} without respondents."]
+    without = f"{counted(unseen, 'level')} without respondents" if unseen else "all levels have respondents"
+    bias = [f"Sample and census are compared level by level; {without}."]
     if spec.weight is not None:
         bias.append("Weighted estimates stand beside the model's.")
     if spec.outcome.test is not None:
@@ -48,7 +49,15 @@ def _inputs(spec: MrpAnalysis, data: Dataset) -> list[Item]:
     if facts.get("house"):
         bias.append(f"How the survey was taken ({listed(list(facts['house']))}) is in the model.")
     predictors = [name for name in facts["predictors"] if facts["predictors"][name].get("type") != "factor"]
-    frame = listed([path for name, path in spec.input_files().items() if not name.startswith("survey")])
+    used = {"census": "The population", "margins": "The population", "seed_table": "Cells to start from"}
+    used |= {"extend": "Known shares", "area_predictors": "Predictors of areas", "truth": "Known values"}
+    used |= {"geometry": "Boundaries", "graph": "Neighbours"}
+    files: dict[str, list[str]] = {}
+    for name, path in spec.input_files().items():
+        key = name.partition(".")[0]
+        if key in used:
+            files.setdefault(used[key], []).append(path)
+    frame = " ".join(f"{what}: {listed(paths)}." for what, paths in files.items())
     return [
         Item(
             "1", "Indicator, population, places and time",
@@ -73,8 +82,8 @@ def _inputs(spec: MrpAnalysis, data: Dataset) -> list[Item]:
         ),
         Item(
             "7", "Other data inputs",
-            f"The population: {frame}."
-            + (f" Predictors: {listed(predictors)}." if predictors else "")
+            frame
+            + (f" Predictors in the formula: {listed(predictors)}." if predictors else "")
             + f" {TO_ADD}their sources.",
             "Data",
         ),
@@ -156,8 +165,8 @@ def _results(
     return [
         Item(
             "15", "Estimates in a format that can be used",
-            "CSV with a data dictionary.",
-            f"Folder {primary}/estimates: {files}, dictionary.json",
+            f"CSV: {files}, with a data dictionary.",
+            f"Folder estimates of model {primary}",
         ),
         Item(
             "16", "Uncertainty of the estimates",

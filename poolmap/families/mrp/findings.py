@@ -66,6 +66,7 @@ def _total(spec: MrpAnalysis, total: pd.DataFrame) -> str:
     if has_answers(spec):
         parts = [
             f"'{row['answer']}' {in_full(spec, number, row)}, {number(row['raw'])} in the raw sample"
+            + (f", known {number(row['truth'])}" if np.isfinite(row.get("truth", np.nan)) else "")
             for _, row in total.iterrows()
         ]
         return f"MrP puts the {value_name(spec)} at: {'; '.join(parts)}."
@@ -116,11 +117,11 @@ def _groups(spec: MrpAnalysis, grouping: tuple[str, ...], table: pd.DataFrame) -
         of = table[table["answer"] == answer] if answer else table
         low, high = of["mean"].idxmin(), of["mean"].idxmax()
         parts.append(
-            f"{f'of {answer!r} ' if answer else ''}from {in_full(spec, number, table.loc[low])} in "
+            f"{f'{answer!r} ' if answer else ''}from {in_full(spec, number, table.loc[low])} in "
             f"{names[low]} "
             f"to {in_full(spec, number, table.loc[high])} in {names[high]}"
         )
-    text = f"By {by}, the estimates run {'; '.join(parts)}."
+    text = f"By {by}, the estimates run{':' if answers[0] else ''} {'; '.join(parts)}."
     for threshold in spec.thresholds:
         column = f"p_{noun(spec)}_gt_{threshold:g}"
         if column not in table or answers[0]:
