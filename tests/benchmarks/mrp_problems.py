@@ -95,8 +95,8 @@ def fit(spec: MrpAnalysis, data: Dataset, seed: int, chains: int, draws: int) ->
     """One fit from the data to poststratified shares of the states and of all.
 
     Returns:
-        Seconds of each part, the fewest effective samples, means with their Monte Carlo errors, and what fails
-        the gate of the parameters and these shares.
+        Seconds of each part, the fewest effective samples, means with their Monte Carlo errors, and what of
+        the parameters and these shares fails the gate.
     """
     program = compile_program(ROOT / "stan/mrp/mrp.stan", include_paths=[ROOT / "stan"])
     import cmdstanpy  # noqa: F401  its import is not sampling

@@ -2,8 +2,8 @@
 
 Usage: mrp_pymc.py FORM SEED CHAINS DRAWS DATA
 
-FORM is `pymc`, a model written by hand, or `bambi`, by its formula. DATA is JSON: `cells` and `census`, columns
-by name; `batches`, the variables of each batch of varying intercepts; `area`. Prints JSON. Runs in .venv-bench.
+FORM is `pymc`, a model written by hand, or `bambi`, by its formula. DATA is JSON: `cells` and `census`,
+columns by name; `batches`, the variables of each batch of varying intercepts; `area`. Prints JSON.
 """
 
 import json
@@ -20,6 +20,7 @@ import pymc as pm
 from measure import cpu, settings
 
 SETTINGS = settings("mrp")
+AT_ONCE = 1000
 
 
 class ByHand:
@@ -87,9 +88,12 @@ class ByFormula(ByHand):
         }
 
     def shares(self, draws) -> np.ndarray:
-        given = self.census.assign(n=1, yes=0)
-        predicted = self.bambi.predict(draws, kind="response_params", data=given, inplace=False)
-        return predicted.posterior["p"].values
+        given, found = self.census.assign(n=1, yes=0), []
+        for start in range(0, len(given), AT_ONCE):  # all at once they did not fit into memory
+            block = given.iloc[start : start + AT_ONCE]
+            predicted = self.bambi.predict(draws, kind="response_params", data=block, inplace=False)
+            found.append(predicted.posterior["p"].values)
+        return np.concatenate(found, axis=-1)
 
 
 def main(form: str, seed: int, chains: int, draws: int, data: dict) -> dict:
