@@ -39,7 +39,7 @@ test: .venv/installed-dev
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 bench: .venv/installed .venv-bench/installed
-	@RUNS=$(RUNS) $(BIN)/python tests/benchmarks/compare.py .venv-bench/bin/python $(BENCH)
+	@RUNS=$(RUNS) OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/compare.py .venv-bench/bin/python $(BENCH)
 
 sbc: .venv/installed
 	@$(BIN)/python tests/calibration/sbc_areas.py
