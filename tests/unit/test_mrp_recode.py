@@ -218,20 +218,6 @@ def test_people_are_counted_once_where_the_census_is_repeated(tmp_path):
     assert found["n_census"].tolist() == [6, 15]
 
 
-def test_people_are_counted_once_where_the_census_is_repeated(tmp_path):
-    formula = "vote ~ 1 + (1 | state) + (1 | wave)"
-    spec = spec_of(tmp_path, WAVES, formula=formula, time="wave", estimates=["state", "wave"])
-    data = ingest(spec)
-    beside = SideBySide(spec, data)
-    states = beside.columns(("state",), pd.DataFrame({"state": ["A", "B", "C"]}))
-    assert states["n_census"].tolist() == [320, 720, 1060]
-    waves = beside.columns(("wave",), pd.DataFrame({"wave": ["2019", "2020", "2021"]}))
-    assert waves["n_census"].tolist() == [2100, 2100, 2100]
-    (table,) = companions(spec, "main", data, {})
-    people = table.frame.groupby("variable")["census_n"].sum()
-    assert people["state"] == 2100 and people["wave"] == 3 * 2100
-
-
 def test_the_time_may_have_coefficients(tmp_path):
     formula = "vote ~ 1 + C(wave) + (1 | state)"
     data = ingest(spec_of(tmp_path, WAVES, formula=formula, time="wave", estimates=["wave"]))
