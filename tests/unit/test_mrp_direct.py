@@ -141,7 +141,7 @@ def test_unequal_probabilities_in_strata_and_stages_against_loops():
     scores = frame[["y", "z"]].to_numpy()
     np.testing.assert_allclose(design.covariance(scores, scores), expected, rtol=1e-12)
     np.testing.assert_allclose(design.variance(scores), np.diag(expected), rtol=1e-12)
-    assert design.freedom == 6
+    assert design.freedom(np.zeros(len(frame), dtype=int), 1) == [6]
 
 
 def test_a_stratum_with_one_unit_counts_its_square():

@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from poolmap.config.mrp_survey import Bands
-from poolmap.families.mrp.companions import companions
 from poolmap.families.mrp.ingest import ingest
 from poolmap.families.mrp.recode import band_labels
 from poolmap.families.mrp.side_by_side import SideBySide
