@@ -83,7 +83,7 @@ def predictive_groups(item: Predictive, interval: float) -> pd.DataFrame:
         as in `summarise_predictive`; no rows where the family names no factors.
     """
     columns = ["variable", "level", "n", "observed", "mean", "lower", "upper", "p_value", "inside"]
-    if item.groups is None or item.size is None:
+    if item.groups is None or item.size is None or not set(item.groups) - {"answer"}:
         return pd.DataFrame(columns=columns)
     tables = []
     for name in item.groups.columns.drop("answer", errors="ignore"):

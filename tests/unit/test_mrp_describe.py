@@ -37,7 +37,7 @@ def test_many_levels_are_summed_up(tmp_path):
     _, tables = said(spec_of(tmp_path, survey, census, formula="vote ~ 1 + (1 | state)"))
     (row,) = tables["The"].to_dict("records")
     assert row["Level"] == "41 levels, 30 in the survey"
-    assert row["Remark"].startswith("26.8% of the population in 11 levels that the survey does not hold")
+    assert row["Remark"].startswith("26.8% of the population in 11 levels without respondents")
     assert "spelt nearly alike: S00, s00" in row["Remark"]
 
 

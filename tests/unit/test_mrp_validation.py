@@ -1,5 +1,7 @@
 """Validation of survey estimates: calibration, checks by factor, simulated surveys, models compared."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -101,6 +103,13 @@ def predicted(observed, replicated, **more) -> Predictive:
         "cell", ["1", "2", "3"], np.array(observed, dtype=float), np.array(replicated, dtype=float)[None],
         log_lik, "yes answers", groups=groups, size=np.array([10.0, 30, 20]), **more,
     )  # fmt: skip
+
+
+def test_a_formula_without_factors_has_no_check_by_factor():
+    """A prevalence with a test that errs may do with an intercept alone: "result ~ 1"."""
+    item = replace(predicted([5, 15, 10], [[5, 15, 8], [3, 9, 12]]), groups=pd.DataFrame(index=range(3)))
+    assert predictive_groups(item, 0.5).empty
+    assert validation_tables(item, [], 0.5) == []
 
 
 def test_checks_by_factor_are_shares_of_totals():

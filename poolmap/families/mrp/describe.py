@@ -244,7 +244,7 @@ def _variables_table(variables: pd.DataFrame, weighted: bool, same: Sequence[str
         if in_survey and in_census and len(unseen):
             remark = (
                 f"{_percent(unseen['census_n'].sum(), lived)} of the population in "
-                f"{counted(len(unseen), 'level')} that the survey does not hold"
+                f"{counted(len(unseen), 'level')} without respondents"
             )
         alike = part[part["note"].str.contains("spelt nearly")]
         if len(alike):
