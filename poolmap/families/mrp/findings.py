@@ -34,7 +34,7 @@ from poolmap.families.mrp.report_words import (
     value_name,
 )
 
-CERTAIN = 0.95
+CERTAIN, UNLIKELY = 0.95, 0.05
 
 
 def findings(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult]) -> list[Block]:
@@ -126,10 +126,10 @@ def _groups(spec: MrpAnalysis, grouping: tuple[str, ...], table: pd.DataFrame) -
         column = f"p_{noun(spec)}_gt_{threshold:g}"
         if column not in table or answers[0]:
             continue
-        above, below = (table[column] > CERTAIN).sum(), (table[column] < 1 - CERTAIN).sum()
+        above, below = (table[column] > CERTAIN).sum(), (table[column] < UNLIKELY).sum()
         text += (
             f" The posterior probability of a {noun(spec)} above {threshold:g} is more than {CERTAIN:g} in "
-            f"{above:,} of {len(table):,} groups, and less than {1 - CERTAIN:.2g} in {below:,}."
+            f"{above:,} of {len(table):,} groups, and less than {UNLIKELY:g} in {below:,}."
         )
     return text
 
@@ -216,5 +216,5 @@ def _expected_error(spec: MrpAnalysis, result: ModelResult) -> list[Block]:
     return [
         f"Expected error, from {surveys} surveys simulated from the fitted model{asked}: the median root "
         "mean "
-        f"square error of the estimates is {'; '.join(parts)}. This holds if the model is right."
+        f"square error of the estimates is: {'; '.join(parts)}. This holds if the model is right."
     ]
