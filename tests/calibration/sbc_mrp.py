@@ -107,10 +107,12 @@ def replicate(name: str, number: int, executable: Path) -> dict[str, int]:
     people, truth, eta = simulate(name, rng)
     outcome, p = {"positive": 1}, expit(eta)
     if name == "tested":
-        right = rng.uniform(size=2)
-        studies = [
-            [{"correct": int(rng.binomial(n, q)), "of": n}] for n, q in zip(VALIDATION, right, strict=True)
-        ]
+        correct = np.zeros(2)
+        # a test that tells nothing is refused; what depends on the data alone may be drawn again
+        while (correct / VALIDATION).sum() <= 1:
+            right = rng.uniform(size=2)
+            correct = rng.binomial(VALIDATION, right)
+        studies = [[{"correct": int(k), "of": n}] for k, n in zip(correct, VALIDATION, strict=True)]
         outcome["test"] = {"sensitivity": studies[0], "specificity": studies[1]}
         truth |= {"sensitivity": right[0], "specificity": right[1]}
         p = p * right[0] + (1 - p) * (1 - right[1])
