@@ -19,8 +19,12 @@ from scipy import optimize
 from poolmap.families.areas.arrays import MapModel, MeasuredCovariate
 from poolmap.families.areas.lattice import APART, lattice, weights
 from poolmap.families.areas.mode import Mode
+from poolmap.inference.spread import spread
 
 Array = NDArray[np.float64]
+
+# finer and wider than elsewhere: the tail of rho near 1 is long
+ALONG = {"step": 0.1, "floor": 0.05, "reach": 6.0, "places": 25}
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +78,7 @@ def approximate(model: MapModel) -> Approximation:
         method="Nelder-Mead",
         options={"initial_simplex": edges, "xatol": 0.02, "fatol": 0.02, "maxfev": 80 * len(begin)},
     )
-    grid_at, grid_scale = _spread(mode.log_density, found.x)
+    grid_at, grid_scale = spread(mode.log_density, found.x, **ALONG)
     state = mode.solve(grid_at)
     hyper_at, hyper_scale = _bent(mode.log_density, grid_at, grid_scale)
     mean_at, mean_slope, mean_scale = mode.field_means(state)
@@ -111,13 +115,13 @@ def of_measured(model: MapModel, covariate: MeasuredCovariate) -> tuple[Array, A
         return fit - 0.5 * (mu**2 + sigma**2) / covariate.scale**2 + at[1]
 
     # in units of its observed spread, so that the steps of the numerical derivatives fit
-    spread = float(x.std())
-    stretch = np.array([spread, 1.0])
-    begin = np.array([0.0, np.log(spread)])
+    unit = float(x.std())
+    stretch = np.array([unit, 1.0])
+    begin = np.array([0.0, np.log(unit)])
     found = optimize.minimize(
         lambda at: -log_density(at * stretch), begin / stretch, method="Nelder-Mead", options={"xatol": 1e-3}
     )
-    at, scale = _spread(lambda at: log_density(at * stretch), found.x)
+    at, scale = spread(lambda at: log_density(at * stretch), found.x, **ALONG)
     return at * stretch, stretch[:, None] * scale
 
 
@@ -136,37 +140,6 @@ def calibrated(model: MapModel) -> MapModel:
     plain = replace(model, X=X, measured=())
     beta = approximate(plain).linear_at[[covariate.column for covariate in model.measured]]
     return replace(plain, noise=np.tensordot(beta**2, np.array(variance), axes=1))
-
-
-def _spread(log_density: Callable[[Array], float], mode: Array) -> tuple[Array, Array]:
-    """Mean and Cholesky factor of the covariance, by the curvature at the mode and a sum along each axis."""
-    H, step = len(mode), 0.1
-    at = log_density(mode)
-    curvature = np.empty((H, H))
-    steps = step * np.eye(H)
-    for i in range(H):
-        for j in range(i + 1):
-            if i == j:
-                second = log_density(mode + steps[i]) - 2 * at + log_density(mode - steps[i])
-                curvature[i, i] = -second / step**2
-                continue
-            corners = [
-                sign * log_density(mode + s * steps[i] + t * steps[j])
-                for s, t, sign in ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))
-            ]
-            curvature[i, j] = curvature[j, i] = -sum(corners) / (4 * step**2)
-    values, vectors = np.linalg.eigh(np.nan_to_num(curvature))
-    axes = vectors / np.sqrt(np.maximum(values, 0.05))
-    # Tails, as of rho near 1, are longer than the curvature at the mode says.
-    steps_out = np.linspace(-6, 6, 25)
-    mean, scale = mode.copy(), np.empty(H)
-    for k in range(H):
-        weight = weights(np.array([log_density(mode + s * axes[:, k]) for s in steps_out]))
-        centre = weight @ steps_out
-        mean = mean + centre * axes[:, k]
-        scale[k] = np.sqrt(np.maximum(weight @ (steps_out - centre) ** 2, 0.25))
-    whole = axes * scale
-    return mean, np.linalg.cholesky(whole @ whole.T)
 
 
 def _bent(log_density: Callable[[Array], float], at: Array, scale: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""The shape of an approximate density of hyperparameters: mode, spread, and the bend of long tails."""
+"""The shape of an approximate density of hyperparameters: mode, and the bend of long tails."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from scipy import interpolate, special
 
 Array = NDArray[np.float64]
 
-MOST_CROSS = 14  # hyperparameters; beyond, their correlations are left out
 FARTHEST = 6.0  # a log standard deviation or a logit beyond is 0 or 1 to any data
 STRENGTHS = (0.3, 1.0, 3.0, 6.0)
 GAIN = 0.7  # a bend that does not bring the density this much nearer to normal is not worth while
@@ -112,35 +111,3 @@ def newton_step(log_density: Callable[[Array], float], at: Array, step: Array) -
     if np.isfinite(log_density(at + move)):
         at = at + move
     return at, np.clip(np.abs(move), 0.05, 0.3)
-
-
-def spread(log_density: Callable[[Array], float], mode: Array) -> tuple[Array, Array]:
-    """Mean and Cholesky factor of the covariance, by the curvature at the mode and a sum along each axis."""
-    H, step = len(mode), 0.15
-    if not H:
-        return mode, np.zeros((0, 0))
-    at = log_density(mode)
-    steps = step * np.eye(H)
-    curvature = np.zeros((H, H))
-    for i in range(H):
-        second = log_density(mode + steps[i]) - 2 * at + log_density(mode - steps[i])
-        curvature[i, i] = -second / step**2
-        for j in range(i if H <= MOST_CROSS else 0):
-            corners = [
-                sign * log_density(mode + s * steps[i] + t * steps[j])
-                for s, t, sign in ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))
-            ]
-            curvature[i, j] = curvature[j, i] = -sum(corners) / (4 * step**2)
-    values, vectors = np.linalg.eigh(np.nan_to_num(curvature))
-    axes = vectors / np.sqrt(np.maximum(values, 0.1))
-    # the tails towards small standard deviations are longer than the curvature at the mode says
-    out = np.linspace(-5, 5, 15)
-    mean, scale = mode.copy(), np.empty(H)
-    for k in range(H):
-        heights = np.array([log_density(mode + s * axes[:, k]) for s in out])
-        weights = special.softmax(np.where(np.isfinite(heights), heights, -np.inf))
-        centre = weights @ out
-        mean = mean + centre * axes[:, k]
-        scale[k] = np.sqrt(np.maximum(weights @ (out - centre) ** 2, 0.25))
-    whole = axes * scale
-    return mean, np.linalg.cholesky(whole @ whole.T)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from poolmap.families.mrp.likelihood import Outcome, tested
-from poolmap.families.mrp.marginal import bend_of, newton_step, spread
+from poolmap.families.mrp.marginal import bend_of, newton_step
 from poolmap.inference.prior_density import log_prior
+from poolmap.inference.spread import spread
 
 Array = NDArray[np.float64]
 

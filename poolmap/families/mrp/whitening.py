@@ -18,11 +18,12 @@ from scipy import linalg, optimize, sparse
 from poolmap.families.mrp.hyper import Array, prior_precision
 from poolmap.families.mrp.layout import Layout
 from poolmap.families.mrp.likelihood import Outcome
-from poolmap.families.mrp.marginal import bend_of, newton_step, spread
+from poolmap.families.mrp.marginal import bend_of, newton_step
 from poolmap.families.mrp.starts import cutpoints_of, first_intercepts, first_own
 from poolmap.families.mrp.studies import WITHOUT, accuracy, average
 from poolmap.graph.scaling import factorise
 from poolmap.inference.prior_density import log_prior
+from poolmap.inference.spread import spread
 
 ROUNDS = 12
 DENSE = 0.2  # share of entries; beyond, the factor of the precision is worked out as a full matrix
