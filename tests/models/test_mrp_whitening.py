@@ -6,9 +6,10 @@ import pytest
 from mrp_data import analysis, dataset
 from scipy import stats
 
-from poolmap.families.mrp.marginal import Bend, bend_of, spread
+from poolmap.families.mrp.marginal import Bend, bend_of
 from poolmap.families.mrp.model import describe_model
 from poolmap.families.mrp.whitening import approximate
+from poolmap.inference.spread import spread
 
 
 def test_the_bend_and_its_inverse():
