@@ -17,7 +17,7 @@ help:
 	@echo "make test                       run all tests"
 	@echo "make bench                      effective samples a second, against PyMC (BENCH=meta, areas, areas:700, mrp: a part; RUNS=5)"
 	@echo "make sbc                        simulation-based calibration of maps and surveys (hours)"
-	@echo "make calibrate                  survey estimates against the truth, 600 samples (an hour)"
+	@echo "make calibrate                  survey estimates against the truth, 1,200 samples (an hour)"
 	@echo "make check                      formatter and linter"
 	@echo "make schema                     write config/config.schema.json anew"
 	@echo "make clean                      delete results/ (not your data, not the compiled programs)"
@@ -39,7 +39,7 @@ test: .venv/installed-dev
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 bench: .venv/installed .venv-bench/installed
-	@RUNS=$(RUNS) $(BIN)/python tests/benchmarks/compare.py .venv-bench/bin/python $(BENCH)
+	@RUNS=$(RUNS) OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/compare.py .venv-bench/bin/python $(BENCH)
 
 sbc: .venv/installed
 	@$(BIN)/python tests/calibration/sbc_areas.py

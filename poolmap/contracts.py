@@ -68,6 +68,8 @@ class Quantity:
         keys: one row a table row: the columns that say what the row is about (study, area, county ...);
             None for a single row without keys.
         extra: further columns of the table, one row a table row (raw estimates, exceedance, ...).
+        known: (row,) whether the row follows from the data alone: its draws are all the same number, of which
+            R-hat and effective sample size say nothing. The gate fails any other row that does not vary.
     """
 
     table: str
@@ -76,6 +78,7 @@ class Quantity:
     draws: np.ndarray
     keys: pd.DataFrame | None = None
     extra: pd.DataFrame | None = None
+    known: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.draws.ndim != 3:
@@ -83,7 +86,7 @@ class Quantity:
                 f"{self.table}/{self.quantity}: draws must be (chain, draw, row), not {self.draws.shape}"
             )
         rows = self.draws.shape[2]
-        for name, frame in {"keys": self.keys, "extra": self.extra}.items():
+        for name, frame in {"keys": self.keys, "extra": self.extra, "known": self.known}.items():
             if frame is not None and len(frame) != rows:
                 raise ValueError(
                     f"{self.table}/{self.quantity}: {name} has {len(frame)} rows, the draws {rows}"
@@ -100,7 +103,8 @@ class Predictive:
         unit: what one observation is ("study", "arm", "area", "cell").
         labels: a label for each of the n observations.
         observed: array (n,).
-        replicated: array (chain, draw, n): replicated data.
+        replicated: array (chain, draw, n): replicated data; of large data from fewer draws than `log_lik`, in
+            `replicated_draws`.
         log_lik: array (chain, draw, m): log likelihood of each of the m parts that leave-one-out leaves
             out: the observations, or studies of two arms.
         value: what is observed, in words ("SIDS cases").
@@ -112,6 +116,7 @@ class Predictive:
             added up; a column `answer` tells observations of different answers apart.
         size: array (n,): persons in each observation, with `groups`.
         is_mean: whether an observation is the mean of its persons and not their total.
+        replicated_draws: numbers of the draws (of each chain) that are replicated; None for all.
     """
 
     unit: str
@@ -127,6 +132,7 @@ class Predictive:
     groups: pd.DataFrame | None = None
     size: np.ndarray | None = None
     is_mean: bool = False
+    replicated_draws: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -136,10 +142,13 @@ class LeftOut:
     Attributes:
         data: of the other parts.
         log_lik: log likelihood (chain, draw) of the part under draws of that fit.
+        replicated: averages over the part's persons (chain, draw, answers) of data replicated under draws of
+            that fit, from a random generator; None where the family tells none.
     """
 
     data: StanData
     log_lik: Callable[[xarray.Dataset], np.ndarray]
+    replicated: Callable[[xarray.Dataset, np.random.Generator], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from cmdstanpy import CmdStanModel
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background job: the tests' runs inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("POOLMAP_STAN_OPT", "1")  # compiling is quicker, and the tests sample little
 
 

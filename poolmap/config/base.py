@@ -103,6 +103,10 @@ class Analysis(Section):
         """Whether the analysis needs an adjacency graph of its areas."""
         return False
 
+    def is_calibrated(self, model: str) -> bool:
+        """Whether data are simulated from the fit of a model and fitted again (door `calibrate`)."""
+        return False
+
     def graph_files(self) -> list[str]:
         """The user's files that the graph is built from besides what `ingest` has made."""
         return []

@@ -140,10 +140,11 @@ class MrpAnalysis(Analysis):
     truth: Truth | None = None
     """Known true values to show beside the estimates."""
     leave_out: Column | None = None
-    """A variable (the area) whose levels are left out one by one, to see how well each is predicted."""
+    """A variable (the area) whose levels are left out one by one, to see how well each is predicted; most of
+    them by a fit of their own, which takes its time."""
     calibrate: int = Field(0, ge=0, le=1000, json_schema_extra=first_read_by("estimate"))
     """Number of surveys simulated from the fitted model and fitted again, to tell the expected error of each
-    area's estimate."""
+    area's estimate; of the primary model only (for another one, put it first in `models`)."""
     outcome_name: str = Field("", json_schema_extra=first_read_by("report"))
     """What the share or mean is called in the report; of a rate with its unit ("visits a year")."""
 
@@ -170,6 +171,9 @@ class MrpAnalysis(Analysis):
         if self.census is not None and self.count is None and not self.microdata:
             what = "name the column with the number of people; or write `microdata: true` for a row a person"
             found.append(Conflict("count", what))
+        if self.design.inclusion and self.weight is None:
+            what = "units drawn with unequal probabilities need the sampling weights: name them in `weight`"
+            found.append(Conflict("design.inclusion", what))
         found += self._population_conflicts()
         if self.map is not None and not any(self.map.variable in grouping for grouping in self.groupings()):
             what = f"'{self.map.variable}' is mapped but not estimated: add it to 'estimates'"
@@ -248,6 +252,10 @@ class MrpAnalysis(Analysis):
         """The survey files by name; a single one is called `survey`."""
         return self.survey if isinstance(self.survey, dict) else {"survey": self.survey}
 
+    def is_calibrated(self, model: str) -> bool:
+        """Whether surveys are simulated from the fit of a model: the primary one, where `calibrate` asks."""
+        return bool(self.calibrate) and model == next(iter(self.models))
+
     @property
     def has_graph(self) -> bool:
         """Whether a model shares effects between neighbours."""
@@ -318,6 +326,7 @@ class MrpAnalysis(Analysis):
         in_survey |= {("design", "clusters", str(i)): name for i, name in enumerate(self.design.clusters)}
         sizes = self.design.population_sizes
         in_survey |= {("design", "population_sizes", str(i)): name for i, name in enumerate(sizes)}
+        in_survey |= {("design", "inclusion", str(i)): name for i, name in enumerate(self.design.inclusion)}
         in_survey |= {("house", str(i)): name for i, name in enumerate(self.house)}
         in_survey |= {("extend", str(i), "variable"): e.variable for i, e in enumerate(self.extend)}
         made = {*self.bands, *([] if not isinstance(self.survey, dict) else ["survey"])}

@@ -43,7 +43,8 @@ class MrpModel(Section):
     test_mean_prior: UnboundedPrior = UnboundedPrior("normal", (4, 2))
     """Prior of the mean logit of sensitivity, and of specificity, of the studies of a test that vary."""
     test_sd_prior: HalfPrior = HalfPrior("half_normal", (1,))
-    """Prior of the standard deviation of these logits between studies."""
+    """Prior of the standard deviation of these logits between studies. With few studies `{half_normal: 1}`
+    lets the sensitivity fall near 0 and the prevalence rise; Gelman and Carpenter advise 0.5 or less."""
 
     @property
     def is_areal(self) -> bool:

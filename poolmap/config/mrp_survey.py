@@ -112,6 +112,30 @@ class SurveyDesign(Section):
     population_sizes: tuple[Column, ...] = ()
     """Columns with the number of units (of each stage) in the population or stratum, for the finite
     population correction; one a stage."""
+    inclusion: tuple[Column, ...] = ()
+    """In place of `population_sizes`, where units were drawn without replacement and not all with the same
+    probability (proportional to size): columns with the probability that the unit was drawn, given the unit
+    of the stage before; one a stage, `[p]`. Needs `weight`."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SurveyDesign:
+        found = []
+        if self.inclusion and self.population_sizes:
+            what = (
+                "it stands in place of `population_sizes`: leave one of the two away. Of units that all had "
+                "the same probability it is the number drawn over the population size"
+            )
+            found.append(Conflict("inclusion", what))
+        stages = len(self.clusters) + 1
+        for key in ("population_sizes", "inclusion"):
+            if len(getattr(self, key)) > stages:
+                what = (
+                    f"{len(getattr(self, key))} columns for {stages} stage{'s' * (stages > 1)}: one for each "
+                    "of `clusters`, and one for the respondents"
+                )
+                found.append(Conflict(key, what))
+        tell(found)
+        return self
 
 
 class Bands(Section):

@@ -28,6 +28,7 @@ class Line:
         label: in the legend; "" for none.
         values, lower, upper: (times,) NaN where there is none.
         raw: (times,) direct estimates, or None.
+        direct: (times,) direct estimates with their lower and upper limits, or None.
     """
 
     label: str
@@ -35,6 +36,7 @@ class Line:
     lower: np.ndarray
     upper: np.ndarray
     raw: np.ndarray | None = None
+    direct: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
 
 def draw_over_time(
@@ -44,13 +46,15 @@ def draw_over_time(
     x_label: str,
     y_label: str,
     raw: str = "raw",
+    direct: str = "direct",
 ) -> Figure:
-    """Small multiples on one scale.
+    """Small multiples on one scale; whiskers that would make it more than twice as long are cut at its ends.
 
     Args:
         panels: a title and its lines each.
         times: names of the times, in order.
-        x_label, y_label: of the axes; raw: what direct estimates are called.
+        x_label, y_label: of the axes.
+        raw, direct: what direct estimates without and with limits are called.
     """
     import matplotlib
     from matplotlib.lines import Line2D
@@ -68,6 +72,7 @@ def draw_over_time(
         for number, (axes, (title, lines)) in enumerate(zip(grid.ravel(), panels, strict=False)):
             for look, line in enumerate(lines):
                 handle = _draw(axes, line, LOOKS[look % len(LOOKS)], small=across > 2)
+                _draw_direct(axes, line, look, len(lines), small=across > 2)
                 if line.label:
                     handles[line.label] = handle
             axes.set_title(
@@ -83,10 +88,15 @@ def draw_over_time(
         for axes in grid.ravel():
             axes.tick_params(axis="x", rotation=90 if slanted else 0)
         grid[0, 0].set_xlim(-0.4, len(times) - 0.6)
+        _make_room(grid[0, 0], [line for _, lines in panels for line in lines])
         figure.supxlabel(x_label, fontsize=9, color=INK, parse_math=False)
         figure.supylabel(in_lines(y_label, 40 if down < 3 else 90), fontsize=9, color=INK, parse_math=False)
         if any(line.raw is not None for _, lines in panels for line in lines):
             handles[raw] = Line2D([], [], ls="", marker="o", ms=3.5, mfc="none", mec=MUTED)
+        if any(line.direct is not None for _, lines in panels for line in lines):
+            alone = all(len(lines) == 1 for _, lines in panels)
+            look = {"marker": "s", "color": GOLD} if alone else {"marker": "o", "color": MUTED}
+            handles[direct] = Line2D([], [], lw=0.9, ms=3.5, mfc="white", **look)
         legend = figure.legend(
             handles.values(), handles.keys(), loc="outside upper center", ncols=min(6, len(handles))
         )
@@ -107,6 +117,38 @@ def _draw(axes: Axes, line: Line, look: tuple, small: bool):
         hollow = {"mfc": "none", "mec": colour if colour != BLUE else MUTED, "mew": 0.7}
         axes.plot(at, line.raw, ls="", marker=marker, ms=2.6 if small else 4, zorder=1, **hollow)
     return Line2D([], [], **shape)
+
+
+def _draw_direct(axes: Axes, line: Line, look: int, lines: int, small: bool) -> None:
+    """Beside the line: squares with whiskers, or the markers of the lines where there are several.
+
+    The whiskers do not set the ends of the scale by themselves (`_make_room`).
+    """
+    if line.direct is None:
+        return
+    from matplotlib.collections import LineCollection
+
+    colour, marker, _ = LOOKS[look % len(LOOKS)] if lines > 1 else (GOLD, "s", "")
+    values, lower, upper = line.direct
+    at = np.arange(len(values)) + (0.22 if small else 0.14) + 0.1 * look
+    known = np.isfinite(lower) & np.isfinite(upper)
+    ends = np.stack([np.stack([at, lower], axis=1), np.stack([at, upper], axis=1)], axis=1)[known]
+    width = 0.7 if small else 0.9
+    axes.add_collection(LineCollection(list(ends), colors=colour, lw=width, zorder=2.9), autolim=False)
+    shape = {"ms": 2.4 if small else 3.6, "mfc": "white", "mec": colour, "mew": 0.8}
+    axes.plot(at, values, ls="", marker=marker, zorder=3, **shape)
+
+
+def _make_room(axes: Axes, lines: Sequence[Line]) -> None:
+    """Lengthen the scale for whiskers by at most a half at either end: few respondents have long ones."""
+    ends = [np.stack(line.direct[1:]) for line in lines if line.direct is not None]
+    ends = np.concatenate([part.ravel() for part in ends]) if ends else np.empty(0)
+    ends = ends[np.isfinite(ends)]
+    if ends.size:
+        low, high = axes.get_ylim()
+        most, rim = (high - low) / 2, 0.02 * (high - low)
+        lowest = max(min(low, ends.min() - rim), low - most)
+        axes.set_ylim(lowest, min(max(high, ends.max() + rim), high + most))
 
 
 def _across(many: int) -> int:

@@ -33,7 +33,7 @@ GATE = {
         "raise sampling.warmup; state tighter priors on the standard deviations",
     ),
     "varying": (
-        "Quantities that are not finite or do not vary",
+        "Quantities not finite, or constant without being known",
         "0",
         "look for a prior or for data that fix the quantity",
     ),
@@ -84,7 +84,8 @@ def check_fit(
         the checks: R-hat < 1.01, bulk and tail effective sample size > 400 for every reported quantity
         (Vehtari et al. 2021), no divergences, no saturated tree depth, E-BFMI > 0.3 in every chain
         (Betancourt 2017, arXiv:1701.02434). A quantity that does not vary over the draws, or is not finite
-        in all of them, fails.
+        in all of them, fails, but for one that is known without them (`Quantity.known`): it fails where it
+        varies.
     """
     names: list[str] = []
     parts: dict[str, list[np.ndarray]] = {"rhat": [], "ess_bulk": [], "ess_tail": []}
@@ -94,7 +95,9 @@ def check_fit(
         finite = np.isfinite(item.draws).all(axis=(0, 1))
         varies = np.zeros(len(labels), dtype=bool)
         varies[finite] = np.ptp(item.draws[:, :, finite], axis=(0, 1)) > 0
-        broken += [label for label, good in zip(labels, finite & varies, strict=True) if not good]
+        known = np.zeros(len(labels), dtype=bool) if item.known is None else item.known
+        good_rows = finite & (varies != known)
+        broken += [label for label, good in zip(labels, good_rows, strict=True) if not good]
         if not varies.any():
             continue
         figures = diagnostics(item.draws[:, :, varies])

@@ -62,7 +62,8 @@ def _rhat(x: Array) -> Array:
     n = x.shape[2]
     within = x.var(axis=2, ddof=1).mean(axis=1)
     between = n * x.mean(axis=2).var(axis=1, ddof=1)
-    return np.sqrt((between / within + n - 1) / n)
+    with np.errstate(divide="ignore"):  # infinite where each chain is stuck at a value of its own
+        return np.sqrt((between / within + n - 1) / n)
 
 
 def _ess(x: Array) -> Array:

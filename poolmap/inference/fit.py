@@ -13,7 +13,7 @@ import numpy as np
 
 from poolmap.config.base import Sampling
 from poolmap.contracts import Quantity, StanData
-from poolmap.inference.checks import as_dicts, check_fit, passed
+from poolmap.inference.checks import Check, as_dicts, check_fit, passed
 from poolmap.stan.sample import Draws, sample
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("poolmap.fit")
 
 BRIEF_WARMUP = 200
+FAR = 1.05
+"""R-hat from which chains are taken to differ, and not only to be short."""
 
 Reported = Callable[["xarray.Dataset", np.random.Generator], Sequence[Quantity]]
 
@@ -54,6 +56,22 @@ def harder(sampling: Sampling) -> Sampling:
     )
 
 
+def longer(sampling: Sampling) -> Sampling:
+    """The settings of a second attempt that lacks nothing but length: twice the draws."""
+    return sampling.model_copy(update={"draws": 2 * sampling.draws})
+
+
+def is_short(checks: Sequence[Check]) -> bool:
+    """Whether the chains went where they should, but not for long enough.
+
+    R-hat of thousands of quantities is above its bound for one or other of them by chance; far above it, the
+    chains differ, and more of the same does not help.
+    """
+    rhat = next(check.worst for check in checks if check.name == "rhat")
+    failed = {check.name for check in checks if not check.passed}
+    return failed <= {"rhat", "ess_bulk", "ess_tail"} and rhat is not None and rhat < FAR
+
+
 def brief(sampling: Sampling, acceptance: float) -> Sampling:
     """The settings of a first attempt in whitened coordinates (`StanData.whitened`): a short warm-up."""
     return sampling.model_copy(
@@ -64,7 +82,9 @@ def brief(sampling: Sampling, acceptance: float) -> Sampling:
 def fit(
     executable: Path, data: StanData, reported: Reported, sampling: Sampling, *, seed: int, cores: int
 ) -> Fit:
-    """Sample and check; where a check fails, sample once more with `harder` settings.
+    """Sample and check; where a check fails, sample once more, with `harder` settings.
+
+    In whitened coordinates, where nothing but length is lacking, with `longer` ones.
 
     Args:
         executable: the compiled program; for `sampler: nutpie` its library.
@@ -75,10 +95,15 @@ def fit(
         cores: chains run at the same time.
     """
     attempts: list[dict[str, Any]] = []
-    first = brief(sampling, data.whitened) if data.whitened else sampling
-    for attempt, settings in enumerate((first, harder(sampling))):
+    checks: list[Check] = []
+    whitened = bool(data.whitened)
+    settings = brief(sampling, data.whitened) if whitened else sampling
+    for attempt in range(2):
+        if attempt:
+            whitened = whitened and is_short(checks)
+            settings = longer(settings) if whitened else harder(sampling)
         begin = time.monotonic()
-        how = {"seed": seed + attempt, "cores": cores, "whitened": bool(data.whitened and not attempt)}
+        how = {"seed": seed + attempt, "cores": cores, "whitened": whitened}
         draws = sample(executable, data.data, data.parameters, settings, **how)
         quantities = reported(draws.posterior, np.random.default_rng(seed))
         checks = check_fit(quantities, draws.sample_stats, settings.max_treedepth)

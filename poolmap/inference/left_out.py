@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("poolmap.left_out")
 
 MIN_EFFECTIVE = 100.0  # draws that carry the mean of the density
+REPLICATES = 1_000  # draws of the part's replicates that are kept
 
 
 def refit_left_out(
@@ -57,9 +58,8 @@ def refit_left_out(
     predicted = predictive(whole.draws.posterior, np.random.default_rng(seed))
     for number, i in enumerate(unreliable(predicted)):
         item = without(i)
-        draws = sample(
-            executable, item.data.data, item.data.parameters, sampling, seed=seed + number, cores=cores
-        )
+        how = {"seed": seed + number, "cores": cores, "whitened": bool(item.data.whitened)}
+        draws = sample(executable, item.data.data, item.data.parameters, sampling, **how)
         log_lik = item.log_lik(draws.posterior)
         reported = [Quantity("left_out", "log_lik", "", log_lik[:, :, None])]
         good = passed(check_fit(reported, draws.sample_stats, sampling.max_treedepth))
@@ -67,5 +67,11 @@ def refit_left_out(
         good = good and bool(1 / (share**2).sum() > MIN_EFFECTIVE)
         elpd = float(special.logsumexp(log_lik) - np.log(log_lik.size))
         log.info("without part %d: elpd %.3f, %s", i + 1, elpd, "passed" if good else "FAILED its checks")
-        found.append({"i": int(i), "elpd": elpd, "passed": good})
+        entry = {"i": int(i), "elpd": elpd, "passed": good}
+        if item.replicated is not None:
+            values = item.replicated(draws.posterior, np.random.default_rng(seed + number))
+            values = values.reshape(-1, values.shape[2])
+            at = np.linspace(0, len(values) - 1, min(len(values), REPLICATES)).round().astype(int)
+            entry["replicated"] = values[at].T.tolist()
+        found.append(entry)
     return found

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from poolmap.contracts import Companion, Predictive
-from poolmap.inference.summary import import_arviz
+from poolmap.inference.psis import smoothed
 
 STATISTICS = {
     "mean": lambda x: x.mean(axis=-1),
@@ -20,6 +21,14 @@ STATISTICS = {
     "largest": lambda x: x.max(axis=-1),
 }
 MAX_PARETO_K = 0.7
+MIN_EFFECTIVE = 0.5
+"""Effective draws, as a share of all, from which importance weights tell an interval of a part left out.
+
+A density may be right before an interval is. Of a normal effect with variance t^2 in the population, and s^2
+given its own data, draws of the one reach the tails of the other where s^2 is not much less than t^2; a
+share of one half is s^2 / t^2 = 0.54, at which 4,000 draws reach 2.6 t.
+"""
+AT_ONCE = 5_000_000  # replicated observations worked on at once
 
 
 def summarise_predictive(item: Predictive, interval: float) -> pd.DataFrame:
@@ -51,17 +60,18 @@ def predictive_statistics(item: Predictive, interval: float) -> pd.DataFrame:
     """Summary statistics of the data beside their posterior predictive distributions.
 
     Returns:
-        columns `statistic, observed, mean, median, lower, upper, p_value`; no rows without observations.
+        columns `statistic, observed, mean, median, lower, upper, p_value, replicates` (their number); no rows
+        without observations.
     """
     flat = _by_draw(item)
     tail = (1 - interval) / 2
     rows = []
     for name, statistic in STATISTICS.items() if len(item.observed) else ():
-        observed, replicated = float(statistic(item.observed)), statistic(flat)
+        observed, replicated = float(statistic(item.observed)), _in_blocks(flat, statistic)
         lower, median, upper = np.quantile(replicated, [tail, 0.5, 1 - tail])
         p_value = float((replicated < observed).mean() + 0.5 * (replicated == observed).mean())
-        rows.append((name, observed, float(replicated.mean()), median, lower, upper, p_value))
-    columns = ["statistic", "observed", "mean", "median", "lower", "upper", "p_value"]
+        rows.append((name, observed, float(replicated.mean()), median, lower, upper, p_value, len(flat)))
+    columns = ["statistic", "observed", "mean", "median", "lower", "upper", "p_value", "replicates"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -75,32 +85,57 @@ def predictive_groups(item: Predictive, interval: float) -> pd.DataFrame:
     columns = ["variable", "level", "n", "observed", "mean", "lower", "upper", "p_value", "inside"]
     if item.groups is None or item.size is None or not set(item.groups) - {"answer"}:
         return pd.DataFrame(columns=columns)
-    flat = _by_draw(item)
-    times = item.size if item.is_mean else np.ones_like(item.size)
-    by = [name for name in item.groups if name == "answer"]
     tables = []
-    for name in item.groups.columns.drop(by):
-        grouped = item.groups.groupby([name, *by], sort=True)
-        code, keys = grouped.ngroup().to_numpy(), grouped.size().reset_index()[[name, *by]]
-        member = (code[:, None] == np.arange(len(keys))).astype(float)
-        n = item.size @ member
-        observed, replicated = ((values * times) @ member / n for values in (item.observed, flat))
+    for name in item.groups.columns.drop("answer", errors="ignore"):
+        found = averages(item, name)
+        replicated, observed = found.replicated.reshape(-1, len(found.keys)), found.observed
         tail = (1 - interval) / 2
         lower, upper = np.quantile(replicated, [tail, 1 - tail], axis=0)
         tied = np.isclose(replicated, observed, rtol=1e-12, atol=0)
-        found = {
-            "n": n,
-            "observed": observed,
-            "mean": replicated.mean(axis=0),
-            "lower": lower,
-            "upper": upper,
-            "p_value": ((replicated < observed) & ~tied).mean(axis=0) + 0.5 * tied.mean(axis=0),
-            "inside": (observed >= lower - 1e-12) & (observed <= upper + 1e-12),
-        }
-        table = keys.rename(columns={name: "level"}).assign(**found)
+        table = found.keys.rename(columns={name: "level"}).assign(
+            n=found.n,
+            observed=observed,
+            mean=replicated.mean(axis=0),
+            lower=lower,
+            upper=upper,
+            p_value=((replicated < observed) & ~tied).mean(axis=0) + 0.5 * tied.mean(axis=0),
+            inside=_within(observed, lower, upper),
+        )
         table.insert(0, "variable", name)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Averages:
+    """Averages over the persons of the levels of a factor.
+
+    Attributes:
+        keys: the levels, and `answer` where there are several.
+        n: (levels,) persons.
+        observed: (levels,); replicated: (chain, draw, levels).
+    """
+
+    keys: pd.DataFrame
+    n: np.ndarray
+    observed: np.ndarray
+    replicated: np.ndarray
+
+
+def averages(item: Predictive, name: str) -> Averages:
+    """What was observed and replicated in each level of a factor of `item.groups`."""
+    by = [name, *(column for column in item.groups if column == "answer")]
+    grouped = item.groups.groupby(by, sort=True)
+    code, keys = grouped.ngroup().to_numpy(), grouped.size().reset_index()[by]
+    shape = (len(keys), len(code))
+    at = (code, np.arange(len(code)))
+    n = np.bincount(code, item.size, len(keys))
+    weights = sparse.csr_array((item.size if item.is_mean else np.ones(len(code)), at), shape=shape)
+    flat = _by_draw(item)
+    replicated = _in_blocks(flat, lambda part: (weights @ part.T).T / n)
+    return Averages(
+        keys, n, weights @ item.observed / n, replicated.reshape(*item.replicated.shape[:2], len(keys))
+    )
 
 
 def validation_tables(
@@ -124,8 +159,73 @@ def validation_tables(
             "psis, importance sampling, not to be trusted where pareto_k is above 0.7; refit, fitted without "
             "it"
         )
+        if item.groups is not None and item.left_out in item.groups:
+            known = predicted_without(item, refits, interval)
+            table = known.merge(table, on=item.left_out, validate="m:1")
+            inside = known["inside"].dropna()
+            held = f"{int(inside.sum())} of {len(inside)}"
+            held += f" ({inside.mean():.0%})" if len(inside) else ""
+            words = (
+                f"each {item.left_out} predicted from all others. n: its persons; observed: {item.value}, a "
+                "person; mean, lower, upper: mean and interval of the same in replicates of these persons by "
+                "the fit that did not see them (empty where importance weights are too uneven for it and no "
+                "fit without it passed its checks); inside: whether the interval holds what was observed, as "
+                f"in {held}; the level of the interval is {interval:.0%}. {words}"
+            )
         found.append(Companion("left_out", table, words))
     return found
+
+
+def predicted_without(item: Predictive, refits: Sequence[Mapping[str, Any]], interval: float) -> pd.DataFrame:
+    """What was observed in each part that is left out, beside its prediction from the others.
+
+    Predictions are replicates of the fit without the part, or of all draws with their importance weights.
+
+    Args:
+        item: with `groups` that have the column `left_out`.
+        refits: of `left_out.refit_left_out`.
+
+    Returns:
+        the part (by the name in `left_out`), `answer` where there are several, `n`, `observed`, `mean`,
+        `lower`, `upper`, `inside`; the last four are missing where neither can be trusted.
+    """
+    whole = averages(item, item.left_out)
+    again = {refit["i"]: refit["replicated"] for refit in refits if refit["passed"] and "replicated" in refit}
+    tail = (1 - interval) / 2
+    mean, lower, upper = np.full((3, len(whole.keys)), np.nan)
+    chains, draws, _ = item.log_lik.shape
+    kept = np.arange(draws) if item.replicated_draws is None else item.replicated_draws
+    replicated = whole.replicated.reshape(-1, len(whole.keys))
+    for block in smoothed(item.log_lik):
+        for at, i in enumerate(range(block.parts.start, block.parts.stop)):
+            rows = np.flatnonzero((whole.keys[item.left_out] == item.parts[i]).to_numpy())
+            if i in again:
+                values = np.asarray(again[i], dtype=float).T
+                weights = np.ones(len(values))
+            elif not (block.pareto_k[at] <= MAX_PARETO_K and block.effective[at] >= MIN_EFFECTIVE):
+                continue
+            else:
+                values = replicated[:, rows]
+                log_weights = block.log_weights[:, at].reshape(chains, draws)[:, kept].ravel()
+                weights = np.exp(log_weights - log_weights.max())
+            mean[rows] = np.average(values, axis=0, weights=weights)
+            limits = np.quantile(values, [tail, 1 - tail], axis=0, weights=weights, method="inverted_cdf")
+            lower[rows], upper[rows] = limits
+    found = whole.keys.assign(n=whole.n, observed=whole.observed, mean=mean, lower=lower, upper=upper)
+    inside = pd.array(_within(whole.observed, lower, upper), dtype="boolean")
+    inside[np.isnan(mean)] = pd.NA
+    return found.assign(inside=inside)
+
+
+def _within(observed: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Whether intervals hold what was observed; sums of the same numbers may differ in the last digit."""
+    return (observed >= lower - 1e-12) & (observed <= upper + 1e-12)
+
+
+def _in_blocks(flat: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """A function of single draws (draws, n) of all draws, in bounded memory."""
+    blocks = np.array_split(flat, max(1, -(-flat.size // AT_ONCE)))
+    return np.concatenate([function(part.astype(np.float64)) for part in blocks])
 
 
 def _by_draw(item: Predictive) -> np.ndarray:
@@ -150,14 +250,9 @@ def leave_one_out(item: Predictive, refits: Sequence[Mapping[str, Any]] = ()) ->
         sampling (where the estimate is not to be trusted), and `data`, a fingerprint of what was predicted:
         models are comparable only where it is the same.
     """
-    import xarray
-
-    arviz = import_arviz()
-    log_lik = xarray.Dataset({"y": (("chain", "draw", "row"), item.log_lik)})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of high k, which is told here part by part
-        loo = arviz.loo(arviz.InferenceData(log_likelihood=log_lik, posterior=log_lik), pointwise=True)
-    k, elpd = loo.pareto_k.values, loo.loo_i.values.copy()
+    blocks = [(block.elpd, block.lpd, block.pareto_k) for block in smoothed(item.log_lik)]
+    elpd, lpd, k = np.concatenate(blocks, axis=1) if blocks else np.empty((3, 0))
+    elpd = elpd.copy()
     method = np.full(len(elpd), "psis", dtype=object)
     if item.exact_elpd is not None:
         elpd, method[:] = np.asarray(item.exact_elpd, dtype=float), "exact"
@@ -171,7 +266,7 @@ def leave_one_out(item: Predictive, refits: Sequence[Mapping[str, Any]] = ()) ->
         "data": data,
         "elpd_loo": float(elpd.sum()),
         "se": float(np.sqrt(elpd.size * elpd.var())),
-        "p_loo": float(loo.elpd_loo + loo.p_loo - elpd.sum()),
+        "p_loo": float(lpd.sum() - elpd.sum()),
         "n_high_k": int((~(k <= MAX_PARETO_K) & (method == "psis")).sum()),
         "elpd": [float(x) for x in elpd],
         "pareto_k": [float(x) if np.isfinite(x) else None for x in k],
@@ -180,10 +275,21 @@ def leave_one_out(item: Predictive, refits: Sequence[Mapping[str, Any]] = ()) ->
 
 
 def unreliable(item: Predictive) -> list[int]:
-    """Positions of the parts whose Pareto k is above 0.7 and whose density is not known exactly."""
-    found = leave_one_out(item)
-    pairs = enumerate(zip(found["pareto_k"], found["method"], strict=True))
-    return [i for i, (k, how) in pairs if how == "psis" and (k is None or k > MAX_PARETO_K)]
+    """Positions of the parts that importance sampling cannot leave out, and whose density is not known.
+
+    Their Pareto k is above 0.7; or, of parts that are levels of a factor and are predicted
+    (`predicted_without`), the weights are too uneven for an interval.
+    """
+    if item.exact_elpd is not None:
+        return []
+    predicted = item.groups is not None and item.left_out in item.groups
+    found: list[int] = []
+    for block in smoothed(item.log_lik):
+        bad = ~(block.pareto_k <= MAX_PARETO_K)
+        if predicted:
+            bad |= block.effective < MIN_EFFECTIVE
+        found += [block.parts.start + int(i) for i in np.flatnonzero(bad)]
+    return found
 
 
 def compare(results: dict[str, dict[str, Any]]) -> tuple[pd.DataFrame, list[str]]:

@@ -247,8 +247,9 @@ def _statistics_table(result: ModelResult, interval: float) -> ReportTable:
         }
     )
     caption = (
-        f"Statistics of the observed {result.value} beside those of data replicated from model "
-        f"{result.name}; a p-value near 0 or 1 says that the model does not reproduce the statistic."
+        f"Statistics of the observed {result.value} beside those of {rows['replicates'].max():,} data sets "
+        f"replicated from model {result.name}; a p-value near 0 or 1 says that the model does not reproduce "
+        "the statistic."
     )
     return ReportTable(frame, caption, numeric=list(frame.columns[1:]), model=result.name)
 

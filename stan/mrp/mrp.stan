@@ -32,7 +32,9 @@
  * value of the hyperparameters. The normal approximation only decides how fast the sampler is: the density is that
  * of the model above, whatever it is. The hyperparameters are centred and scaled for the same reason; where sigma
  * may be near 0, so that log sigma has a long left tail, log sigma = t - bend softplus(bend_at - t)^2 and t is centred
- * and scaled.
+ * and scaled. Of a test (7) the data tell the share of positives, not the prevalence: the log odds of a positive take
+ * the place of the intercept, softly bounded by false positives below and the sensitivity above (transformed
+ * parameters); the logits of validation studies are whitened given their mean and standard deviation.
  *
  * Sources: Gelman and Little 1997, Survey Methodology 23:127-135; Lewandowski, Kurowicka and Joe 2009, Journal of
  * Multivariate Analysis 100:1989-2001; Riebler, Sorbye, Simpson and Rue 2016, Statistical Methods in Medical Research
@@ -99,6 +101,9 @@ data {
   array[2] int<lower=0> studies;                   // of sensitivity, of specificity
   array[sum(studies)] int<lower=0> correct;
   array[sum(studies)] int<lower=0> of;
+  vector[sum(studies)] study_logit;                // normal approximation of each study (test 2)
+  vector<lower=0>[sum(studies)] study_weight;
+  vector<lower=0>[2] pooled_sd;                    // of the logits by all studies (test 1)
 
   int<lower=1> N;                                  // x: intercepts, coefficients, effects
   array[N] int<lower=1, upper=N> order;            // place of each in the order of elimination
@@ -107,6 +112,12 @@ data {
   array[nonzero] int design_column;
   array[E * C + 1] int design_start;
 
+  vector[test > 0 ? N : 0] average_design;         // average linear predictor of the cells
+  real average_at;                                 // where it is, and what it lacks of the average prevalence's logit
+  real average_offset;
+  real positive_at;                                // log odds of a positive there, their change with the average,
+  real positive_slope;                             // and their standard deviation
+  real<lower=0> positive_sd;
   int<lower=0> F;                                  // levels of a large field, sampled with its mean
   array[E, F] int<lower=1, upper=N> floating;      // where they stand among the effects
 
@@ -195,6 +206,9 @@ transformed parameters {
     int i_sigma = 1;
     int i_rho = 1;
     int i_correlation = 1;
+    vector[2] logit_accuracy;                      // of a test: sensitivity, specificity in the survey
+    vector[2] accuracy_sd;                         // how far the studies tell them
+    vector[2] accuracy_away;                       // from the mean of the studies, in standard deviations
     log_density += sum(log1p(2 * bend .* beyond .* inv_logit(bend_at - straight)));
     for (k in 1 : K) {
       vector[J[k]] log_sigma = hyper[h : h + J[k] - 1];
@@ -254,32 +268,33 @@ transformed parameters {
       log_density += hyper[h] + chosen_prior_lpdf(dispersion[1] | own_prior_family, own_prior);
     }
     if (test == 1) {
-      sensitivity[1] = inv_logit(hyper[h]);
-      specificity[1] = inv_logit(hyper[h + 1]);
-      for (s in 0 : 1) {
-        int first = s == 0 ? 1 : studies[1] + 1;
-        int last = s == 0 ? studies[1] : sum(studies);
-        log_density += binomial_logit_lpmf(correct[first : last] | of[first : last], hyper[h + s]);
-        log_density += log_inv_logit(hyper[h + s]) + log_inv_logit(-hyper[h + s]);
-      }
+      logit_accuracy = hyper[h : h + 1];
+      accuracy_sd = pooled_sd;
     }
     if (test == 2) {
       int at = h + 4;
       for (s in 1 : 2) {
         int first = s == 1 ? 1 : studies[1] + 1;
         int last = s == 1 ? studies[1] : sum(studies);
-        real centre = hyper[h + 2 * s - 2];
+        // given their spread, mean and logits are sampled as standard variables of their normal approximation
+        vector[studies[s]] weight = study_weight[first : last];
+        vector[studies[s]] logit = study_logit[first : last];
         real spread = exp(hyper[h + 2 * s - 1]);
-        vector[1 + studies[s]] raw = hyper[at : at + studies[s]];
-        vector[1 + studies[s]] logit_correct = centre + spread * raw;
-        test_mean[s] = centre;
-        test_sd[s] = spread;
-        if (s == 1) sensitivity[1] = inv_logit(logit_correct[1]);
-        else specificity[1] = inv_logit(logit_correct[1]);
-        log_density += binomial_logit_lpmf(correct[first : last] | of[first : last], logit_correct[2 : ]);
-        log_density += std_normal_lpdf(raw);
+        vector[studies[s]] shrink = inv(1 + weight * square(spread));
+        real mean_precision = dot_product(weight, shrink) + inv_square(test_mean_prior[2]);
+        real centre = (dot_product(weight .* shrink, logit) + test_mean_prior[1] * inv_square(test_mean_prior[2]))
+                      / mean_precision + hyper[h + 2 * s - 2] / sqrt(mean_precision);
+        vector[studies[s]] away = spread * weight .* shrink .* (logit - centre)
+                                  + sqrt(shrink) .* hyper[at + 1 : at + studies[s]];
+        log_density += 0.5 * (sum(log(shrink)) - log(mean_precision)) + std_normal_lpdf(away);
+        log_density += binomial_logit_lpmf(correct[first : last] | of[first : last], centre + spread * away);
         log_density += chosen_prior_lpdf(centre | test_mean_prior_family, test_mean_prior);
         log_density += hyper[h + 2 * s - 1] + chosen_prior_lpdf(spread | test_sd_prior_family, test_sd_prior);
+        test_mean[s] = centre;
+        test_sd[s] = spread;
+        accuracy_away[s] = hyper[at];
+        accuracy_sd[s] = spread;
+        logit_accuracy[s] = centre + spread * hyper[at];
         at += 1 + studies[s];
       }
     }
@@ -300,6 +315,42 @@ transformed parameters {
         log_density += normal_lpdf(alpha[e] | free_at, free_scale);
         alpha[e] = mean_field;
         effect[floating[e]] -= mean_field;
+      }
+    }
+    if (test > 0) {
+      // Prevalence and accuracy are told together, by the share of positives. Its log odds are sampled in place of
+      // the prevalence. They lie above those of a false positive, and those of a true positive below those of the
+      // sensitivity: the distances are softened to be above 0, both ends giving way by their variances.
+      real average = dot_product(average_design, append_row(append_row(alpha, beta), effect));
+      real positive = positive_at + positive_slope * (average - average_at);
+      vector[2] width = sqrt(square(positive_sd) + square(accuracy_sd));
+      vector[2] distance;
+      vector[2] above;
+      vector[2] moved;
+      real true_positive;
+      distance[2] = positive + logit_accuracy[2];
+      above[2] = 0.5 * width[2] * log1p_exp(2 * distance[2] / width[2]);
+      moved[2] = 0.5 * width[2] * log1p_exp(-2 * distance[2] / width[2]);
+      true_positive = positive + square(positive_sd / width[2]) * moved[2] + log1m_exp(-above[2]);
+      distance[1] = logit_accuracy[1] - true_positive;
+      above[1] = 0.5 * width[1] * log1p_exp(2 * distance[1] / width[1]);
+      moved[1] = 0.5 * width[1] * log1p_exp(-2 * distance[1] / width[1]);
+      true_positive -= square(positive_sd / width[1]) * moved[1];
+      logit_accuracy += square(accuracy_sd ./ width) .* moved;
+      // the logit of the prevalence, the share of true positives divided by the sensitivity
+      alpha[1] += true_positive - log_inv_logit(logit_accuracy[1]) - log1m_exp(-above[1]) - average_offset - average;
+      log_density += sum(log_inv_logit(2 * distance ./ width) - log1m_exp(-above));
+      sensitivity[1] = inv_logit(logit_accuracy[1]);
+      specificity[1] = inv_logit(logit_accuracy[2]);
+      if (test == 2) {
+        log_density += std_normal_lpdf(accuracy_away + accuracy_sd ./ square(width) .* moved);
+      } else {
+        for (s in 1 : 2) {
+          int first = s == 1 ? 1 : studies[1] + 1;
+          int last = s == 1 ? studies[1] : sum(studies);
+          log_density += binomial_logit_lpmf(correct[first : last] | of[first : last], logit_accuracy[s]);
+        }
+        log_density += sum(log_inv_logit(logit_accuracy)) + sum(log_inv_logit(-logit_accuracy));
       }
     }
     if (kind == 5) {                               // the intercept is the middle cutpoint

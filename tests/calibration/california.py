@@ -273,7 +273,7 @@ def draw_figure(found: dict[tuple[str, str], pd.DataFrame], path: Path) -> None:
     looks = {"weighted": (GOLD, "s", "none"), "model": (MUTED, "^", ":"), "predicted": (BLUE, "o", "-")}
     names = ["weighted", "MrP, expected", "MrP, finite population"]
     with matplotlib.rc_context(RC):
-        figure = new_figure(9, 6.2)
+        figure = new_figure(9, 5.2)
         panels = figure.subplots(len(OUTCOMES), len(DESIGNS) + 1)
         for (outcome, design), rows in found.items():
             axes = panels[list(OUTCOMES).index(outcome), list(DESIGNS).index(design)]

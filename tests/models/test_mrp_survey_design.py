@@ -1,10 +1,11 @@
-"""Design-based estimates against R's survey package: the California schools, and NHANES.
+"""Design-based estimates against R's survey package: the California schools, NHANES and the election of 2004.
 
-Reference: R survey 4.1-1 (Debian r-cran-survey), data(api) and data(nhanes); svydesign and svymean of
-`dstrat` (id = ~1, strata = ~stype, fpc), `dclus1` (id = ~dnum, fpc), `dclus2` (id = ~dnum + snum, fpc =
-~fpc1 + fpc2), `dsrs`; of `dclus1` also postStratify(~stype) and rake(~stype, ~sch.wide). The samples are
-mrp_samples.csv, their schools those of resources/california_schools/population.csv; mrp_nhanes.csv is
-data(nhanes).
+Reference: R survey 4.1-1 (Debian r-cran-survey), data(api), data(nhanes), data(election); svydesign and
+svymean of `dstrat` (id = ~1, strata = ~stype, fpc), `dclus1` (id = ~dnum, fpc), `dclus2` (id = ~dnum + snum,
+fpc = ~fpc1 + fpc2), `dsrs`; of `dclus1` also postStratify(~stype) and rake(~stype, ~sch.wide). Samples are
+in mrp_samples.csv, their schools those of resources/california_schools/population.csv; mrp_nhanes.csv is
+data(nhanes), mrp_election.csv the 40 counties of election_pps, drawn with probabilities proportional to votes
+by Tillé's splitting method.
 """
 
 from pathlib import Path
@@ -13,8 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from poolmap.families.mrp.calibration import calibrated_weights, raked_weights, residuals
+from poolmap.families.mrp.calibration import calibrated_weights, residuals
 from poolmap.families.mrp.direct import domain_ratio
+from poolmap.families.mrp.raking import rake
 from poolmap.families.mrp.survey_design import Design
 
 HERE = Path(__file__).resolve().parent
@@ -103,7 +105,7 @@ def test_poststratified_mean_and_total():
     frame, design = sample("apiclus1")
     code = frame["school_type"].map({name: i for i, name in enumerate(TYPES)}).to_numpy()
     totals, x = np.array(list(TYPES.values())), np.eye(3)[code]
-    weight = raked_weights(design.weight, [code], [totals])
+    weight = rake(design.weight, [code], [totals]).cells
     np.testing.assert_allclose(calibrated_weights(design.weight, x, totals), weight, rtol=1e-10)
     enrolled = frame["enroll"].to_numpy(dtype=float)
     assert total(design, enrolled, weight, x) == pytest.approx((3680892.945, 406292.6363), rel=1e-9)
@@ -124,7 +126,7 @@ def test_raked_mean_and_total():
         columns.append(np.eye(len(known))[code])
     x, enrolled = np.hstack(columns), frame["enroll"].to_numpy(dtype=float)
 
-    weight = raked_weights(design.weight, margins, totals, tolerance=3e-4)
+    weight = rake(design.weight, margins, totals, tolerance=3e-4).cells
     assert (weight.min(), weight.max()) == pytest.approx((29.87046387, 67.12578263), rel=1e-9)
     value, se = total(design, enrolled, weight, x)
     assert value == pytest.approx(3647300.031, rel=1e-9)
@@ -133,6 +135,40 @@ def test_raked_mean_and_total():
     assert value == pytest.approx(641.2302469, rel=1e-9)
     assert se == pytest.approx(23.70364124, rel=1.5e-6)
 
-    weight = raked_weights(design.weight, margins, totals)
+    weight = rake(design.weight, margins, totals).cells
     np.testing.assert_allclose(weight @ x, np.concatenate(totals), rtol=1e-9)
     assert mean(frame, design, frame["api00"], weight=weight, x=x) == pytest.approx((value, se), rel=3e-6)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "expected"),
+    [
+        ("bush", (64518472.38, 2447628.889)),
+        ("kerry", (51202102.1, 2450786.539)),
+        ("nader", (478530.5232, 102420.2435)),
+    ],
+)
+def test_totals_of_unequal_probabilities_without_replacement(candidate, expected):
+    """svydesign(id = ~1, fpc = ~p, data = election_pps, pps = "brewer"), also in the vignette `pps`."""
+    frame = pd.read_csv(HERE / "mrp_election.csv")
+    design = Design.of(frame.assign(weight=1 / frame["p"], inclusion_0=frame["p"]))
+    found = total(design, frame[candidate].to_numpy(dtype=float))
+    assert found == pytest.approx(expected, rel=1e-9)
+    assert design.freedom == 39
+
+
+def test_inclusion_probabilities_of_two_stages():
+    """R's own check (tests/pps.R): 40 / fpc1 and min(1, 5 / fpc2) say the same as population sizes."""
+    frame, by_size = sample("apiclus2")
+    drawn = frame.groupby("district")["cds"].transform("size")
+    probabilities = {
+        "inclusion_0": frame["district"].nunique() / frame["population_size_0"],
+        "inclusion_1": drawn / frame["population_size_1"],
+    }
+    sizes = ["population_size_0", "population_size_1"]
+    design = Design.of(frame.drop(columns=sizes).assign(**probabilities))
+    x = np.column_stack([np.ones(len(frame)), frame["api00"], frame["school_wide"] == "Yes"]).astype(float)
+    weighted = design.weight[:, None] * x
+    expected = by_size.covariance(weighted, weighted)
+    np.testing.assert_allclose(design.covariance(weighted, weighted), expected, rtol=1e-9)
+    assert mean(frame, design, frame["api00"]) == pytest.approx((670.8118081, 30.09902738), rel=2e-9)

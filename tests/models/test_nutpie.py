@@ -136,7 +136,6 @@ def test_a_library_that_is_none_is_told(tmp_path):
 
 def test_an_interrupted_run_ends_without_draws(library, tmp_path):
     code = f"""
-import json, sys
 from pathlib import Path
 from poolmap.config.base import Sampling
 from poolmap.stan.sample import sample
@@ -147,11 +146,14 @@ print("draws", flush=True)
     run = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    assert run.stdout.readline() == "begins\n"
-    time.sleep(3)
-    assert run.poll() is None
-    run.send_signal(signal.SIGINT)
-    said, errors = run.communicate(timeout=60)
+    try:
+        assert run.stdout.readline() == "begins\n"
+        time.sleep(3)
+        assert run.poll() is None
+        run.send_signal(signal.SIGINT)
+        said, errors = run.communicate(timeout=60)
+    finally:
+        run.kill()
     assert said == ""
     assert "KeyboardInterrupt" in errors
     assert run.returncode != 0

@@ -1,14 +1,17 @@
 """Summaries, the gate, predictive checks: on draws whose answer is known."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
+import xarray
 from scipy import stats
 
 from poolmap.contracts import Predictive, Quantity
 from poolmap.inference.checks import as_dicts, check_fit, ebfmi, failures, passed
 from poolmap.inference.predictive import compare, leave_one_out, predictive_statistics, summarise_predictive
-from poolmap.inference.summary import dictionary, summarise
+from poolmap.inference.summary import dictionary, import_arviz, summarise
 
 RNG = np.random.default_rng(1)
 GOOD_STATS = {
@@ -18,8 +21,8 @@ GOOD_STATS = {
 }
 
 
-def quantity(draws, name="rr", keys=None, extra=None):
-    return Quantity(table="areas", quantity=name, description="words", draws=draws, keys=keys, extra=extra)
+def quantity(draws, name="rr", keys=None, extra=None, known=None):
+    return Quantity("areas", name, "words", draws, keys, extra, known)
 
 
 def areas(n):
@@ -111,6 +114,33 @@ def test_constant_or_not_finite_quantities_fail_by_name(bad):
     assert checks[-1].where == "rr[00], rr[02]"
 
 
+def test_a_known_quantity_passes_and_must_be_constant():
+    draws = RNG.normal(size=(4, 1000, 3))
+    draws[:, :, 1] = 0.0
+    known = np.array([False, True, False])
+    checks = check_fit([quantity(draws, keys=areas(3), known=known)], GOOD_STATS, 10)
+    assert passed(checks)
+    assert checks[-1].worst == 0
+    draws[2, 7, 1] = 1e-9
+    checks = check_fit([quantity(draws, keys=areas(3), known=known)], GOOD_STATS, 10)
+    assert failed(checks) == {"varying"}
+    assert checks[-1].where == "rr[01]"
+    with pytest.raises(ValueError, match="known has 2 rows, the draws 3"):
+        quantity(draws, keys=areas(3), known=known[:2])
+
+
+def test_chains_that_are_stuck_fail():
+    stuck = RNG.normal(size=(4, 1000, 2))
+    stuck[:, :, 0] = np.arange(4)[:, None]
+    assert {"rhat", "ess_bulk"} <= failed(check_fit([quantity(stuck, keys=areas(2))], GOOD_STATS, 10))
+    one = RNG.normal(size=(4, 1000, 1))
+    one[3] = one[3, 0]
+    assert "rhat" in failed(check_fit([quantity(one)], GOOD_STATS, 10))
+    known = np.array([True, False])
+    checks = check_fit([quantity(stuck, keys=areas(2), known=known)], GOOD_STATS, 10)
+    assert "varying" in failed(checks), "of a known quantity all chains have the same value"
+
+
 def test_ebfmi_of_independent_and_of_sticky_energy():
     assert ebfmi(RNG.normal(size=(1, 20_000)))[0] == pytest.approx(2, abs=0.1)
     assert ebfmi(np.cumsum(RNG.normal(size=(1, 20_000)), axis=1))[0] < 0.05
@@ -135,6 +165,21 @@ def test_leave_one_out_matches_the_exact_value():
     loo = leave_one_out(item)
     assert loo["elpd_loo"] == pytest.approx(exact, abs=0.05)
     assert loo["n_high_k"] == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_leave_one_out_in_blocks_is_arviz_s(monkeypatch, dtype):
+    _, item = conjugate()
+    log_lik = xarray.Dataset({"y": (("chain", "draw", "row"), item.log_lik)})
+    expected = import_arviz().loo(
+        import_arviz().InferenceData(log_likelihood=log_lik, posterior=log_lik), pointwise=True
+    )
+    monkeypatch.setattr("poolmap.inference.psis.AT_ONCE", 3 * item.log_lik[:, :, 0].size)
+    found = leave_one_out(dataclasses.replace(item, log_lik=item.log_lik.astype(dtype)))
+    rtol = 1e-12 if dtype == np.float64 else 1e-6
+    np.testing.assert_allclose(found["elpd"], expected.loo_i, rtol=rtol)
+    np.testing.assert_allclose(found["pareto_k"], expected.pareto_k, rtol=0, atol=1e4 * rtol)
+    assert found["p_loo"] == pytest.approx(expected.p_loo, rel=1e5 * rtol)
 
 
 def test_models_of_different_data_are_not_compared():

@@ -141,6 +141,54 @@ def test_strata_that_are_missing(tmp_path):
     assert any("'A' is not a number" in text for text in found)
 
 
+PROBABILITIES = "vote,state,age,sex,w,p\n" + "\n".join(
+    f"{row},{p}" for row, p in zip(SURVEY.split("\n")[1:-1], (0.5, 0.5, 0.2, 0.2, 0.2, 0.5), strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("2,0.5", "2,1.5"), "line 3, column 'p': 1.5 is more than 1"),
+        (("2,0.5", "2,0"), "line 3, column 'p': 0 is not above 0"),
+        (("2,0.5", "2,"), "line 3, column 'p': no value\n    -> every row needs all that `design` names"),
+        (
+            ("m,1,0.5", "m,1,0.4"),
+            "line 7, column 'p': 0.4, but 0.5 in an earlier row of the same unit (state 'A')",
+        ),
+        (("w,p", "w,q"), "there is no column 'p' (asked for by 'design: inclusion')"),
+    ],
+)
+def test_inclusion_probabilities_that_cannot_be(tmp_path, change, message):
+    survey = PROBABILITIES.replace(*change)
+    design = {"clusters": ["state"], "inclusion": ["p"]}
+    (found,) = told(tmp_path, survey=survey, weight="w", design=design)
+    assert message in found
+
+
+def test_inclusion_probabilities_reach_the_design(tmp_path):
+    design = {"clusters": ["state"], "inclusion": ["p"]}
+    survey = ingest(spec_of(tmp_path, PROBABILITIES, weight="w", design=design)).tables["survey"]
+    assert survey["inclusion_0"].tolist() == [0.5, 0.5, 0.2, 0.2, 0.2, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"design": {"inclusion": ["p"]}}, "need the sampling weights"),
+        (
+            {"weight": "w", "design": {"inclusion": ["p"], "population_sizes": ["n"]}},
+            "leave one of the two away",
+        ),
+        ({"weight": "w", "design": {"inclusion": ["p", "q"]}}, "2 columns for 1 stage"),
+        ({"design": {"clusters": ["c"], "population_sizes": ["a", "b", "c"]}}, "3 columns for 2 stages"),
+    ],
+)
+def test_designs_that_contradict_themselves(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        spec_of(tmp_path, **changes)
+
+
 @pytest.mark.parametrize("slip", ["b", "B."])
 def test_levels_spelt_otherwise(tmp_path, slip):
     survey = SURVEY.replace(",B,", f",{slip},")

@@ -6,8 +6,11 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from poolmap.families.mrp.calibration import NotConvergedError, calibrated_weights, raked_weights
+from poolmap.config.mrp import MrpAnalysis
+from poolmap.contracts import Dataset
+from poolmap.families.mrp.calibration import calibrated_weights
 from poolmap.families.mrp.direct import domain_ratio, logit_interval, poisson_interval, wilson_interval
+from poolmap.families.mrp.side_by_side import SideBySide
 from poolmap.families.mrp.survey_design import Design
 
 
@@ -103,6 +106,44 @@ def test_degrees_of_freedom_are_those_of_the_group():
     np.testing.assert_array_equal(simple(np.ones(5)).freedom(np.array([0, 0, 0, 1, 1]), 2), [2, 1])
 
 
+def test_unequal_probabilities_in_strata_and_stages_against_loops():
+    """Brewer 2002, chapter 9: each unit's squared deviation from the unweighted mean times 1 - p; a unit that
+    is certain brings the variance within it alone."""
+    rng = np.random.default_rng(5)
+    rows = [
+        {
+            "stratum": h,
+            "cluster_0": c,
+            "inclusion_0": p,
+            "inclusion_1": rng.uniform(0.1, 0.9),
+            "y": rng.normal(),
+        }
+        for h in "AB"
+        for c, p in enumerate([1.0, 0.6, 0.3, 0.1])
+        for _ in range(rng.integers(2, 6))
+    ]
+    rows.append({"stratum": "C", "cluster_0": 0, "inclusion_0": 0.2, "inclusion_1": 0.5, "y": 2.0})
+    frame = pd.DataFrame(rows).assign(weight=1.0, z=lambda table: rng.normal(size=len(table)))
+
+    def spread(totals, p):
+        m = len(totals)
+        away = totals - (totals.mean(axis=0) if m > 1 else 0)
+        return m / max(m - 1, 1) * (away * np.asarray(1 - p)[:, None]).T @ away
+
+    expected = np.zeros((2, 2))
+    for _, stratum in frame.groupby("stratum"):
+        units = stratum.groupby("cluster_0")
+        expected += spread(units[["y", "z"]].sum().to_numpy(), units["inclusion_0"].first())
+        for _, unit in units:
+            p = unit["inclusion_0"].iloc[0]
+            expected += p * spread(unit[["y", "z"]].to_numpy(), unit["inclusion_1"])
+    design = Design.of(frame)
+    scores = frame[["y", "z"]].to_numpy()
+    np.testing.assert_allclose(design.covariance(scores, scores), expected, rtol=1e-12)
+    np.testing.assert_allclose(design.variance(scores), np.diag(expected), rtol=1e-12)
+    assert design.freedom(np.zeros(len(frame), dtype=int), 1) == [6]
+
+
 def test_a_stratum_with_one_unit_counts_its_square():
     design = simple(np.ones(3), stratum=["A", "A", "B"])
     assert design.variance(np.array([[1.0], [3.0], [5.0]]))[0] == pytest.approx(2 * 2 + 25)
@@ -110,12 +151,21 @@ def test_a_stratum_with_one_unit_counts_its_square():
     assert whole.variance(np.array([[1.0], [3.0], [5.0]]))[0] == pytest.approx(0.5 * 2 * 2)
 
 
-def test_raking_that_cannot_end_says_so():
-    """Two margins that contradict each other: every respondent is in (0, 0) or (1, 1)."""
-    level = np.array([0, 0, 1, 1])
-    totals = [np.array([30.0, 70.0]), np.array([50.0, 50.0])]
-    with pytest.raises(NotConvergedError):
-        raked_weights(np.ones(4), [level, level], totals)
+def test_no_raked_estimates_where_raking_cannot_end(caplog):
+    """Two margins that contradict each other: every respondent is young in A or old in B."""
+    cells = pd.DataFrame({"area": ["A", "A", "B", "B"], "age": ["young", "old", "young", "old"]})
+    census = cells.assign(count=[20.0, 10.0, 30.0, 40.0])
+    survey = cells.iloc[np.repeat([0, 3], 5)].assign(yes=[1, 0, 1, 0, 0] * 2, weight=1.0)
+    spec = MrpAnalysis(
+        family="mrp", survey="s.csv", census="c.csv", count="n", outcome={"column": "y", "positive": "1"},
+        formula="y ~ 1 + (1 | area) + (1 | age)", estimates=["area"], interval=0.95,
+    )  # fmt: skip
+    facts = {"terms": [["area"], ["age"]], "predictors": {}}
+    tables = {"survey": survey.reset_index(drop=True), "census": census}
+    found = SideBySide(spec, Dataset(tables, pd.DataFrame(), facts)).columns((), pd.DataFrame(index=[0]))
+    assert "raked" not in found
+    assert found["greg"].notna().all()
+    assert "raking to area, age did not converge" in caplog.text
 
 
 def test_calibrated_weights_meet_the_totals_with_collinear_columns():

@@ -9,7 +9,7 @@ from poolmap.contracts import Dataset
 from poolmap.families.mrp.contrasts import unknown_levels
 from poolmap.families.mrp.estimate import estimates_of
 from poolmap.families.mrp.left_out import not_in_formula
-from poolmap.families.mrp.parameters import parameters
+from poolmap.families.mrp.parameters import contributions, parameters
 from poolmap.families.mrp.parts import Batch, Parts
 from poolmap.inference.summary import summarise
 
@@ -249,6 +249,20 @@ def test_parameters_and_contributions():
     x, n = (census["x"] - 1) / 0.5, census["count"]
     sd = np.sqrt(np.average((x - np.average(x, weights=n)) ** 2, weights=n))
     assert spread["x"] == pytest.approx((abs(given.beta[:, 0, 0]) * sd).mean())
+
+
+def test_a_predictor_that_the_census_does_not_vary_contributes_nothing_and_that_is_known():
+    given = parts_of("ordered")
+    same, counts = np.full((3, 1), 0.1), np.array([5, 3, 0])
+    same[2] = 7  # nobody lives there
+    spreads = [np.full((CHAINS * DRAWS, len(batch.columns), 1), np.nan) for batch in given.batches]
+    answers = ["low", "middle", "high"]
+    (found,) = contributions("ordered", given, spreads, same, counts, answers, (CHAINS, DRAWS))
+    assert found.keys["term"].tolist() == ["x"]
+    assert found.known.tolist() == [True]
+    assert (found.draws == 0).all()
+    (found,) = contributions("ordered", given, spreads, same, counts + 1, answers, (CHAINS, DRAWS))
+    assert found.known.tolist() == [False]
 
 
 def test_parameters_of_a_test_with_errors():

@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from poolmap.config.mrp_survey import Bands
-from poolmap.families.mrp.companions import companions
 from poolmap.families.mrp.ingest import ingest
 from poolmap.families.mrp.recode import band_labels
 from poolmap.families.mrp.side_by_side import SideBySide
@@ -188,20 +187,34 @@ def test_a_census_without_the_time_is_repeated(tmp_path):
     assert census.groupby("wave")["count"].sum().to_dict() == {"2019": 2100, "2020": 2100, "2021": 2100}
     assert (census[["level_0", "level_1", "level_2"]] >= 0).all(axis=None)
     assert data.facts["time"] == "wave"
+    assert levels(data, "state")["census_n"].to_dict() == {"A": 320, "B": 720, "C": 1060}
+    assert levels(data, "state:wave")["census_n"].sum() == 3 * 2100
+    report = data.tables["variables"].set_index(["variable", "level"])["census_n"]
+    assert report["state"].to_dict() == {"A": 320, "B": 720, "C": 1060}
+    assert report["wave"].to_dict() == {"2019": 2100, "2020": 2100, "2021": 2100}
 
 
 def test_people_are_counted_once_where_the_census_is_repeated(tmp_path):
+    """Of the total, of a state, of a wave and of a state in a wave; a census with the time is added up."""
     formula = "vote ~ 1 + (1 | state) + (1 | wave)"
-    spec = spec_of(tmp_path, WAVES, formula=formula, time="wave", estimates=["state", "wave"])
+    estimates = ["state", "wave", "state:wave"]
+    spec = spec_of(tmp_path, WAVES, formula=formula, time="wave", estimates=estimates)
     data = ingest(spec)
-    beside = SideBySide(spec, data)
-    states = beside.columns(("state",), pd.DataFrame({"state": ["A", "B", "C"]}))
-    assert states["n_census"].tolist() == [320, 720, 1060]
-    waves = beside.columns(("wave",), pd.DataFrame({"wave": ["2019", "2020", "2021"]}))
-    assert waves["n_census"].tolist() == [2100, 2100, 2100]
-    (table,) = companions(spec, "main", data, {})
-    people = table.frame.groupby("variable")["census_n"].sum()
-    assert people["state"] == 2100 and people["wave"] == 3 * 2100
+    keys = {
+        (): ({}, 2100),
+        ("state",): ({"state": "B"}, 720),
+        ("wave",): ({"wave": "2020"}, 2100),
+        ("state", "wave"): ({"state": "B", "wave": "2020"}, 720),
+    }
+    for grouping, (key, people) in keys.items():
+        found = SideBySide(spec, data).columns(grouping, pd.DataFrame(key, index=[0]))
+        assert found["n_census"].tolist() == [people], grouping
+    census = "state,wave,n\nA,2019,1\nA,2020,2\nA,2021,3\nB,2019,4\nB,2020,5\nB,2021,6\n"
+    spec = spec_of(
+        tmp_path, WAVES.replace("C,", "B,"), census, formula=formula, time="wave", estimates=estimates
+    )
+    found = SideBySide(spec, ingest(spec)).columns(("state",), pd.DataFrame({"state": ["A", "B"]}))
+    assert found["n_census"].tolist() == [6, 15]
 
 
 def test_the_time_may_have_coefficients(tmp_path):

@@ -11,9 +11,10 @@ from shapely.geometry import box
 
 from poolmap.families.mrp.figures import figures
 from poolmap.families.mrp.group_figures import direct_kinds
+from poolmap.families.mrp.left_out_figures import left_out_levels_figure, left_out_words
 from poolmap.families.mrp.report_words import decimals, estimates_of_grouping, fixed
 from poolmap.figures.dot_whisker import Panel, Series, dot_whisker
-from poolmap.figures.over_time import _across
+from poolmap.figures.over_time import Line, _across, draw_over_time
 
 
 def drawn(spec, data, results):
@@ -108,6 +109,36 @@ def test_direct_estimates_that_are_alike_are_drawn_once():
     assert direct_kinds(table) == ["raw", "raked"]
 
 
+def test_weighted_estimates_over_time():
+    spec, data, results = made("binary", 12, waves=4)
+    found = drawn(spec, data, results)["time_wave_main"]
+    table = estimates_of_grouping(spec, results["main"], ("wave",))
+    axes = found.figure.axes[0]
+    squares = [line for line in axes.lines if line.get_marker() == "s"]
+    assert list(squares[0].get_ydata()) == pytest.approx(table["weighted"].tolist())
+    (whiskers,) = axes.collections[1:]
+    ends = np.array([segment[:, 1] for segment in whiskers.get_segments()])
+    np.testing.assert_allclose(ends, table[["weighted_lower", "weighted_upper"]])
+    assert "circles: raw shares of the sample; squares with whiskers" in found.caption
+    legend = [text.get_text() for text in found.figure.legends[0].get_texts()]
+    assert legend == ["MrP", "raw share", "weighted share, 90% interval"]
+
+
+def test_without_weights_or_with_their_like_over_time():
+    spec, data, results = made("binary", 12, waves=4, weight=None)
+    assert "hollow markers: raw share of" in drawn(spec, data, results)["time_wave_main"].caption
+    spec, data, results = made("ordered", 12, waves=4)
+    found = drawn(spec, data, results)["time_wave_main"]
+    assert "intervals; hollow markers with whiskers" in found.caption and "raw" not in found.caption
+
+
+def test_long_whiskers_do_not_set_the_scale():
+    values = np.array([0.4, 0.5, 0.6])
+    line = Line("MrP", values, values - 0.05, values + 0.05, None, (values, values - 30, values + 0.07))
+    low, high = draw_over_time([("", [line])], ["1", "2", "3"], x_label="t", y_label="y").axes[0].get_ylim()
+    assert 0.1 < low < 0.3 and 0.67 < high < 0.8
+
+
 def test_many_groups_over_time_are_cut_and_told():
     spec, data, results = made("binary", 70, waves=2)
     found = drawn(spec, data, results)["time_area_wave_main"]
@@ -190,7 +221,13 @@ def test_validation_figures():
 
     def left_out(i):
         elpd = np.arange(12.0) * (1 + i)
-        return pd.DataFrame({"area": areas, "elpd": elpd, "pareto_k": 0.1, "method": "psis"})
+        mean, away = np.linspace(0.2, 0.6, 12), np.array([0.25, *[0.05] * 10, -0.3])
+        known = {"n": 40, "observed": mean + away, "mean": mean, "lower": mean - 0.15, "upper": mean + 0.15}
+        inside = {"inside": np.abs(away) < 0.15}
+        scores = {"elpd": elpd, "pareto_k": 0.1, "method": "psis"}
+        table = pd.DataFrame({"area": areas, **known, **inside, **scores}).astype({"inside": object})
+        table.loc[4, ["mean", "lower", "upper", "inside"]] = np.nan
+        return table
 
     calibration = pd.DataFrame(
         {
@@ -206,8 +243,37 @@ def test_validation_figures():
     found = drawn(spec, data, with_companions(results, makes))
     assert "2 of 4" in found["factors_main"].alt
     assert "other +66.0" in found["left_out"].alt
+    levels = found["left_out_levels_main"]
+    assert "It holds it in 9 of 11." in levels.caption
+    axes = levels.figure.axes[0]
+    assert tick_labels(axes)[0] == "area 010 (40)"  # 0.56 + 0.05 is the highest
+    assert tick_labels(axes)[-1] == "area 001 (40)"
+    said = left_out_words(spec, with_companions(results, makes)["main"])[0]
+    assert "holds what they did answer in 9 of 11 (82%)" in said
+    assert "1 prediction cannot be told" in said
     assert "0.020 to 0.130, median 0.075" in found["expected_error_main"].alt
     assert "20 surveys" in found["expected_error_main"].caption
+
+
+def test_answers_of_levels_left_out_have_panels():
+    spec, _, results = made("ordered", 3, leave_out="area")
+    areas, answers = [f"area {i:03d}" for i in range(60)], OUTCOMES["ordered"]["levels"]
+    keys = pd.MultiIndex.from_product([areas, sorted(answers)], names=["area", "answer"]).to_frame(
+        index=False
+    )
+    away = np.repeat(np.linspace(0, 0.2, 60), 4)
+    table = keys.assign(
+        n=30, observed=0.25 + away, mean=0.25, lower=0.15, upper=0.35, inside=away < 0.1, elpd=-9.0,
+        pareto_k=0.1, method="refit",
+    )  # fmt: skip
+    result = replace(results["main"], companions={"left_out": table})
+    figure = left_out_levels_figure(spec, result)
+    assert "The 40 that are predicted worst, of 60." in figure.caption
+    axes = [a for a in figure.figure.axes if a.get_title(loc="left")]
+    assert [a.get_title(loc="left") for a in axes] == answers
+    assert len(tick_labels(axes[0])) == 40
+    assert ", each answer by itself." in left_out_words(spec, result)[0]
+    assert left_out_levels_figure(spec, replace(result, companions={})) is None
 
 
 def test_without_truth_and_weight():

@@ -134,6 +134,19 @@ def test_what_is_asked_for_is_told():
     assert "strata 'region' and sampling units 'psu', with replacement" in said
 
 
+def test_unequal_probabilities_are_told():
+    said = said_by_methods(weight="w", design={"clusters": ["psu"], "inclusion": ["p"]})
+    assert "sampling units 'psu', drawn without replacement with the probabilities in 'p'" in said
+    said = said_by_methods(weight="w", design={"inclusion": ["p"]})
+    assert "respondents as sampling units, drawn without replacement" in said
+
+
+def test_expected_errors_are_those_of_the_primary_model():
+    spec, data, _ = made("binary", 6, models=["main", "other"], calibrate=25)
+    assert "simulated from the fitted primary model" in text_of(methods(spec, "main", data))
+    assert "simulated" not in text_of(methods(spec, "other", data))
+
+
 def test_a_census_of_no_time_is_told():
     spec, data, _ = made("binary", 6, waves=2)
     data.facts["times"] = 2

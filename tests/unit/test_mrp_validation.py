@@ -172,6 +172,12 @@ def test_emptied_cells_keep_their_levels():
     assert data.tables["cells"]["total"].tolist() == [5, 6, 7, 8]
 
 
+def test_surveys_are_simulated_from_the_primary_model_only():
+    spec = spec_of(models={"main": {}, "other": {}}, calibrate=20)
+    assert [spec.is_calibrated(model) for model in spec.models] == [True, False]
+    assert not spec_of(models={"main": {}}).is_calibrated("main")
+
+
 def near(found, expected, se):
     assert (np.abs(np.asarray(found) - expected) < 4 * np.asarray(se)).all(), (found, expected)
 

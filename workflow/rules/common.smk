@@ -37,8 +37,8 @@ def graph_of(wildcards):
 
 
 def calibration_of(wildcards):
-    """The simulated surveys of a fit, where the config asks for them."""
-    wanted = getattr(ANALYSES[wildcards.analysis], "calibrate", 0)
+    """The data sets simulated from a fit, where the config asks for them."""
+    wanted = ANALYSES[wildcards.analysis].is_calibrated(wildcards.model)
     return ["results/{analysis}/{model}/calibration"] if wanted else []
 
 

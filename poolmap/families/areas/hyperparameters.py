@@ -7,8 +7,12 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 from poolmap.families.areas.arrays import MapModel
+from poolmap.inference import prior_density
 
 Array = NDArray[np.float64]
+
+PC_RHO = 9
+"""Code of the penalised-complexity prior, which the graph goes into."""
 
 
 def natural(name: str, likelihood: str, value: float) -> float:
@@ -31,19 +35,10 @@ def _positive(name: str, likelihood: str) -> bool:
 
 def log_prior(model: MapModel, name: str, x: float) -> float:
     """Log prior density of a hyperparameter, up to a constant."""
-    code, (p, q, df) = model.priors[f"{name}_prior_family"], model.priors[f"{name}_prior"]
-    if code == 1:
-        return -0.5 * ((x - p) / q) ** 2
-    if code in (2, 3):
-        df = df if code == 2 else 1.0
-        return -(df + 1) / 2 * float(np.log1p(((x - p) / q) ** 2 / df))
-    if code == 4:
-        return -p * x
-    if code == 5:
-        return (p - 1) * float(np.log(x)) + (q - 1) * float(np.log1p(-x))
-    if code == 9:
-        return pc_rho_log_density(x, p, model.field.spectrum)
-    raise ValueError(f"no prior with code {code} here")
+    code, numbers = model.priors[f"{name}_prior_family"], model.priors[f"{name}_prior"]
+    if code == PC_RHO:
+        return pc_rho_log_density(x, numbers[0], model.field.spectrum)
+    return prior_density.log_prior(code, numbers, x)
 
 
 def pc_rho_distance(rho: float, g: Array) -> float:

@@ -18,6 +18,4 @@ def companions(
         "Every level of every variable, in order: rows of the survey and their weights (empty: the survey "
         "lacks the variable), people in the census (empty: the census lacks it), and what is remarkable."
     )
-    levels = data.tables["variables"].copy()
-    levels.loc[levels["variable"] != spec.time, "census_n"] /= data.facts["times"]  # repeated for each time
-    return [Companion("levels", levels, description)]
+    return [Companion("levels", data.tables["variables"], description)]

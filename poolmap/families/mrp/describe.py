@@ -32,7 +32,7 @@ def describe(spec: MrpAnalysis, data: Dataset) -> list[Block]:
     same = [spec.time] if facts["times"] > 1 else []
     blocks.append(_variables_table(tables["variables"], spec.weight is not None, same))
     if len(tables["levels"]):
-        blocks.append(_batches_table(tables["levels"], spec.time, facts["times"]))
+        blocks.append(_batches_table(tables["levels"]))
     if (~tables["levels"]["seen"]).any():
         blocks.append(
             "Levels of the census that the survey does not hold are estimated from the predictors and the "
@@ -283,13 +283,9 @@ def _remark(row: pd.Series, in_census: bool) -> str:
     return str(row["note"])
 
 
-def _batches_table(levels: pd.DataFrame, time: str | None, times: int) -> ReportTable:
+def _batches_table(levels: pd.DataFrame) -> ReportTable:
     grouped = levels.groupby("term", sort=False)
     unseen = levels[~levels["seen"]].groupby("term")["census_n"].sum()
-    of_all = [
-        time not in str(term).split(":") for term in unseen.index
-    ]  # the census is repeated for each time
-    unseen = unseen.where(~np.array(of_all, dtype=bool), unseen / times)
     frame = pd.DataFrame(
         {
             "Varying by": [" by ".join(term.split(":")) for term in grouped.size().index],

@@ -35,17 +35,17 @@ WHAT = {
     "census",
 }
 BESIDE = (
-    "n_survey: rows of the survey; n_census: population; raw: unweighted, with {raw}; weighted: by the "
-    "sampling weights, standard error linearised under the design of the config (with replacement where it "
-    "gives no population sizes), interval {how}, with the degrees of freedom of the group: its first-stage "
-    "units less strata, no interval where there are none; raked: the same with weights raked to the "
-    "census's margins of {margins}; greg: generalised regression estimator, a linear assisting model of "
-    "those margins and the numeric predictors, interval plus and minus Student's t standard errors; truth: "
-    "the known value; p_below_truth: posterior probability of being below it; p_..._gt_...: posterior "
-    "probability of being above; predicted_lower, predicted_upper: interval of the {what} in a finite "
-    "population of n_census people, wider than that of the expected {what} where small; "
-    "predicted_p_below_truth, predicted_p_at_truth: probability that the {what} in it is below the known "
-    "value, and equal to it."
+    "n_survey: rows of the survey; n_census: people of the census (one without the time holds for each "
+    "time); raw: unweighted, with {raw}; weighted: by the sampling weights, standard error linearised under"
+    " the design of the config (with replacement where it gives neither population sizes nor inclusion "
+    "probabilities), interval {how}, with the degrees of freedom of the group: its first-stage units less "
+    "strata, no interval where there are none; raked: the same with weights raked to the census's margins "
+    "of {margins}; greg: generalised regression estimator, a linear assisting model of those margins and "
+    "the numeric predictors, interval plus and minus Student's t standard errors; truth: the known value; "
+    "p_below_truth: posterior probability of being below it; p_..._gt_...: posterior probability of being "
+    "above; predicted_lower, predicted_upper: interval of the {what} in a finite population of n_census "
+    "people, wider than that of the expected {what} where small; predicted_p_below_truth, "
+    "predicted_p_at_truth: probability that the {what} in it is below the known value, and equal to it."
 )
 RAW = {"continuous": "Student's t interval", "count": "exact Poisson interval"}
 HOW = {"continuous": "Student's t", "count": "on the log scale"}

@@ -116,7 +116,7 @@ def _direct(spec: MrpAnalysis, data: Dataset) -> str:
     raw = {"continuous": "Student's t", "count": "exact Poisson"}.get(kind, "Wilson's")
     on = {"continuous": "Student's t", "count": "on the log scale"}.get(kind, "on the logit scale")
     text = f"Beside it stand direct estimates. Raw: the {what} in the sample with its {of} interval ({raw})."
-    designed = spec.design.strata is not None or bool(spec.design.clusters)
+    designed = spec.design.strata is not None or bool(spec.design.clusters or spec.design.inclusion)
     if spec.weight is not None or designed:
         by = f"weighted by '{spec.weight}'" if spec.weight is not None else "with equal weights"
         text += (
@@ -170,10 +170,19 @@ def _design(spec: MrpAnalysis) -> str:
         parts.append(f"strata '{design.strata}'")
     if design.clusters:
         parts.append(f"sampling units {joined([f'{name!r}' for name in design.clusters])}")
+    if not parts and (design.inclusion or design.population_sizes):
+        parts.append("respondents as sampling units")
     if not parts:
         return "sampling by weights alone, without strata and clusters (the config names none)"
-    sizes = ", with finite population corrections" if design.population_sizes else ", with replacement"
-    return f"the design of the config: {' and '.join(parts)}{sizes}"
+    if design.inclusion:
+        how = (
+            ", drawn without replacement with the probabilities in "
+            f"{joined([f'{name!r}' for name in design.inclusion])} (Brewer's approximation, "
+            "which needs no joint probabilities; Brewer 2002)"
+        )
+    else:
+        how = ", with finite population corrections" if design.population_sizes else ", with replacement"
+    return f"the design of the config: {' and '.join(parts)}{how}"
 
 
 def _compared(spec: MrpAnalysis) -> list[Block]:
@@ -197,7 +206,8 @@ def _validation(spec: MrpAnalysis) -> list[Block]:
         )
     if spec.calibrate:
         found.append(
-            f"Expected error. {spec.calibrate} surveys are simulated from the fitted model, each from a "
+            f"Expected error. {spec.calibrate} surveys are simulated from the fitted "
+            f"{'primary ' if len(spec.models) > 1 else ''}model, each from a "
             "draw of its own and with the respondents of this survey's cells, fitted again and "
             "poststratified; the estimates are compared with the values that the draw implies. This tells "
             "how large errors are where the model is right, not whether it is."

@@ -8,6 +8,7 @@ from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset, ModelResult, NamedFigure
 from poolmap.families.mrp.data_figures import composition_figure
 from poolmap.families.mrp.group_figures import group_figure
+from poolmap.families.mrp.left_out_figures import left_out_levels_figure
 from poolmap.families.mrp.map_figures import map_figures
 from poolmap.families.mrp.model_figures import (
     contrast_figures,
@@ -51,6 +52,7 @@ def figures(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult]
     made.append(composition_figure(spec, data))
     made += [contribution_figure(spec, result) for result in results.values()]
     made += [factor_figure(spec, result) for result in results.values()]
+    made += [left_out_levels_figure(spec, result) for result in results.values()]
     made.append(left_out_figure(spec, results))
     made.append(expected_error_figure(spec, primary))
     return [figure for figure in made if figure is not None]

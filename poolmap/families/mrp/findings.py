@@ -15,6 +15,7 @@ from poolmap.families.mrp.finding_tables import (
     group_table,
     models_table,
 )
+from poolmap.families.mrp.left_out_figures import left_out_words
 from poolmap.families.mrp.model_figures import contrast_names
 from poolmap.families.mrp.parameters import SCALE
 from poolmap.families.mrp.report_words import (
@@ -53,6 +54,7 @@ def findings(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult
     blocks += _contrasts(spec, result)
     blocks += _contributions(spec, result)
     blocks += _accuracy(spec, result)
+    blocks += left_out_words(spec, result)
     blocks += _expected_error(spec, result)
     if len(results) > 1:
         blocks.append(models_table(spec, results))

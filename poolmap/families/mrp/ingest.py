@@ -37,7 +37,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
 
     * `survey`: the respondents used: `file` (name of the survey) and `line`, V (those the survey has), X, `y`
       (binary 0/1, the number, or the code of the answer from 0), `weight`, and where given `exposure`,
-      `stratum`, `cluster_<i>`, `population_size_<i>`;
+      `stratum`, `cluster_<i>`, `population_size_<i>`, `inclusion_<i>`;
     * `cells`: the survey's distinct cells: variables of the formulas, X, `level_<k>`, and by the outcome's
       kind the columns of `cells.survey_cells`; of counts also the table `rows`;
     * `census`: the cells of the population: V without house variables, X, `count`, `level_<k>` (-1 for
@@ -120,8 +120,9 @@ def ingest(spec: MrpAnalysis) -> Dataset:
 
     keys = list(dict.fromkeys([*needs.factors, *needs.predictors]))
     tables = survey_cells(spec.outcome.kind, people, keys, asked.answers)
-    tables["levels"] = index_levels(needs.terms, needs.house, tables["cells"], cells)
-    tables["variables"] = level_report(needs, order, people, cells)
+    repeated_for = {spec.time: facts["times"]} if facts["times"] > 1 else {}
+    tables["levels"] = index_levels(needs.terms, needs.house, tables["cells"], cells, repeated_for)
+    tables["variables"] = level_report(needs, order, people, cells, repeated_for)
     facts |= _facts(spec, needs, inputs, survey, asked.answers, people, len(asked.excluded))
     facts |= {
         "order": order,
@@ -153,7 +154,14 @@ def _raise(problems: Sequence[Problem]) -> None:
 def _survey_columns(spec: MrpAnalysis, needs: Needs, margins: Sequence[Table]) -> list[str]:
     design = spec.design
     own = [spec.outcome.column, spec.outcome.exposure, spec.weight, design.strata]
-    own += [*design.clusters, *design.population_sizes, *needs.variables, *needs.predictors, *needs.extended]
+    own += [
+        *design.clusters,
+        *design.population_sizes,
+        *design.inclusion,
+        *needs.variables,
+        *needs.predictors,
+        *needs.extended,
+    ]
     own += [source.area for source in spec.area_predictors]
     own += [column for table in margins for column in table.frame.columns]
     return [column for column in dict.fromkeys(own) if column is not None]

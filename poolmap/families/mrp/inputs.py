@@ -21,7 +21,7 @@ RESERVED = frozenset(
     quantity term level sd median lower upper mcse ess_bulk ess_tail rhat n_survey n_census raw raw_lower
     raw_upper weighted weighted_lower weighted_upper predicted_lower predicted_upper""".split()  # noqa: SIM905
 )
-_NUMBERED = re.compile(r"(level|cluster|population_size|n)_\d+")
+_NUMBERED = re.compile(r"(level|cluster|population_size|inclusion|n)_\d+")
 
 
 @dataclass
@@ -118,7 +118,13 @@ def _wanted(spec: MrpAnalysis, needs: Needs) -> frozenset[str]:
     """The columns of persons that may be needed; their files often have hundreds that are not."""
     design = spec.design
     names = [spec.count, spec.outcome.column, spec.outcome.exposure, spec.weight, design.strata, SURVEY]
-    names += [*design.clusters, *design.population_sizes, *needs.variables, *needs.predictors]
+    names += [
+        *design.clusters,
+        *design.population_sizes,
+        *design.inclusion,
+        *needs.variables,
+        *needs.predictors,
+    ]
     names += [*needs.house, *needs.extended, *spec.recode, *spec.bands]
     names += [bands.column for bands in spec.bands.values()]
     for source in spec.area_predictors:
@@ -147,8 +153,8 @@ def _check_columns(spec: MrpAnalysis, needs: Needs, inputs: Inputs) -> None:
     pooled = len(inputs.surveys) > 1
     named = {"outcome: column": [outcome.column], "outcome: exposure": [outcome.exposure]}
     named |= {"weight": [spec.weight], "design: strata": [design.strata], "design: clusters": design.clusters}
-    named |= {"design: population_sizes": design.population_sizes, "formula": needs.factors}
-    named |= {"extend": needs.extended}
+    named |= {"design: population_sizes": design.population_sizes, "design: inclusion": design.inclusion}
+    named |= {"formula": needs.factors, "extend": needs.extended}
     for table in inputs.surveys.values():
         for key, columns in named.items():
             for column in columns:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset, LeftOut, Predictive
 from poolmap.errors import Problem
 from poolmap.families.mrp.model import stan_data
 from poolmap.families.mrp.predictive import predictive
+from poolmap.inference.predictive import averages
 from poolmap.tables import nearest_then
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def left_out(spec: MrpAnalysis, model: str, data: Dataset) -> Callable[[int], Le
 
     The level stays in the model with no respondents, and its effects follow from the rest: from their
     distribution, or from the neighbours. The density of its answers is the mean over the draws of all
-    parameters and of these effects.
+    parameters and of these effects; replicated are the answers of its respondents.
 
     Returns:
         None where the config leaves nothing out: cells are then left out by importance sampling alone.
@@ -41,10 +41,15 @@ def left_out(spec: MrpAnalysis, model: str, data: Dataset) -> Callable[[int], Le
         out = (data.tables["cells"][spec.leave_out] == names[i]).to_numpy()
 
         def log_lik(draws: xarray.Dataset) -> np.ndarray:
-            given = predictive(spec, model, data, draws, np.random.default_rng(0))
-            return given.log_lik[:, :, out].sum(axis=2)
+            given = predictive(spec, model, data, draws, np.random.default_rng(0), only=out)
+            return given.log_lik.sum(axis=2, dtype=np.float64)
 
-        return LeftOut(stan_data(spec, model, emptied(data, out)), log_lik)
+        def replicated(draws: xarray.Dataset, rng: np.random.Generator) -> np.ndarray:
+            given = predictive(spec, model, data, draws, rng, only=out)
+            only = replace(data, tables=data.tables | {"cells": data.tables["cells"][out]})
+            return averages(with_factors(spec, only, given), spec.leave_out).replicated
+
+        return LeftOut(stan_data(spec, model, emptied(data, out)), log_lik, replicated)
 
     return without
 
@@ -84,17 +89,21 @@ def by_level(spec: MrpAnalysis, data: Dataset, item: Predictive) -> Predictive:
         item: of the cells: `log_lik` (chain, draw, cells), observations a whole number of times as many (an
             answer each).
     """
+    item = with_factors(spec, data, item)
+    if spec.leave_out is None:
+        return item
+    levels, of = levels_left_out(spec, data), data.tables["cells"][spec.leave_out].to_numpy()
+    sums = [item.log_lik[:, :, of == level].sum(axis=2, dtype=np.float64) for level in levels]
+    return replace(item, log_lik=np.stack(sums, axis=2), left_out=spec.leave_out, parts=levels)
+
+
+def with_factors(spec: MrpAnalysis, data: Dataset, item: Predictive) -> Predictive:
+    """Predictive checks of the table `cells` with the cells' factors and numbers of respondents."""
     cells = data.tables["cells"]
     times = len(item.observed) // max(len(cells), 1)
     names = list(dict.fromkeys(v for term in data.facts["terms"] for v in term))
     groups = cells[names].loc[np.repeat(cells.index, times)].reset_index(drop=True)
-    size = np.repeat(cells["n"].to_numpy(dtype=float), times)
     if times > 1:
         groups = groups.assign(answer=list(data.facts["answers"]) * len(cells))
-    item = replace(item, groups=groups, size=size, is_mean=spec.outcome.kind == "continuous")
-    if spec.leave_out is None:
-        return item
-    levels = levels_left_out(spec, data)
-    code = pd.Index(levels).get_indexer(cells[spec.leave_out])
-    member = code[:, None] == np.arange(len(levels))
-    return replace(item, log_lik=item.log_lik @ member, left_out=spec.leave_out, parts=levels)
+    size = np.repeat(cells["n"].to_numpy(dtype=float), times)
+    return replace(item, groups=groups, size=size, is_mean=spec.outcome.kind == "continuous")

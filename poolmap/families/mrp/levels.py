@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -85,6 +86,7 @@ def index_levels(
     house: Sequence[str],
     survey: pd.DataFrame,
     census: pd.DataFrame,
+    repeated: Mapping[str, int],
 ) -> pd.DataFrame:
     """Number the levels of each batch, the survey's first, and write the codes into both tables.
 
@@ -94,6 +96,7 @@ def index_levels(
         survey: distinct cells of the survey: variables (categories with the same levels as the census's, in
             their order) and `n`; gets `level_<k>`.
         census: cells of the population: variables and `count`; gets `level_<k>`.
+        repeated: a variable for each level of which the census stands there once, and the number of levels.
 
     Returns:
         `term`, `level`, `code`, `seen`, `survey_n`, `census_n`: one row a level of each batch.
@@ -107,7 +110,7 @@ def index_levels(
         keys, place = np.unique(np.concatenate([asked, lived]), return_inverse=True)
         survey_n = np.bincount(place[: len(asked)], survey["n"], len(keys)).astype("int64")
         weights = census["count"] if not lacking else None
-        census_n = np.bincount(place[len(asked) :], weights, len(keys)).astype(float)
+        census_n = np.bincount(place[len(asked) :], weights, len(keys)) / _times(repeated, term)
         order = np.lexsort([keys, survey_n == 0])
         code = np.empty(len(keys), dtype=np.int64)
         code[order] = np.arange(len(keys))
@@ -137,9 +140,19 @@ def index_levels(
 
 
 def level_report(
-    needs: Needs, order: Mapping[str, Sequence[str]], people: pd.DataFrame, census: pd.DataFrame
+    needs: Needs,
+    order: Mapping[str, Sequence[str]],
+    people: pd.DataFrame,
+    census: pd.DataFrame,
+    repeated: Mapping[str, int],
 ) -> pd.DataFrame:
     """Every level of every variable, beside each other in survey and census.
+
+    Args:
+        needs: of the analysis.
+        order: of the levels of each variable.
+        people, census: respondents and cells.
+        repeated: as for `index_levels`.
 
     Returns:
         `variable`, `level` (in order), `survey_n` and `survey_weight` (NaN: the survey lacks the variable),
@@ -156,10 +169,16 @@ def level_report(
             part["survey_weight"] = np.bincount(codes, people["weight"], len(levels))
         if variable in census:
             codes = index.get_indexer(census[variable].cat.categories)[census[variable].cat.codes]
-            part["census_n"] = np.bincount(codes, census["count"], len(levels))
+            people_of = np.bincount(codes, census["count"], len(levels))
+            part["census_n"] = people_of / _times(repeated, [variable])
         part["note"] = _notes(variable, levels, part, variable in needs.extended)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
+
+
+def _times(repeated: Mapping[str, int], variables: Sequence[str]) -> int:
+    """How often each person stands in a group of these variables."""
+    return math.prod(count for name, count in repeated.items() if name not in variables)
 
 
 def _notes(variable: str, levels: Sequence[str], part: pd.DataFrame, extended: bool) -> list[str]:

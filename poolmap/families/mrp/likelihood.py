@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,11 @@ class Outcome:
     log_exposure: Array
     answers: Array
     cell: NDArray[np.int64]
+
+    def only(self, chosen: NDArray[np.bool_]) -> Outcome:
+        """The outcome of some of the cells (of the rows); `cell` keeps its numbers."""
+        names = ("n", "y", "within_ss", "log_exposure", "answers", "cell")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
     @property
     def predictors(self) -> int:

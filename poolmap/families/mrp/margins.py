@@ -55,12 +55,12 @@ def margin_cells(
     _raise(_disagreements(spec, margins, totals))
     cells = _seeded(spec, margins, seed)
     members, targets = [], []
-    for margin in margins:
+    for margin, total in zip(margins, totals, strict=True):
         names = [name for name in margin.columns if name != "count"]
         keys = pd.MultiIndex.from_frame(margin[names].astype(object))
         member = keys.get_indexer(pd.MultiIndex.from_frame(cells[names].astype(object)))
         members.append(member)
-        targets.append(margin["count"].to_numpy(dtype=float))
+        targets.append(margin["count"].to_numpy(dtype=float) * (totals[0] / total))  # rounded otherwise
     known = np.all([member >= 0 for member in members], axis=0)
     cells, members = cells[known].reset_index(drop=True), [member[known] for member in members]
     start = cells["count"].to_numpy(dtype=float)

@@ -21,7 +21,7 @@ from poolmap.families.mrp.whitening import Approximation, SurveyModel, approxima
 from poolmap.graph.elimination import elimination
 
 ACCEPTANCE = 0.85
-CAREFUL = {"tested": 0.95, "negative_binomial": 0.9}
+CAREFUL = {"tested": 0.97, "negative_binomial": 0.9}
 """Target acceptance; of outcomes with parameters of their own that may lie in a corner, a higher one."""
 
 
@@ -160,6 +160,7 @@ def program_data(model: SurveyModel) -> dict[str, Any]:
         "correct": np.concatenate(correct).astype(np.int64),
         "of": np.concatenate(of).astype(np.int64),
         **_structure(model, guess),
+        **guess.test,
         **model.priors,
     }
 

@@ -134,20 +134,24 @@ def contributions(
     Returns:
         `effects_sd`: of a batch the standard deviation of its effects over the levels of the census (the
         finite-population standard deviation of Gelman 2005, Annals of Statistics 33:1-53), of a column of the
-        design that of its part of the linear predictor over the people.
+        design that of its part of the linear predictor over the people: known to be 0 where the column is the
+        same for everyone in the census.
     """
-    terms, values = [], []
+    terms, values, known = [], [], []
     common = np.flatnonzero((parts.beta != 0).any(axis=(0, 2)))
     if common.size:
         predictors = predictors[:, common]
         mean = np.average(predictors, axis=0, weights=counts)
         sd = np.sqrt(np.average((predictors - mean) ** 2, axis=0, weights=counts))
+        sd[np.ptp(predictors[counts > 0], axis=0) == 0] = 0
         values.append(np.abs(parts.beta[:, common]) * sd[:, None])
         terms += [parts.columns[p] for p in common]
+        known += list(sd == 0)
     for batch, spread in zip(parts.batches, spreads, strict=True):
         if np.isfinite(spread).all():
             values.append(spread)
             terms += effect_names(batch)
+            known += [False] * len(batch.columns)
     if not terms:
         return []
     keys = pd.DataFrame({"term": terms})
@@ -159,4 +163,5 @@ def contributions(
         f"levels in the census, of a predictor over the people; {SCALE[kind]}"
     )
     together = np.concatenate(values, axis=1).reshape(*shape, -1)
-    return [Quantity("contributions", "effects_sd", about, together, keys)]
+    of_each = np.repeat(known, together.shape[2] // len(terms))
+    return [Quantity("contributions", "effects_sd", about, together, keys, known=of_each)]

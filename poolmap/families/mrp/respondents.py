@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +22,7 @@ class Respondents:
     Attributes:
         people: variables and predictors (factors: categories of text; numeric predictors: numbers, NaN where
             missing), `y`, `weight`, and where there are some `exposure`, `stratum`, `cluster_<i>`,
-            `population_size_<i>`; the index is the survey table's.
+            `population_size_<i>`, `inclusion_<i>`; the index is the survey table's.
         excluded: row of the survey table and reason.
         answers: ordered, categorical: the answers in the order of their codes.
     """
@@ -118,28 +118,49 @@ def _weights(column: str, survey: SurveyTable, used: pd.Series) -> pd.Series:
 
 
 def _design(spec: MrpAnalysis, survey: SurveyTable, people: pd.DataFrame, used: pd.Series) -> None:
-    """Strata, sampling units and sizes of the population; every row that is used needs them."""
+    """Strata, sampling units, sizes of the population, inclusion probabilities; every used row needs them."""
     design = spec.design
     named = {"stratum": design.strata} if design.strata else {}
     named |= {f"cluster_{i}": column for i, column in enumerate(design.clusters)}
     for name, column in named.items():
         people[name] = survey.frame[column]
-    sizes = {f"population_size_{i}": column for i, column in enumerate(design.population_sizes)}
-    for name, column in sizes.items():
+    for i, column in enumerate(design.population_sizes):
         what = "the number of units in the population, above 0"
-        people[name] = survey.numbers(column, lower=0, strict_lower=True, what=what)
-    for column in dict.fromkeys([*named.values(), *sizes.values()]):
+        people[f"population_size_{i}"] = survey.numbers(column, lower=0, strict_lower=True, what=what)
+    for i, column in enumerate(design.inclusion):
+        what = "the probability that the unit was drawn, above 0 and at most 1"
+        values = survey.numbers(column, lower=0, upper=1, strict_lower=True, what=what)
+        people[f"inclusion_{i}"] = values
+        if i < len(design.clusters):
+            _one_a_unit(survey, column, values, [*named.values()][: i + 1 + bool(design.strata)])
+    for column in dict.fromkeys([*named.values(), *design.population_sizes, *design.inclusion]):
         lines = survey.frame.index[survey.is_missing(column) & used]
         if len(lines):
             more = f" (and {len(lines) - 1} more rows)" if len(lines) > 1 else ""
             survey.problem(
                 f"no value{more}",
-                "every row needs its stratum, sampling units and population sizes, or leave `design` away",
+                "every row needs all that `design` names (stratum, sampling units, population sizes, "
+                "probabilities), or leave `design` away",
                 line=lines[0],
                 column=column,
             )
-    if sizes and not survey.problems:
+    if design.population_sizes and not survey.problems:
         _check_sizes(spec, survey, people[used])
+
+
+def _one_a_unit(survey: SurveyTable, column: str, values: pd.Series, unit: Sequence[str]) -> None:
+    """Note sampling units whose rows do not agree on their probability."""
+    first = values.groupby([survey.frame[name] for name in unit], observed=True).transform("first")
+    differs = survey.frame.index[(values != first) & values.notna()]
+    if len(differs):
+        line = differs[0]
+        named = ", ".join(f"{name} {survey.frame.at[line, name]!r}" for name in unit)
+        survey.problem(
+            f"{values[line]:g}, but {first[line]:g} in an earlier row of the same unit ({named})",
+            "all rows of a sampling unit have the probability with which the unit was drawn",
+            line=line,
+            column=column,
+        )
 
 
 def _check_sizes(spec: MrpAnalysis, survey: SurveyTable, people: pd.DataFrame) -> None:

@@ -11,12 +11,7 @@ from numpy.typing import NDArray
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset
-from poolmap.families.mrp.calibration import (
-    NotConvergedError,
-    calibrated_weights,
-    coefficients,
-    raked_weights,
-)
+from poolmap.families.mrp.calibration import calibrated_weights, coefficients
 from poolmap.families.mrp.direct import (
     domain_ratio,
     log_interval,
@@ -26,12 +21,15 @@ from poolmap.families.mrp.direct import (
     wilson_interval,
 )
 from poolmap.families.mrp.groups import members
+from poolmap.families.mrp.raking import rake
 from poolmap.families.mrp.survey_design import Design
 
 log = logging.getLogger("poolmap.direct")
 
 FEWEST = 5
 """Respondents in every level of a variable that the sample is raked to."""
+MOST_ROUNDS = 1000
+"""Over all margins; weights that take longer would be far from the sampling weights."""
 
 Array = NDArray[np.float64]
 
@@ -96,10 +94,8 @@ def calibrated(spec: MrpAnalysis, data: Dataset, design: Design) -> Calibrated |
     dummies = np.hstack(
         [code[:, None] == np.arange(len(t)) for (code, _), t in zip(codes, totals, strict=True)]
     ).astype(float)
-    raked = None
-    try:
-        raked = raked_weights(design.weight, [code for code, _ in codes], totals)
-    except NotConvergedError:
+    raked = rake(design.weight, [code for code, _ in codes], totals, most=MOST_ROUNDS)
+    if not raked.converged:
         log.warning("raking to %s did not converge: no raked estimates", ", ".join(margins))
     numeric = [
         name
@@ -116,7 +112,8 @@ def calibrated(spec: MrpAnalysis, data: Dataset, design: Design) -> Calibrated |
     of_census = standardised(census)
     known = np.concatenate([[count.sum()], *totals, count @ of_census])
     linear = calibrated_weights(design.weight, x, known)
-    return Calibrated(tuple(margins), raked, dummies, x, linear, tuple(code for _, code in codes), of_census)
+    weight = raked.cells if raked.converged else None
+    return Calibrated(tuple(margins), weight, dummies, x, linear, tuple(code for _, code in codes), of_census)
 
 
 class SideBySide:
@@ -157,8 +154,8 @@ class SideBySide:
         member = members(self.survey, grouping, keys) if known else np.full(len(self.survey), -1)
         cell = members(census, grouping, keys)
         people = _totals(cell, census["count"].to_numpy(dtype=float), groups)
-        if self.spec.time not in grouping:  # a census without the time is repeated for each time
-            people /= self.data.facts.get("times", 1)
+        if self.spec.time not in grouping:  # a census that is repeated for each time has its people each time
+            people = people / self.data.facts.get("times", 1)
         n = _totals(member, np.ones(len(member)), groups)
         parts = []
         for answer, y in zip(self.answers, self.outcomes, strict=True):

@@ -1,4 +1,4 @@
-"""Where the search for a model's mode begins, and what validation studies say of a test."""
+"""Where the search for a model's mode begins."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 from scipy import special
 
 from poolmap.families.mrp.likelihood import Outcome
+from poolmap.families.mrp.studies import pooled_accuracy
 
 if TYPE_CHECKING:
     from poolmap.families.mrp.whitening import SurveyModel
 
 Array = NDArray[np.float64]
-
-TEST_MEAN_SD = 0.5
 
 
 def cutpoints_of(log_gaps: Array, pivot: int) -> Array:
@@ -53,21 +52,5 @@ def first_own(model: SurveyModel) -> dict[str, Array]:
         return {"cutpoints": below - below[outcome.pivot]}
     if model.validation is not None:
         correct, of, _ = model.validation
-        a = np.array([c.sum() + 1 for c in correct])
-        b = np.array([(o - c).sum() + 1 for c, o in zip(correct, of, strict=True)])
-        return dict(zip(("sensitivity", "specificity"), a / (a + b), strict=True))
+        return pooled_accuracy(correct, of, outcome)
     return {}
-
-
-def test_spread(model: SurveyModel) -> tuple[Array, Array]:
-    """Mean and Cholesky factor of the covariance of a test's hyperparameters, from its validation studies."""
-    correct, of, between = model.validation
-    a = np.array([c.sum() + 1 for c in correct])
-    b = np.array([(o - c).sum() + 1 for c, o in zip(correct, of, strict=True)])
-    at = special.digamma(a) - special.digamma(b)
-    if between == "equal":
-        return at, np.diag(np.sqrt(special.polygamma(1, a) + special.polygamma(1, b)))
-    studies = sum(len(c) + 1 for c in correct)
-    centre = np.array([at[0], np.log(0.6), at[1], np.log(0.6)])
-    spread = np.array([TEST_MEAN_SD, 0.6, TEST_MEAN_SD, 0.6])
-    return np.concatenate([centre, np.zeros(studies)]), np.diag(np.concatenate([spread, np.ones(studies)]))

@@ -1,4 +1,4 @@
-"""Variances under the survey's design: strata, clusters, several stages, finite populations.
+"""Variances under the survey's design: strata, clusters, stages, finite populations, unequal probabilities.
 
 Written here: the libraries for it bring a second data frame library (svy, samplics: polars, pyarrow), and
 what is needed are the scores of thousands of domains at once.
@@ -24,12 +24,15 @@ class Stage:
     Attributes:
         unit: (n,) the unit of each respondent, from 0, units of different parents told apart.
         parent: (units,) what the unit was drawn from: the stratum, or the unit of the stage before.
-        fraction: (parents,) share of the parent's units that was drawn; 0 where it is not known.
+        drawn: (units,) probability with which the unit was drawn from its parent, without replacement: the
+            share of the parent's units that was drawn where all had the same; 0 where it is not known.
+        equal: whether all units of a parent had the same.
     """
 
     unit: NDArray[np.intp]
     parent: NDArray[np.intp]
-    fraction: Array
+    drawn: Array
+    equal: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +41,8 @@ class Design:
 
     Attributes:
         weight: (n,) sampling weights.
-        stages: the stages whose variance counts; those below a stage without population sizes do not (the
-            first stage's variance then stands for all, as in sampling with replacement).
+        stages: the stages whose variance counts; those below a stage without population sizes or inclusion
+            probabilities do not (its variance then stands for all, as in sampling with replacement).
     """
 
     weight: Array
@@ -47,18 +50,22 @@ class Design:
 
     @classmethod
     def of(cls, survey: pd.DataFrame) -> Design:
-        """The design in the columns `weight`, `stratum`, `cluster_<k>` and `population_size_<k>`.
+        """The design in the survey's columns `weight` and `stratum`, and those of each stage k.
 
+        These are `cluster_<k>`, and `population_size_<k>` or `inclusion_<k>`.
         Without clusters the respondents are the units. Population sizes are the numbers of units in the
         stratum (stage 0) or in the unit of the stage before; one more of them than clusters is that of the
-        respondents in the last cluster.
+        respondents in the last cluster. Inclusion probabilities, in their place, are those of the units
+        given the stage before.
         """
         n = len(survey)
-        size = [
-            survey[f"population_size_{k}"].to_numpy(dtype=float) for k in _numbered(survey, "population_size")
-        ]
+        sizes, inclusions = (
+            [survey[f"{name}_{k}"].to_numpy(dtype=float) for k in _numbered(survey, name)]
+            for name in ("population_size", "inclusion")
+        )
+        known = max(len(sizes), len(inclusions))
         units = [survey[f"cluster_{k}"].to_numpy() for k in _numbered(survey, "cluster")]
-        if len(units) < max(len(size), 1):
+        if len(units) < max(known, 1):
             units.append(np.arange(n))
         above = pd.factorize(survey["stratum"])[0] if "stratum" in survey else np.zeros(n, dtype=np.intp)
         stages: list[Stage] = []
@@ -66,13 +73,13 @@ class Design:
             unit = pd.MultiIndex.from_arrays([above, names]).factorize()[0]
             first = np.unique(unit, return_index=True)[1]
             parent = above[first]
-            drawn = np.bincount(parent)
-            fraction = np.zeros(len(drawn))
-            if k < len(size):
-                parents_first = np.unique(above, return_index=True)[1]
-                fraction = np.minimum(drawn / size[k][parents_first], 1)
-            stages.append(Stage(unit, parent, fraction))
-            if not fraction.any():
+            drawn = np.zeros(len(parent))
+            if k < len(inclusions):
+                drawn = inclusions[k][first]
+            elif k < len(sizes):
+                drawn = np.minimum(np.bincount(parent)[parent] / sizes[k][first], 1)
+            stages.append(Stage(unit, parent, drawn, equal=k >= len(inclusions)))
+            if not drawn.any():
                 break
             above = unit
         return cls(survey["weight"].to_numpy(dtype=float), tuple(stages))
@@ -103,19 +110,18 @@ class Design:
     def variance(self, scores: Array | sparse.csr_array) -> Array:
         """Variances (G,) of the totals of scores (n, G): the diagonal of `covariance`."""
         scores = sparse.csr_array(scores)
-        found = np.zeros(scores.shape[1])
-        for totals, means, of_unit, of_parent in self._totals(scores):
-            found += of_unit @ totals.power(2) - of_parent @ means.power(2)
-        return found
+        return sum(factor @ values.power(2) for values, factor in self._squares(scores))
 
     def covariance(self, first: Array | sparse.csr_array, second: Array) -> Array:
         """Covariances of totals of scores.
 
-        Stage by stage, sum over parents of (1 - f) m / (m - 1) times the products of the units' totals about
-        their means, m units drawn, those of lower stages times the sampling fractions above (Särndal,
-        Swensson and Wretman 1992, Model Assisted Survey Sampling, 4.3; `svyrecvar` of R's survey). A parent
-        with one unit drawn, not the only one, contributes the product of its totals, the mean of all being 0
-        (`survey.lonely.psu = "adjust"`).
+        Stage by stage, sum over parents of m / (m - 1) times the products of the units' totals about their
+        mean, each times 1 - p, m units drawn and p the share of the parent's units that was drawn; those of
+        lower stages times the p of the units above (Särndal, Swensson and Wretman 1992, Model Assisted Survey
+        Sampling, 4.3; `svyrecvar` of R's survey). Units drawn with unequal probabilities have each their own
+        p: an approximation that needs no joint probabilities (Brewer 2002, Combined Survey Sampling
+        Inference, chapter 9; `svydesign(pps = "brewer")`). A parent with one unit drawn, not the only one,
+        contributes the product of its totals, the mean of all being 0 (`survey.lonely.psu = "adjust"`).
 
         Args:
             first: (n, G) weighted scores of the respondents, 0 outside the domain.
@@ -124,27 +130,35 @@ class Design:
         Returns:
             (G, M).
         """
-        found = np.zeros((first.shape[1], second.shape[1]))
-        both = (self._totals(sparse.csr_array(scores)) for scores in (first, second))
-        for (one, mean, of_unit, of_parent), (other, other_mean, _, _) in zip(*both, strict=True):
-            found += (one.T @ (sparse.diags_array(of_unit) @ other)).toarray()
-            found -= (mean.T @ (sparse.diags_array(of_parent) @ other_mean)).toarray()
-        return found
+        both = (self._squares(sparse.csr_array(scores)) for scores in (first, second))
+        return sum(
+            (one.T @ (sparse.diags_array(factor) @ other)).toarray()
+            for (one, factor), (other, _) in zip(*both, strict=True)
+        )
 
-    def _totals(
-        self, scores: sparse.csr_array
-    ) -> Iterator[tuple[sparse.csr_array, sparse.csr_array, Array, Array]]:
-        """Of each stage the units' totals, the parents' means, and the factors of their squares."""
-        share = np.ones(len(self.stages[0].fraction))
+    def _squares(self, scores: sparse.csr_array) -> Iterator[tuple[sparse.csr_array, Array]]:
+        """Linear functions of the scores, and the factors of their squares whose sum is the variance.
+
+        sum c (t - m)^2 = sum c t^2 - C w^2 + C (w - m)^2, of a parent's units with totals t and factors c,
+        m the mean of the totals, w that weighted by c, C the sum of c: so no sparse matrix fills up.
+        """
+        share = np.ones(1)
         for stage in self.stages:
-            parents = len(stage.fraction)
-            drawn = np.bincount(stage.parent, minlength=parents)
+            of_parent = _sums(stage.parent, int(stage.parent.max()) + 1)
+            m = of_parent.sum(axis=1)
+            above = share[stage.parent] if len(share) > 1 else share
+            factor = above * (1 - stage.drawn) * (m / np.maximum(m - 1, 1))[stage.parent]
             totals = _sums(stage.unit, len(stage.parent)) @ scores
-            factor = share * (1 - stage.fraction) * drawn / np.maximum(drawn - 1, 1)
-            centre = np.where(drawn > 1, 1 / np.maximum(drawn, 1), 0.0)
-            means = sparse.diags_array(centre) @ _sums(stage.parent, parents) @ totals
-            yield totals, means, factor[stage.parent], factor * drawn
-            share = (share * stage.fraction)[stage.parent]
+            yield totals, factor
+            whole, several = of_parent @ factor, m > 1
+            centre = sparse.diags_array(np.where(several, 1 / m, 0)) @ of_parent
+            if not stage.equal:
+                weights = np.divide(1, whole, out=np.zeros(len(m)), where=several & (whole > 0))
+                weighted = sparse.diags_array(weights) @ of_parent @ sparse.diags_array(factor)
+                yield (weighted - centre) @ totals, whole
+                centre = weighted
+            yield centre @ totals, -whole
+            share = above * stage.drawn
 
 
 def _numbered(survey: pd.DataFrame, name: str) -> range:

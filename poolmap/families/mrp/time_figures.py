@@ -72,26 +72,64 @@ def time_figure(
             ]
             panels.append((group, lines))
     figure = draw_over_time(
-        panels, times, x_label=spec.time.replace("_", " "), y_label=value_name(spec), raw=f"raw {noun(spec)}"
+        panels,
+        times,
+        x_label=spec.time.replace("_", " "),
+        y_label=value_name(spec),
+        raw=f"raw {noun(spec)}",
+        direct=f"weighted {noun(spec)}, {level(spec)} interval",
     )
+    drawn = [line for _, lines in panels for line in lines]
     return NamedFigure(
         name=f"time_{spec.table_name(grouping)}_{result.name}",
         figure=figure,
         title=f"Over time{f', by {by_words(others)}' if others else ''}",
         caption=f"{capital(value_name(spec))} by {by_words((spec.time,))}"
         f"{f', a panel for each {by_words(others)}' if others else ''}. Lines and filled markers: MrP "
-        f"(posterior mean); bands: {level(spec)} intervals; hollow markers: raw {noun(spec)} of the sample."
-        f"{cut} Model {result.name}.",
+        f"(posterior mean); bands: {level(spec)} intervals; {_direct_words(spec, drawn)}.{cut} "
+        f"Model {result.name}.",
         alt=_alt(spec, table, times, groups, answers),
         model=result.name,
     )
 
 
 def _line(spec: MrpAnalysis, part: pd.DataFrame, times: Sequence[str], label: str) -> Line:
+    """The model's estimates of one group and answer, the raw and the weighted ones.
+
+    Answers have the weighted estimates alone, where there are some; so has a design without weights, under
+    which raw and weighted are the same.
+    """
     rows = part.set_index(spec.time).reindex(times)
-    raw = rows["raw"].to_numpy(dtype=float)
-    values = (rows[name].to_numpy(dtype=float) for name in ("mean", "lower", "upper"))
-    return Line(label, *values, raw if np.isfinite(raw).any() else None)
+
+    def columns(*names: str) -> tuple[np.ndarray, ...]:
+        return tuple(
+            (rows[name] if name in rows else pd.Series(np.nan, rows.index)).to_numpy(dtype=float)
+            for name in names
+        )
+
+    (raw,), direct = columns("raw"), columns("weighted", "weighted_lower", "weighted_upper")
+    weighted = bool(np.isfinite(direct[0]).any())
+    if weighted and (has_answers(spec) or np.allclose(raw, direct[0], equal_nan=True)):
+        raw = np.full_like(raw, np.nan)
+    return Line(
+        label,
+        *columns("mean", "lower", "upper"),
+        raw if np.isfinite(raw).any() else None,
+        direct if weighted else None,
+    )
+
+
+def _direct_words(spec: MrpAnalysis, lines: Sequence[Line]) -> str:
+    """What the hollow markers are."""
+    raw = any(line.raw is not None for line in lines)
+    if all(line.direct is None for line in lines):
+        return f"hollow markers: raw {noun(spec)} of the sample"
+    kind = "hollow markers" if has_answers(spec) else "squares"
+    words = (
+        f"{kind} with whiskers, set off to the right: weighted {noun(spec)}s with {level(spec)} intervals, "
+        "long ones cut at the ends of the scale"
+    )
+    return f"circles: raw {noun(spec)}s of the sample; {words}" if raw else words
 
 
 def _alt(

@@ -64,7 +64,7 @@ def factor_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigure | None:
 def left_out_figure(spec: MrpAnalysis, results: Mapping[str, ModelResult]) -> NamedFigure | None:
     """How much better or worse other models predict each area that is left out; None with a single model."""
     tables = {
-        name: result.companions["left_out"].set_index(spec.leave_out)
+        name: result.companions["left_out"].drop_duplicates(spec.leave_out).set_index(spec.leave_out)
         for name, result in results.items()
         if "left_out" in result.companions and spec.leave_out in result.companions["left_out"]
     }

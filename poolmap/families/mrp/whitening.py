@@ -19,7 +19,8 @@ from poolmap.families.mrp.hyper import Array, prior_precision
 from poolmap.families.mrp.layout import Layout
 from poolmap.families.mrp.likelihood import Outcome
 from poolmap.families.mrp.marginal import bend_of, newton_step, spread
-from poolmap.families.mrp.starts import cutpoints_of, first_intercepts, first_own, test_spread
+from poolmap.families.mrp.starts import cutpoints_of, first_intercepts, first_own
+from poolmap.families.mrp.studies import WITHOUT, accuracy, average
 from poolmap.graph.scaling import factorise
 from poolmap.inference.prior_density import log_prior
 
@@ -64,6 +65,7 @@ class Approximation:
         hyper_at, hyper_scale: (H,), (H, H) mean and Cholesky factor of the covariance of the hyperparameters,
             those that are bent before they are bent.
         bend, bend_at: (H,) of `Bend`; 0 where a hyperparameter is not bent.
+        test: the program's data on validation studies and the share of positives (`studies`).
     """
 
     information: sparse.csc_array
@@ -74,6 +76,7 @@ class Approximation:
     hyper_scale: Array
     bend: Array
     bend_at: Array
+    test: Mapping[str, Any]
 
 
 def approximate(model: SurveyModel) -> Approximation:
@@ -91,7 +94,13 @@ def approximate(model: SurveyModel) -> Approximation:
     bend = bend_of(mode.log_density, hyper, mode.log_sigmas())
     at, scale = spread(lambda t: mode.log_density(bend.bent(t)) + bend.log_jacobian(t), bend.straight(hyper))
     own_at, own_scale = mode.own_spread()
-    unbent = np.zeros(len(own_at))
+    own_bend = own_bend_at = np.zeros(len(own_at))
+    test = WITHOUT
+    if model.validation is not None:
+        studies = accuracy(*model.validation, model.priors)
+        own_at, own_scale, own_bend, own_bend_at = studies.at, studies.scale, studies.bend, studies.bend_at
+        weight, known = average(model.outcome, mode.eta(mode.x), mode.own)
+        test = {**studies.data, **known, "average_design": model.design.T @ weight}
     return Approximation(
         information=mode.information,
         shift_data=mode.shift,
@@ -99,8 +108,9 @@ def approximate(model: SurveyModel) -> Approximation:
         precision_prior=mode.prior_weight,
         hyper_at=np.concatenate([at, own_at]),
         hyper_scale=_block_diagonal(scale, own_scale),
-        bend=np.concatenate([bend.strength, unbent]),
-        bend_at=np.concatenate([bend.at, unbent]),
+        bend=np.concatenate([bend.strength, own_bend]),
+        bend_at=np.concatenate([bend.at, own_bend_at]),
+        test=test,
     )
 
 
@@ -271,8 +281,6 @@ class _Mode:
 
     def own_spread(self) -> tuple[Array, Array]:
         """Mean and Cholesky factor of the covariance of the outcome's own hyperparameters."""
-        if self.model.validation is not None:
-            return test_spread(self.model)
         log_lik, at = self._own_density()
         return spread(log_lik, at) if len(at) else (at, np.zeros((0, 0)))
 
