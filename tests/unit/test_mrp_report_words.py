@@ -281,3 +281,15 @@ def test_gather_tells_of_failed_fits():
     failed = {"main": replace(results["main"], checks={"passed": False})}
     (_, table) = checklists(spec, data, failed, [])
     assert "DO NOT USE model main" in table.frame.set_index("Item").at["12", "In this run"]
+
+
+def test_a_single_group_does_not_run_from_itself_to_itself():
+    spec, data, results = made("binary", 6, models=["main"], thresholds=[0.5])
+    main = results["main"]
+    table = main.estimates["area"]
+    only = table[table["area"] == table["area"].iloc[0]].reset_index(drop=True)
+    results["main"] = replace(main, estimates=main.estimates | {"area": only})
+    said = text_of(findings(spec, data, results))
+    assert "By area, the estimate is" in said
+    assert f"The posterior probability of more than 0.5 is {only['p_share_gt_0.5'].iloc[0]:.2f}." in said
+    assert "of 1 groups" not in said

@@ -34,6 +34,8 @@ def composition_figure(spec: MrpAnalysis, data: Dataset) -> NamedFigure | None:
         there = list(dict.fromkeys([*people.index, *asked.index]))
         known = data.facts.get("order", {}).get(name, [])
         levels = [v for v in known if v in there] if set(there) <= set(known) else sorted(there, key=str)
+        if len(levels) < 2:
+            continue
         shares = [np.nan_to_num(part.reindex(levels).to_numpy(dtype=float)) for part in (asked, people)]
         sample, population = (share / share.sum() for share in shares)
         weighted = None

@@ -116,15 +116,24 @@ def _groups(spec: MrpAnalysis, grouping: tuple[str, ...], table: pd.DataFrame) -
     for answer in answers:
         of = table[table["answer"] == answer] if answer else table
         low, high = of["mean"].idxmin(), of["mean"].idxmax()
+        if low == high:
+            what = f"{answer!r} " if answer else ""
+            parts.append(f"{what}{in_full(spec, number, table.loc[low])} in {names[low]}")
+            continue
         parts.append(
             f"{f'{answer!r} ' if answer else ''}from {in_full(spec, number, table.loc[low])} in "
             f"{names[low]} "
             f"to {in_full(spec, number, table.loc[high])} in {names[high]}"
         )
-    text = f"By {by}, the estimates run{':' if answers[0] else ''} {'; '.join(parts)}."
+    alone = len(table) == len(answers)
+    run = "the estimate is" if alone else "the estimates run"
+    text = f"By {by}, {run}{':' if answers[0] else ''} {'; '.join(parts)}."
     for threshold in spec.thresholds:
         column = f"p_{noun(spec)}_gt_{threshold:g}"
         if column not in table or answers[0]:
+            continue
+        if alone:
+            text += f" The posterior probability of more than {threshold:g} is {table[column].iloc[0]:.2f}."
             continue
         above, below = (table[column] > CERTAIN).sum(), (table[column] < UNLIKELY).sum()
         text += (
