@@ -74,7 +74,7 @@ def draw(ranks: dict[str, pd.DataFrame], path: Path) -> None:
             lowest = [axes for axes in column if axes.get_visible()][-1]
             lowest.set_xlabel("rank", fontsize=8)
             lowest.tick_params(labelbottom=True)
-        figure.savefig(path, dpi=110)
+        figure.savefig(path, dpi=110, bbox_inches="tight")
 
 
 def _limit(replicates: int) -> float:
