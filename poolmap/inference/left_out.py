@@ -46,10 +46,11 @@ def refit_left_out(
         cores: chains run at the same time.
 
     Returns:
-        for each part `i`, `elpd` and `passed`: whether the fit passed the checks, with the part's
-        likelihood as the reported quantity, and enough draws carry the mean (Kish's effective number), which
-        they do not for a part so unlikely that only the tails of the posterior reach it. An `elpd` of a fit
-        that did not pass is not to be used.
+        for each part `i`, `converged`: whether the fit passed the checks, with the part's likelihood as the
+        reported quantity; `elpd` and `passed`: whether, besides, enough draws carry the mean (Kish's effective
+        number), which they do not for a part so unlikely that only the tails of the posterior reach it. An
+        `elpd` that did not pass is not to be used. `replicated`, where the part has replicates (observations,
+        draws), may be where the fit converged.
     """
     found: list[dict[str, Any]] = []
     if without is None or not whole.verdict["passed"]:
@@ -62,12 +63,12 @@ def refit_left_out(
         draws = sample(executable, item.data.data, item.data.parameters, sampling, **how)
         log_lik = item.log_lik(draws.posterior)
         reported = [Quantity("left_out", "log_lik", "", log_lik[:, :, None])]
-        good = passed(check_fit(reported, draws.sample_stats, sampling.max_treedepth))
+        converged = passed(check_fit(reported, draws.sample_stats, sampling.max_treedepth))
         share = special.softmax(log_lik.ravel())
-        good = good and bool(1 / (share**2).sum() > MIN_EFFECTIVE)
+        good = converged and bool(1 / (share**2).sum() > MIN_EFFECTIVE)
         elpd = float(special.logsumexp(log_lik) - np.log(log_lik.size))
         log.info("without part %d: elpd %.3f, %s", i + 1, elpd, "passed" if good else "FAILED its checks")
-        entry = {"i": int(i), "elpd": elpd, "passed": good}
+        entry = {"i": int(i), "elpd": elpd, "passed": good, "converged": converged}
         if item.replicated is not None:
             values = item.replicated(draws.posterior, np.random.default_rng(seed + number))
             values = values.reshape(-1, values.shape[2])

@@ -190,7 +190,9 @@ def predicted_without(item: Predictive, refits: Sequence[Mapping[str, Any]], int
         `lower`, `upper`, `inside`; the last four are missing where neither can be trusted.
     """
     whole = averages(item, item.left_out)
-    again = {refit["i"]: refit["replicated"] for refit in refits if refit["passed"] and "replicated" in refit}
+    again = {
+        refit["i"]: refit["replicated"] for refit in refits if "replicated" in refit and refit["converged"]
+    }
     tail = (1 - interval) / 2
     mean, lower, upper = np.full((3, len(whole.keys)), np.nan)
     chains, draws, _ = item.log_lik.shape
