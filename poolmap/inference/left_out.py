@@ -47,10 +47,10 @@ def refit_left_out(
 
     Returns:
         for each part `i`, `converged`: whether the fit passed the checks, with the part's likelihood as the
-        reported quantity; `elpd` and `passed`: whether, besides, enough draws carry the mean (Kish's effective
-        number), which they do not for a part so unlikely that only the tails of the posterior reach it. An
-        `elpd` that did not pass is not to be used. `replicated`, where the part has replicates (observations,
-        draws), may be where the fit converged.
+        reported quantity; `elpd` and `passed`: whether, besides, enough draws carry the mean (Kish's
+        effective number), which they do not for a part so unlikely that only the tails of the posterior reach
+        it. An `elpd` that did not pass is not to be used. Where the part has replicates also `replicated`
+        (observations, draws), to be used where the fit converged.
     """
     found: list[dict[str, Any]] = []
     if without is None or not whole.verdict["passed"]:

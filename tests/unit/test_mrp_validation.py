@@ -151,11 +151,29 @@ def test_left_out_areas_are_told_with_how():
     rng = np.random.default_rng(4)
     item = predicted([5, 15, 10], rng.poisson(9, (400, 3)), left_out="area", parts=["A", "B"])
     item = Predictive(**{**item.__dict__, "log_lik": rng.normal(-2, 0.1, (1, 400, 2))})
-    tables = {t.name: t.frame for t in validation_tables(item, [{"i": 1, "elpd": -3.5, "passed": True}], 0.9)}
+    tables = {
+        t.name: t.frame
+        for t in validation_tables(item, [{"i": 1, "elpd": -3.5, "passed": True, "converged": True}], 0.9)
+    }
     assert tables["left_out"]["area"].tolist() == ["A", "B"]
     assert tables["left_out"]["method"].tolist() == ["psis", "refit"]
     assert tables["left_out"]["elpd"][1] == -3.5
     assert len(tables["predictive_groups"]) == 4
+
+
+@pytest.mark.parametrize("converged", [True, False])
+def test_a_fit_that_converged_predicts_also_where_the_density_is_too_far_out(converged):
+    rng = np.random.default_rng(4)
+    item = predicted([5, 15, 10], rng.poisson(9, (400, 3)), left_out="area", parts=["A", "B"])
+    item = Predictive(**{**item.__dict__, "log_lik": rng.normal(-2, 0.1, (1, 400, 2))})
+    refit = {"i": 1, "elpd": -60.0, "passed": False, "converged": converged}
+    refit["replicated"] = [np.linspace(0.2, 0.4, 201).tolist()]
+    tables = {t.name: t.frame for t in validation_tables(item, [refit], 0.9)}
+    row = tables["left_out"].iloc[1]
+    if converged:
+        assert (row["mean"], row["lower"], row["upper"]) == pytest.approx((0.3, 0.21, 0.39))
+    else:
+        assert row["mean"] == pytest.approx(0.3, abs=0.15) and row["mean"] != pytest.approx(0.3, abs=1e-6)
 
 
 def test_emptied_cells_keep_their_levels():
