@@ -27,6 +27,8 @@ def how_to_write(what: str, text: str, *, integer: bool) -> str:
         hint = "without the percent sign (0.1 for 10%, where it is a share)"
     elif integer and THOUSANDS.fullmatch(text):
         hint = "without separators between thousands"
+    elif not integer and THOUSANDS.fullmatch(text) and "," in text:
+        hint = "without separators between thousands, and with a point before decimals, if it has any"
     elif not integer and "," in text:
         hint = "with a decimal point, not a comma"
     elif text[:1] and text[:1] in BOUNDS:

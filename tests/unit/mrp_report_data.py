@@ -86,6 +86,8 @@ def made(kind="binary", areas=50, *, waves=0, truth=True, models=None, seed=1, *
         "order": dict(zip(columns, lists, strict=True)),
         "outcome_scale": {"mean": float(survey["y"].mean()), "sd": float(survey["y"].std())},
         "times": 1,
+        "respondents": len(survey),
+        "rows_excluded": 0,
     }
     levels = pd.DataFrame(
         [

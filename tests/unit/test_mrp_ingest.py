@@ -165,6 +165,26 @@ def test_individual_predictor_comes_from_the_survey(write):
     )
 
 
+def test_rows_of_a_total_are_refused(write):
+    both = "".join(
+        f"{state},{age},{n},{x}\n"
+        for state, n, x in (("A", 150, 1.0), ("B", 350, 3.0), ("C", 500, 2.0))
+        for age in ("all",)
+    )
+    (message,) = problems(write(census=CENSUS + both))
+    assert "column 'age': 'all' has no respondents, and as many people (1,000) as all other levels" in message
+    assert "take the rows of a total out of the census" in message
+
+
+def test_a_census_in_thousands_or_of_shares_is_refused(write):
+    small = CENSUS
+    for n in (100, 50, 200, 150, 500):
+        small = small.replace(f",{n},", f",{n / 1000:g},")
+    (message,) = problems(write(census=small))
+    assert "column 'n': the census holds 1 people, and the survey has 5 respondents" in message
+    assert "not shares, and not in thousands" in message
+
+
 def test_constant_predictor_is_refused(write):
     census = CENSUS.replace("3.0", "1.0").replace("2.0", "1.0")
     assert "same value for everyone" in problems(write(SURVEY.replace("3.0", "1.0"), census))[0]

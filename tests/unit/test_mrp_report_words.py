@@ -212,6 +212,19 @@ def test_sensitivity_and_specificity():
     assert "Share of positive tests in the sample" in said
 
 
+def test_what_the_total_is_an_average_of_and_who_is_left_out():
+    spec, data, results = made("binary", waves=3)
+    said = text_of(findings(spec, data, results))
+    assert (
+        "every other that does not tell 'wave' apart, is the average over its values, by the people" in said
+    )
+    assert "were left out" not in said
+    data.facts.update(times=3, rows_excluded=data.facts["respondents"])
+    said = text_of(findings(spec, data, results))
+    assert "is the average over its values, each with the same weight; raw and weighted ones" in said
+    assert f"{2 * data.facts['respondents']:,} rows of the survey (50%) were left out" in said
+
+
 def test_thresholds_are_counted():
     spec, data, results = made("binary", 12, thresholds=[0.3])
     table = results["main"].estimates["area"]

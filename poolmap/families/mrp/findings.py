@@ -35,6 +35,7 @@ from poolmap.families.mrp.report_words import (
 )
 
 CERTAIN, UNLIKELY = 0.95, 0.05
+MANY = 0.05  # share of the survey's rows left out that is told with the results
 
 
 def findings(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult]) -> list[Block]:
@@ -43,7 +44,7 @@ def findings(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult
     blocks: list[Block] = []
     total = estimates_of_grouping(spec, result, ())
     if total is not None and len(total):
-        blocks.append(_total(spec, total))
+        blocks.append(" ".join([_total(spec, total), *_of_whom(spec, data)]))
     if spec.outcome.test is not None:
         blocks += _test(spec, result)
     for grouping in spec.groupings()[1:]:
@@ -59,6 +60,26 @@ def findings(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult
     if len(results) > 1:
         blocks.append(models_table(spec, results))
     return blocks
+
+
+def _of_whom(spec: MrpAnalysis, data: Dataset) -> list[str]:
+    """What the estimates average over, and whether many respondents are not among them."""
+    facts, said = data.facts, []
+    if spec.time is not None:
+        how = (
+            "each with the same weight" if facts["times"] > 1 else "by the people that the census has in each"
+        )
+        said.append(
+            f"This estimate, and every other that does not tell '{spec.time}' apart, is the average over its "
+            f"values, {how}; raw and weighted ones are of all respondents together."
+        )
+    out, used = facts["rows_excluded"], facts["respondents"]
+    if out > MANY * (out + used):
+        share = f"{out / (out + used):.0%}"
+        said.append(
+            f"{out:,} of {out + used:,} rows of the survey ({share}) were left out: see Data for the reasons."
+        )
+    return said
 
 
 def _total(spec: MrpAnalysis, total: pd.DataFrame) -> str:

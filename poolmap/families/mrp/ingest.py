@@ -16,7 +16,7 @@ from poolmap.families.mrp.cells import survey_cells
 from poolmap.families.mrp.census import aggregated, cell_rows, columns_of, person_rows, repeated
 from poolmap.families.mrp.extend import extend
 from poolmap.families.mrp.inputs import Inputs, read_inputs
-from poolmap.families.mrp.levels import check_levels, check_varies, index_levels, level_report
+from poolmap.families.mrp.levels import check_levels, check_people, check_varies, index_levels, level_report
 from poolmap.families.mrp.margins import margin_cells
 from poolmap.families.mrp.needs import Needs, needs_of
 from poolmap.families.mrp.order import MISSING_LEVEL, order_of, unordered
@@ -84,7 +84,8 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     known = {v: present(rows[v]) for v in both}
     check_levels(spec, survey, people, known, census.path)
     check_varies(survey, people, dict.fromkeys([*needs.factors, *factors]), known)
-    _raise(survey.problems)
+    check_people(spec, census, people, rows, both)
+    _raise([*survey.problems, *census.problems])
 
     cells = aggregated(rows, list(dict.fromkeys([*names, *x])))
     facts |= {"census_rows": len(rows), "census_cells": len(cells), "population": float(cells["count"].sum())}

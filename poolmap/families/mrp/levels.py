@@ -62,6 +62,44 @@ def check_levels(
             survey.problem(more, column=variable)
 
 
+def check_people(
+    spec: MrpAnalysis, census: Table, people: pd.DataFrame, rows: pd.DataFrame, variables: Iterable[str]
+) -> None:
+    """Note what makes the number of people in the census unbelievable.
+
+    That is: fewer people than respondents, and a level without respondents that holds as many people as all
+    other levels together, whatever the other variables, as the rows of a total do.
+
+    Args:
+        people: the respondents used.
+        rows: of the census: the variables that both sides have, and `count`.
+        variables: the factors among them.
+    """
+    total = float(rows["count"].sum())
+    if total < len(people) and not (spec.microdata and spec.count is None):
+        census.problem(
+            f"the census holds {total:,.4g} people, and the survey has {len(people):,} respondents",
+            "write numbers of people: not shares, and not in thousands",
+            column=spec.count,
+        )
+    names = list(variables)
+    for variable in names:
+        others = [name for name in names if name != variable]
+        cells = rows.pivot_table(
+            values="count", index=others or None, columns=variable, aggfunc="sum", fill_value=0, observed=True
+        )
+        asked = people[variable].astype(object).unique()
+        for level in cells.columns.difference(asked) if len(cells.columns) > 2 else ():
+            rest = cells.drop(columns=level).sum(axis=1)
+            if np.allclose(cells[level], rest, rtol=1e-3, atol=1e-6 * total) and rest.any():
+                census.problem(
+                    f"'{level}' has no respondents, and as many people ({cells[level].sum():,.0f}) as all "
+                    "other levels together",
+                    "take the rows of a total out of the census: with them everyone is counted twice",
+                    column=variable,
+                )
+
+
 def check_varies(survey: Table, people: pd.DataFrame, names: Iterable[str], levels: Mapping) -> None:
     """Note each factor of the formula with a single level among the respondents."""
     for name in names:
