@@ -77,6 +77,14 @@ def test_all_problems_of_all_columns_come_together(table):
         assert words in messages
 
 
+def test_thousands_are_no_decimals(table):
+    t = table('n,x\na,"5,130"\nb,"5,13"\n')
+    t.numbers("x")
+    messages = "\n".join(refused(t.finish))
+    assert "'5,130' is not a number\n    -> write a number: without separators between thousands" in messages
+    assert messages.count("with a decimal point, not a comma") == 1
+
+
 def test_many_alike_are_summed_up(table):
     t = table("x\n" + "bad\n" * 50)
     t.counts("x")

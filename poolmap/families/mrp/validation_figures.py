@@ -50,11 +50,11 @@ def factor_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigure | None:
         name=f"factors_{result.name}",
         figure=figure,
         title="Observed and replicated, by the levels of each factor",
-        caption="Posterior predictive check: the average over the respondents of each level of each factor, "
-        f"observed, and in data replicated from the model, with {level(spec)} intervals; hollow where the "
-        "interval does not hold what was observed. Replicates are of the same respondents, so a factor of "
-        "the "
-        f"formula follows its data closely; what is missing in the formula shows.{cut} Model {result.name}.",
+        caption="Posterior predictive check: the average over the respondents of each level of each factor "
+        f"of the varying effects, observed, and in data replicated from the model, with {level(spec)} "
+        "intervals; hollow where the interval does not hold what was observed. Replicates are of the same "
+        "respondents, so a factor of this model follows its data closely; one that only another model has "
+        f"may not.{cut} Model {result.name}.",
         alt=f"Scatter plots of {len(panels)} factors. Levels whose interval holds what was observed: "
         f"{joined(words)}.",
         model=result.name,
