@@ -11,7 +11,12 @@ import pandas as pd
 from poolmap.contracts import Companion, ModelResult, Predictive
 from poolmap.files import read_json, write_json, write_text
 from poolmap.inference.checks import failures
-from poolmap.inference.predictive import leave_one_out, predictive_statistics, summarise_predictive
+from poolmap.inference.predictive import (
+    leave_one_out,
+    predictive_statistics,
+    summarise_predictive,
+    validation_tables,
+)
 from poolmap.qgis import style
 
 if TYPE_CHECKING:
@@ -41,7 +46,7 @@ def write_estimates(
         folder: an empty folder.
         tables: the estimates (`inference.summary.summarise`).
         described: the dictionary of the tables (`inference.summary.dictionary`).
-        predictive, companions: from the family's doors.
+        predictive, companions: from the family's doors; the validation tables are written before these.
         verdict: the gate's (checks.json); where it failed, a file says in the folder that the numbers
             must not be used.
         interval: level of the intervals.
@@ -53,6 +58,7 @@ def write_estimates(
         table.to_csv(folder / f"{name}.csv", index=False)
         if polygons is not None and "area" in table.columns:
             _write_geopackage(polygons, table, folder / f"{name}.gpkg", layer=name)
+    companions = [*validation_tables(predictive, refits, interval), *companions]
     words = {
         "companions": {companion.name: companion.description for companion in companions},
         "text": {companion.name: _text_columns(companion.frame) for companion in companions},

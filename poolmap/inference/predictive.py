@@ -21,7 +21,7 @@ STATISTICS = {
     "largest": lambda x: x.max(axis=-1),
 }
 MAX_PARETO_K = 0.7
-MIN_EFFECTIVE = 0.5
+MIN_EFFECTIVE_SHARE = 0.5
 """Effective draws, as a share of all, from which importance weights tell an interval of a part left out.
 
 A density may be right before an interval is. Of a normal effect with variance t^2 in the population, and s^2
@@ -204,7 +204,7 @@ def predicted_without(item: Predictive, refits: Sequence[Mapping[str, Any]], int
             if i in again:
                 values = np.asarray(again[i], dtype=float).T
                 weights = np.ones(len(values))
-            elif not (block.pareto_k[at] <= MAX_PARETO_K and block.effective[at] >= MIN_EFFECTIVE):
+            elif not (block.pareto_k[at] <= MAX_PARETO_K and block.effective[at] >= MIN_EFFECTIVE_SHARE):
                 continue
             else:
                 values = replicated[:, rows]
@@ -289,7 +289,7 @@ def unreliable(item: Predictive) -> list[int]:
     for block in smoothed(item.log_lik):
         bad = ~(block.pareto_k <= MAX_PARETO_K)
         if predicted:
-            bad |= block.effective < MIN_EFFECTIVE
+            bad |= block.effective < MIN_EFFECTIVE_SHARE
         found += [block.parts.start + int(i) for i in np.flatnonzero(bad)]
     return found
 

@@ -84,20 +84,29 @@ def check_people(
         )
     names = list(variables)
     for variable in names:
-        others = [name for name in names if name != variable]
-        cells = rows.pivot_table(
-            values="count", index=others or None, columns=variable, aggfunc="sum", fill_value=0, observed=True
-        )
-        asked = people[variable].astype(object).unique()
-        for level in cells.columns.difference(asked) if len(cells.columns) > 2 else ():
-            rest = cells.drop(columns=level).sum(axis=1)
-            if np.allclose(cells[level], rest, rtol=1e-3, atol=1e-6 * total) and rest.any():
+        lived = rows.groupby(variable, observed=True)["count"].sum()
+        unasked = lived.index.difference(people[variable].astype(object).unique())
+        for level in unasked if len(lived) > 2 else ():
+            if math.isclose(lived[level], total - lived[level], rel_tol=0.02) and _is_total(
+                rows, variable, level, [name for name in names if name != variable]
+            ):
                 census.problem(
-                    f"'{level}' has no respondents, and as many people ({cells[level].sum():,.0f}) as all "
-                    "other levels together",
+                    f"'{level}' has no respondents, and as many people ({lived[level]:,.0f}) as all other "
+                    "levels together",
                     "take the rows of a total out of the census: with them everyone is counted twice",
                     column=variable,
                 )
+
+
+def _is_total(rows: pd.DataFrame, variable: str, level: str, others: list[str]) -> bool:
+    """Whether a level holds the people of all other levels in each group of the other variables."""
+    own = (rows[variable] == level).to_numpy()
+    counts = pd.DataFrame({"own": rows["count"].where(own, 0), "rest": rows["count"].where(~own, 0)})
+    if others:
+        counts = counts.groupby([rows[name] for name in others], observed=True).sum()
+    else:
+        counts = counts.sum().to_frame().T
+    return np.allclose(counts["own"], counts["rest"], rtol=1e-3, atol=1e-6 * rows["count"].sum())
 
 
 def check_varies(survey: Table, people: pd.DataFrame, names: Iterable[str], levels: Mapping) -> None:
