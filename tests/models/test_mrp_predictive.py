@@ -87,7 +87,7 @@ def test_levels_left_out_average_over_their_respondents(kind, monkeypatch):
     spec, data, draws = made(kind)
     item = by_level(spec, data, predictive(spec, "main", data, draws, np.random.default_rng(1)))
     monkeypatch.setattr("poolmap.inference.predictive.MAX_PARETO_K", np.inf)  # the draws are not of a fit
-    monkeypatch.setattr("poolmap.inference.predictive.MIN_EFFECTIVE", 0)
+    monkeypatch.setattr("poolmap.inference.predictive.MIN_EFFECTIVE_SHARE", 0)
     table = predicted_without(item, [], 0.9)
     cells = data.tables["cells"]
     assert item.parts == sorted(set(cells["g"]))
