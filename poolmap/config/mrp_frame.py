@@ -17,7 +17,8 @@ class Margin(Section):
 
 
 class Extension(Section):
-    """A variable that the census lacks, put into it by a model of the survey (two stages)."""
+    """A variable that the census lacks, put into it by a model of the survey (two stages). Where there is a
+    `weight`, respondents count by it."""
 
     variable: Column
     """Column of the survey; a variable of the formula."""

@@ -73,6 +73,7 @@ def made(kind="binary", areas=50, *, waves=0, truth=True, models=None, seed=1, *
     survey = census.loc[asked, [*columns, "income"]].reset_index(drop=True)
     survey["y"] = _answers(kind, outcome[asked], rng)
     survey["weight"] = rng.uniform(0.5, 2, len(survey))
+    survey["file"] = "survey"
     if kind == "count":
         survey["exposure"] = rng.uniform(0.5, 2, len(survey))
     cells = survey.groupby([*columns, "income"], as_index=False).size().rename(columns={"size": "n"})

@@ -369,6 +369,60 @@ def test_the_extended_census_agrees_with_known_shares(tmp_path):
     assert counts(ingest(whole), "edu").to_dict() == pytest.approx({"low": 525, "high": 1575})
 
 
+def by_weight(tmp_path, survey, **changes):
+    """The strata of the weights in the model: the census has them from the weighted survey."""
+    return spec_of(
+        tmp_path,
+        survey,
+        "state,n\nA,600\nB,400\n",
+        formula="vote ~ 1 + (1 | state) + (1 | wclass)",
+        weight="w",
+        bands={"wclass": {"column": "w", "lower": [0, 2]}},
+        extend=[{"variable": "wclass"}],
+        **changes,
+    )
+
+
+def test_bands_by_a_name_of_poolmap(tmp_path):
+    spec = spec_of(
+        tmp_path,
+        formula="vote ~ 1 + (1 | state) + (1 | stratum)",
+        bands={"stratum": {"column": "w", "lower": [0, 2]}},
+        extend=[{"variable": "stratum"}],
+    )
+    assert refused(spec)[0].startswith("config: bands.stratum: the name is one of poolmap's own columns")
+
+
+def test_strata_of_the_weights_have_their_weighted_shares(tmp_path):
+    """30 respondents of weight 1 and 10 of weight 9: strata of 25% and 75% of the people (30 to 90)."""
+    rows = [f"{'yes' if i % 3 else 'no'},{'AB'[i % 2]},{1 if i < 30 else 9}" for i in range(40)]
+    data = ingest(by_weight(tmp_path, "vote,state,w\n" + "\n".join(rows)))
+    assert counts(data, "wclass").to_dict() == pytest.approx({"0-1": 250, "2+": 750}, rel=1e-4)
+    assert counts(data, "state").to_dict() == pytest.approx({"A": 600, "B": 400})
+    assert data.facts["extensions"][0]["weighted"]
+
+
+def test_each_survey_counts_by_its_respondents_whatever_the_scale_of_its_weights(tmp_path):
+    """Weighted shares of 'low' are 5/6 and 1/2; the surveys have 40 and 20 respondents."""
+    rows = {"one": [1, 1, 1, 3] * 10, "two": [500] * 20}
+    for name, weights in rows.items():
+        text = [
+            f"{'yes' if i % 3 else 'no'},{'AB'[(i // 4) % 2]},{'low' if w == 3 or i % 4 < 2 else 'high'},{w}"
+            for i, w in enumerate(weights)
+        ]
+        (tmp_path / f"{name}.csv").write_text("vote,state,edu,w\n" + "\n".join(text) + "\n")
+    spec = spec_of(
+        tmp_path,
+        census="state,n\nA,600\nB,400\n",
+        surveys={name: str(tmp_path / f"{name}.csv") for name in rows},
+        formula="vote ~ 1 + (1 | state) + (1 | edu)",
+        weight="w",
+        extend=[{"variable": "edu"}],
+    )
+    share = counts(ingest(spec), "edu")["low"] / 1000
+    assert share == pytest.approx((40 * 5 / 6 + 20 / 2) / 60, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("extension", "known", "message"),
     [

@@ -225,6 +225,16 @@ def test_what_the_total_is_an_average_of_and_who_is_left_out():
     assert f"{2 * data.facts['respondents']:,} rows of the survey (50%) were left out" in said
 
 
+def test_weights_of_other_scales_are_told():
+    spec, data, results = made("binary")
+    survey = data.tables["survey"]
+    assert "By its weight" not in text_of(findings(spec, data, results))
+    survey.loc[survey.index[::2], "file"] = "second"
+    survey["weight"] = (survey["file"] == "second") * 399 + 1.0
+    said = text_of(findings(spec, data, results))
+    assert "a respondent of the survey 'second' counts 400.0 times as much as one of 'survey' in" in said
+
+
 def test_thresholds_are_counted():
     spec, data, results = made("binary", 12, thresholds=[0.3])
     table = results["main"].estimates["area"]

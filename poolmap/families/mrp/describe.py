@@ -177,14 +177,15 @@ def _raked(facts: Mapping[str, Any]) -> list[Block]:
 
 
 def _extended(about: Mapping[str, Any]) -> str:
+    weighted = ", respondents counted by their weights," if about["weighted"] else ""
     batches = ", ".join(
         f"{term} ({sigma:.2f})" for term, sigma in zip(about["terms"], about["sigma"], strict=True)
     )
     smoothed = (
-        f"a multinomial logistic regression of the survey with varying intercepts, by their standard "
-        f"deviation on the logit scale: {batches}"
+        f"a multinomial logistic regression of the survey{weighted} with varying intercepts, by their "
+        f"standard deviation on the logit scale: {batches}"
         if batches
-        else "its shares in the survey"
+        else f"its shares in the survey{weighted.rstrip(',')}"
     )
     known = ""
     if about["known"]:

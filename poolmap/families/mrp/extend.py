@@ -124,14 +124,20 @@ def extend(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The cells of the population told apart by one more variable.
 
+    Where the survey has weights, its shares are the weighted ones: the chance to be in the sample may depend
+    on the variable, as it does if that is the stratum of the weights (Si, Trangucci, Gabry and Gelman 2020,
+    Survey Methodology 46:181-214).
+
     Args:
         at: which of `spec.extend`.
         known: its table of known numbers, harmonised.
-        people: the respondents, with the variable; those without an answer in it are passed over.
+        people: the respondents, with the variable, `weight` and `file` (the survey's name);
+            those without an answer in it are passed over.
         cells: variables (categories) and `count`.
 
     Returns:
-        the cells with the variable; and facts: `variable`, `levels`, `terms`, `sigma`, `known`, `iterations`.
+        the cells with the variable; and facts: `variable`, `levels`, `terms`, `sigma`, `weighted`, `known`,
+        `iterations`.
 
     Raises:
         InputError: a formula that does not fit survey and census, a known table that does not fit.
@@ -148,11 +154,12 @@ def extend(
         sizes.append(len(unique))
         places.append(unique.get_indexer(pd.MultiIndex.from_frame(cells[list(term)].astype(object))))
     answer = pd.Index(levels, dtype=object).get_indexer(people[extension.variable].astype(object))
-    grouped = pd.DataFrame({f"b{k}": code for k, code in enumerate(codes)} | {"answer": answer})
+    weight = _relative_weights(people, ["file", *([spec.time] if spec.time in people else [])])
+    grouped = pd.DataFrame({f"b{k}": code for k, code in enumerate(codes)} | {"answer": answer, "n": weight})
     keys = [f"b{k}" for k in range(len(codes))]
-    wide = grouped.groupby([*keys, "answer"]).size().unstack("answer", fill_value=0) if keys else None
+    wide = grouped.groupby([*keys, "answer"])["n"].sum().unstack("answer", fill_value=0) if keys else None
     if wide is None:
-        counts = np.bincount(answer, minlength=len(levels))[None, :].astype(float)
+        counts = np.bincount(answer, weight, minlength=len(levels))[None, :]
         batches: list[np.ndarray] = []
     else:
         counts = wide.reindex(columns=range(len(levels)), fill_value=0).to_numpy(dtype=float)
@@ -169,11 +176,23 @@ def extend(
         "levels": len(levels),
         "terms": [term_name(term) for term in terms],
         "sigma": [float(value) for value in fitted.sigma],
+        "weighted": spec.weight is not None,
         "known": extension.known or "",
     }
     if known is not None:
         facts |= _agree(extension, f"extend.{at}", known, many, np.repeat(np.arange(len(cells)), len(levels)))
     return many, facts
+
+
+def _relative_weights(people: pd.DataFrame, apart: list[str]) -> np.ndarray:
+    """What each respondent counts for: 1 on average in each survey and time, then as many as are effective.
+
+    Surveys may scale their weights differently. The sum is Kish's effective sample size, so that shares are
+    smoothed as those of so many respondents.
+    """
+    weight = people["weight"].astype(float)
+    weight = weight / weight.groupby([people[name] for name in apart], observed=True).transform("mean")
+    return (weight * weight.sum() / (weight**2).sum()).to_numpy()
 
 
 def _terms(extension: Extension, at: str, people: pd.DataFrame, cells: pd.DataFrame) -> list[tuple[str, ...]]:

@@ -35,6 +35,7 @@ from poolmap.families.mrp.report_words import (
 )
 
 CERTAIN, UNLIKELY = 0.95, 0.05
+UNLIKE = 2  # times that mean weights of pooled surveys differ, which is told with the results
 MANY = 0.05  # share of the survey's rows left out that is told with the results
 
 
@@ -73,6 +74,15 @@ def _of_whom(spec: MrpAnalysis, data: Dataset) -> list[str]:
             f"This estimate, and every other that does not tell '{spec.time}' apart, is the average over its "
             f"values, {how}; raw and weighted ones are of all respondents together."
         )
+    if spec.weight is not None:
+        mean = data.tables["survey"].groupby("file", observed=True)["weight"].mean()
+        times = mean.max() / mean.min()
+        if times > UNLIKE:
+            said.append(
+                f"By its weight, a respondent of the survey '{mean.idxmax()}' counts {times:,.1f} times as "
+                f"much as one of '{mean.idxmin()}' in weighted estimates of both together: scale the weights "
+                "first, if that is not meant."
+            )
     out, used = facts["rows_excluded"], facts["respondents"]
     if out > MANY * (out + used):
         share = f"{out / (out + used):.0%}"

@@ -78,6 +78,8 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     _raise([*survey.problems, *census.problems])
 
     people = asked.people
+    people.insert(0, "line", survey.origin.loc[people.index, "line"])
+    people.insert(0, "file", survey.origin.loc[people.index, "file"])
     x = list(held)
     factors = [name for name in needs.predictors if kinds[name] == "factor"]
     both = [v for v in dict.fromkeys([*names, *(f for f in factors if f in rows)]) if v in people]
@@ -136,8 +138,6 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     _raise(_unknown_levels(spec, in_census))
     if inputs.truth is not None:
         tables["truth"] = read_truth(spec, needs, inputs.truth, in_census, asked.answers)
-    people.insert(0, "line", survey.origin.loc[people.index, "line"])
-    people.insert(0, "file", survey.origin.loc[people.index, "file"])
     tables |= {"survey": people.reset_index(drop=True), "census": cells}
     tables = {name: _texts(table) for name, table in tables.items()}
     data = Dataset(tables, _exclusions(survey, asked.excluded, inputs.left_out), facts)

@@ -193,4 +193,9 @@ def _check_columns(spec: MrpAnalysis, needs: Needs, inputs: Inputs) -> None:
         first.has(spec.count, key="count")
     for name in dict.fromkeys([*needs.variables, *needs.predictors]):
         if name in RESERVED or _NUMBERED.fullmatch(name):
-            first.problem("the name is one of poolmap's own columns", "rename the column", column=name)
+            what = "the name is one of poolmap's own columns"
+            if name in spec.bands:
+                first.problems.append(Problem(f"config: bands.{name}", what, "give the bands another name"))
+            else:
+                table = first if name in columns else next(iter(inputs.surveys.values()))
+                table.problem(what, "rename the column", column=name)
