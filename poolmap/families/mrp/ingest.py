@@ -133,9 +133,10 @@ def ingest(spec: MrpAnalysis) -> Dataset:
         "groups_without_people": _empty_groups(spec, cells),
     }
     in_census = {v: present(cells[v]) for v in needs.of_census}
-    _raise(_unknown_levels(spec, in_census))
+    _raise(_unknown_levels(spec, {v: present(cells.loc[cells["count"] > 0, v]) for v in needs.of_census}))
     if inputs.truth is not None:
-        tables["truth"] = read_truth(spec, needs, inputs.truth, in_census, asked.answers)
+        known |= {name: order[name] for name in factors} | in_census
+        tables["truth"] = read_truth(spec, needs, inputs.truth, known, asked.answers)
     people.insert(0, "line", survey.origin.loc[people.index, "line"])
     people.insert(0, "file", survey.origin.loc[people.index, "file"])
     tables |= {"survey": people.reset_index(drop=True), "census": cells}
@@ -222,7 +223,7 @@ def _clashes(spec: MrpAnalysis, needs: Needs, kinds: Mapping[str, str]) -> list[
 
 
 def _unknown_levels(spec: MrpAnalysis, levels: Mapping[str, Sequence[str]]) -> list[Problem]:
-    """Levels that the config compares and that the census lacks."""
+    """Levels that the config compares and of which the census has no people."""
     return [
         Problem(
             f"config: contrasts.{i}.levels",

@@ -1,0 +1,88 @@
+"""Numbers where features of an analysis meet: truth, groups without people, contrasts, missing levels."""
+
+import numpy as np
+import pandas as pd
+from mrp_files import CENSUS, SURVEY, refused, spec_of
+
+from poolmap.contracts import Dataset
+from poolmap.families.mrp.contrasts import contrasts
+from poolmap.families.mrp.groups import groups
+from poolmap.families.mrp.ingest import ingest
+from poolmap.families.mrp.side_by_side import SideBySide
+
+
+def beside(spec, data: Dataset, grouping: tuple[str, ...]) -> pd.DataFrame:
+    """The direct estimates and the truth of the groups with people, as the table of estimates has them."""
+    census = data.tables["census"]
+    index, keys = groups(census, grouping, data.facts["order"])
+    keys = keys[np.bincount(index, census["count"], len(keys)) > 0].reset_index(drop=True)
+    return pd.concat([keys, SideBySide(spec, data).columns(grouping, keys)], axis=1)
+
+
+def with_truth(folder, text, *tables, **changes):
+    truth = {"data": str(folder / "truth.csv"), "value": "value"}
+    return spec_of(folder, *tables, files={"truth.csv": text}, truth=truth, **changes)
+
+
+def test_the_truth_of_a_group_without_people_is_not_another_group_s(tmp_path):
+    """Of B, 18-29 the census has nobody; its known value stands last, as that of the last group once did."""
+    census = CENSUS.replace("B,18-29,f,200\nB,18-29,m,210\n", "B,18-29,f,0\nB,18-29,m,0\n")
+    survey = SURVEY.replace("no,B,18-29,f,1\n", "").replace("yes,B,18-29,m,1", "yes,C,30+,m,1")
+    known = {
+        ("A", "18-29"): 0.1,
+        ("A", "30+"): 0.2,
+        ("B", "30+"): 0.4,
+        ("C", "18-29"): 0.3,
+        ("C", "30+"): 0.5,
+    }
+    rows = "".join(f"{state},{age},{value}\n" for (state, age), value in known.items())
+    text = f"state,age,value\n{rows}B,18-29,0.99\n"
+    spec = with_truth(tmp_path, text, survey, census, estimates=["state:age"])
+    found = beside(spec, ingest(spec), ("state", "age"))
+    assert dict(zip(zip(found["state"], found["age"], strict=True), found["truth"], strict=True)) == known
+
+
+def test_a_blank_of_the_truth_may_be_na(tmp_path):
+    spec = with_truth(tmp_path, "state,age,value\nA,NA,0.1\nB,.,0.2\nNA,30+,0.7\n")
+    found = ingest(spec).tables["truth"]
+    assert found[["state", "value"]].to_numpy().tolist() == [["A", 0.1], ["B", 0.2]]
+
+
+def test_a_truth_about_nothing_that_is_estimated(tmp_path):
+    (problem,) = refused(with_truth(tmp_path, "state,age,value\nA,18-29,0.1\nB,30+,0.2\n"))
+    assert "no row is about the total or about a group of 'estimates'" in problem
+
+
+def test_a_truth_of_a_factor_with_coefficients_is_not_that_of_the_total(tmp_path):
+    text = "state,sex,wave,value\nA,,,0.1\n,f,,0.9\n,,1,0.8\n"
+    spec = with_truth(
+        tmp_path,
+        text,
+        SURVEY.replace("vote,", "wave,vote,", 1).replace("\nyes", "\n1,yes").replace("\nno", "\n2,no"),
+        formula="vote ~ 1 + sex + (1 | state)",
+        time="wave",
+        contrasts=[{"variable": "wave", "levels": ["2", "1"]}],
+    )
+    assert ingest(spec).tables["truth"]["table"].tolist() == ["state"]
+
+
+def test_a_contrast_with_a_level_without_people(tmp_path):
+    people = "C,18-29,f,500\nC,18-29,m,510\nC,30+,f,20\nC,30+,m,30\n"
+    census = CENSUS.replace(people, "C,18-29,f,0\nC,18-29,m,0\nC,30+,f,0\nC,30+,m,0\n")
+    compared = [{"variable": "state", "levels": levels} for levels in (["A", "B"], ["C", "B"])]
+    (problem,) = refused(spec_of(tmp_path, SURVEY, census, contrasts=compared))
+    assert problem.startswith("config: contrasts.1.levels: the census has no state 'C'")
+    spec = spec_of(tmp_path, SURVEY, census, contrasts=compared)
+    draws, keys = np.array([[[0.2, 0.1], [0.5, 0.1]]]), pd.DataFrame({"state": ["A", "B"]})
+    difference, _ = contrasts(spec, "share", [(draws, keys)] * 2, [""], (1, 2))
+    assert difference.keys["first"].tolist() == ["A"]
+    np.testing.assert_allclose(difference.draws, [[[0.1], [0.4]]])
+
+
+def test_missing_values_have_no_neighbours(tmp_path):
+    """As the last level of a walk they would be drawn towards the oldest."""
+    survey = SURVEY.replace("no,A,30+,m,1", "no,A,,m,1")
+    walk = {"missing": {"age": "level"}, "models": {"main": {"structure": {"age": "rw1"}}}}
+    (problem,) = refused(spec_of(tmp_path, survey, **walk))
+    assert problem.startswith("config: models.main.structure.age: rw1 ties each level to its neighbours")
+    ingest(spec_of(tmp_path, survey, **walk, order={"age": ["missing", "18-29", "30+"]}))
