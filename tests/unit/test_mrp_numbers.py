@@ -6,9 +6,11 @@ from mrp_files import CENSUS, SURVEY, refused, spec_of
 
 from poolmap.contracts import Dataset
 from poolmap.families.mrp.contrasts import contrasts
+from poolmap.families.mrp.direct import domain_ratio
 from poolmap.families.mrp.groups import groups
 from poolmap.families.mrp.ingest import ingest
 from poolmap.families.mrp.side_by_side import SideBySide
+from poolmap.families.mrp.survey_design import Design
 
 
 def beside(spec, data: Dataset, grouping: tuple[str, ...]) -> pd.DataFrame:
@@ -86,3 +88,38 @@ def test_missing_values_have_no_neighbours(tmp_path):
     (problem,) = refused(spec_of(tmp_path, survey, **walk))
     assert problem.startswith("config: models.main.structure.age: rw1 ties each level to its neighbours")
     ingest(spec_of(tmp_path, survey, **walk, order={"age": ["missing", "18-29", "30+"]}))
+
+
+def test_units_of_different_surveys_are_not_one_another_s(tmp_path):
+    """Both surveys number their clusters 1, 2, 3: independent samples are strata. By the definition."""
+    rng = np.random.default_rng(5)
+    lines = {}
+    for name, size in (("first", 3), ("second", 9)):
+        rows = [
+            f"{rng.choice(['yes', 'no'])},{s},{a},{x},{rng.uniform(0.5, 2):.3f},{c + 1},{size}"
+            for c, (s, a, x) in enumerate([("A", "18-29", "f"), ("B", "18-29", "m"), ("C", "30+", "f")])
+            for _ in range(4)
+        ]
+        lines[name] = rows
+        (tmp_path / f"{name}.csv").write_text("vote,state,age,sex,w,psu,units\n" + "\n".join(rows))
+    spec = spec_of(
+        tmp_path,
+        surveys={name: str(tmp_path / f"{name}.csv") for name in lines},
+        weight="w",
+        design={"clusters": ["psu"], "population_sizes": ["units"]},
+    )
+    data = ingest(spec)
+    design = Design.of(data.tables["survey"])
+    yes, weight, psu = (
+        np.concatenate([[of(r.split(",")) for r in rows] for rows in lines.values()])
+        for of in (lambda r: float(r[0] == "yes"), lambda r: float(r[4]), lambda r: int(r[5]))
+    )
+    share = (weight * yes).sum() / weight.sum()
+    score = weight * (yes - share) / weight.sum()
+    variance = 0.0
+    for which, units in ((slice(0, 12), 3), (slice(12, 24), 9)):
+        totals = np.bincount(psu[which], score[which])[1:]
+        variance += (1 - 3 / units) * 3 / 2 * ((totals - totals.mean()) ** 2).sum()
+    found = domain_ratio(design, yes, np.ones(24), np.zeros(24, int), 1)
+    np.testing.assert_allclose([found[0][0], found[1][0] ** 2], [share, variance], rtol=1e-9)
+    assert design.freedom(np.zeros(24, int), 1) == [4]

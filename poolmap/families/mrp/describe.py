@@ -66,7 +66,12 @@ def _survey(spec: MrpAnalysis, data: Dataset) -> str:
     if len(facts["surveys"]) < 2:
         return f"The survey ({next(iter(spec.surveys.values()))}) gives {cells}."
     parts = [f"{name} ({spec.surveys[name]}): {n:,}" for name, n in facts["surveys"].items()]
-    return f"{len(parts)} surveys, pooled, give {cells}: {'; '.join(parts)}."
+    told = f"{len(parts)} surveys, pooled, give {cells}: {'; '.join(parts)}."
+    if spec.weight is None:
+        return told
+    weights = data.tables["survey"].groupby("file", sort=False)["weight"].sum()
+    sums = "; ".join(f"{name}: {total:,.5g}" for name, total in weights.items())
+    return f"{told} In the weighted estimates each survey counts by the sum of its weights ({sums})."
 
 
 def _census(spec: MrpAnalysis, facts: Mapping[str, Any]) -> str:
