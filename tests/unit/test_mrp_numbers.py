@@ -5,6 +5,7 @@ import pandas as pd
 from mrp_files import CENSUS, SURVEY, refused, spec_of
 
 from poolmap.contracts import Dataset
+from poolmap.families.mrp.accuracy import accuracy, place
 from poolmap.families.mrp.contrasts import contrasts
 from poolmap.families.mrp.direct import domain_ratio
 from poolmap.families.mrp.groups import groups
@@ -123,3 +124,13 @@ def test_units_of_different_surveys_are_not_one_another_s(tmp_path):
     found = domain_ratio(design, yes, np.ones(24), np.zeros(24, int), 1)
     np.testing.assert_allclose([found[0][0], found[1][0] ** 2], [share, variance], rtol=1e-9)
     assert design.freedom(np.zeros(24, int), 1) == [4]
+
+
+def test_small_rates_are_not_equal_within_rounding():
+    """Three cases in a million person-years: half of the draws below it, and no interval holds four."""
+    draws, truth = np.linspace(2e-6, 4e-6, 1001)[:, None], np.array([3.0001e-6])
+    below, at = place(draws, truth)
+    np.testing.assert_allclose([below[0], at[0]], [500 / 1001, 2 / 1001], atol=2e-3)
+    table = pd.DataFrame({"mean": [3e-6], "lower": [2e-6], "upper": [3.5e-6], "truth": [4e-6], "raw": [1.0]})
+    table[["raw_lower", "raw_upper"]] = np.nan
+    assert accuracy(table).set_index("kind").loc["model", "covered"] == 0
