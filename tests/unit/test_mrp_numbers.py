@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from mrp_files import CENSUS, SURVEY, refused, spec_of
 
 from poolmap.contracts import Dataset
@@ -134,3 +135,29 @@ def test_small_rates_are_not_equal_within_rounding():
     table = pd.DataFrame({"mean": [3e-6], "lower": [2e-6], "upper": [3.5e-6], "truth": [4e-6], "raw": [1.0]})
     table[["raw_lower", "raw_upper"]] = np.nan
     assert accuracy(table).set_index("kind").loc["model", "covered"] == 0
+
+
+def test_known_shares_of_areas_that_are_recoded_to_one(tmp_path):
+    """Their average without their sizes would be a wrong share; numbers of people are added up."""
+    survey = (
+        SURVEY.replace("vote,", "edu,vote,", 1).replace("\nyes", "\nlow,yes").replace("\nno", "\nhigh,no")
+    ).replace("B,30+", "C,30+")
+    known = {"share": (0.1, 0.9, 0.9, 0.1, 0.5, 0.5), "people": (10, 90, 810, 90, 50, 50)}
+
+    def spec(column):
+        cells = [f"{state},{edu}" for state in "ABC" for edu in ("low", "high")]
+        rows = [f"{cell},{value}" for cell, value in zip(cells, known[column], strict=True)]
+        return spec_of(
+            tmp_path,
+            survey,
+            formula="vote ~ 1 + (1 | state) + (1 | edu)",
+            extend=[{"variable": "edu", "known": str(tmp_path / "known.csv"), "count": column}],
+            recode={"state": {"B": "A"}},
+            files={"known.csv": "\n".join([f"state,edu,{column}", *rows])},
+        )
+
+    (problem,) = refused(spec("share"))
+    assert "A has several rows a level after recoding, and shares cannot be added up" in problem
+    census = ingest(spec("people")).tables["census"]
+    people = census[census["state"] == "A"].groupby("edu")["count"].sum()
+    assert people["low"] / people.sum() == pytest.approx(0.82)
