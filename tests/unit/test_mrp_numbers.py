@@ -161,3 +161,17 @@ def test_known_shares_of_areas_that_are_recoded_to_one(tmp_path):
     census = ingest(spec("people")).tables["census"]
     people = census[census["state"] == "A"].groupby("edu")["count"].sum()
     assert people["low"] / people.sum() == pytest.approx(0.82)
+
+
+@pytest.mark.parametrize(
+    "formula", ["vote ~ 1 + C(size) + (1 | state)", "vote ~ 1 + size + (1 + C(size) | state)"]
+)
+def test_a_number_is_not_made_a_factor_by_another_model(tmp_path, formula):
+    """Each model would silently be fitted with `size` as a factor, and the comparison be of equals."""
+    survey = "vote,state,size\n" + "".join(
+        f"{v},{s},{x}\n" for v in ("yes", "no") for s in "AB" for x in (1, 2, 3)
+    )
+    census = "state,size,n\n" + "".join(f"{s},{x},50\n" for s in "AB" for x in (1, 2, 3))
+    models = {"line": {"formula": "vote ~ 1 + size + (1 | state)"}, "steps": {"formula": formula}}
+    (problem,) = refused(spec_of(tmp_path, survey, census, models=models))
+    assert "'size' is a number in one place, and a factor, C(size), in another" in problem

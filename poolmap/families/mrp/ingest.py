@@ -22,7 +22,13 @@ from poolmap.families.mrp.needs import Needs, needs_of
 from poolmap.families.mrp.order import MISSING_LEVEL, order_of, unordered
 from poolmap.families.mrp.polygons import read_polygons
 from poolmap.families.mrp.pooled import SurveyTable, pool
-from poolmap.families.mrp.predictors import join_area_predictors, predictor_kinds, scale, settle
+from poolmap.families.mrp.predictors import (
+    join_area_predictors,
+    number_and_factor,
+    predictor_kinds,
+    scale,
+    settle,
+)
 from poolmap.families.mrp.recode import LeftOut
 from poolmap.families.mrp.respondents import respondents
 from poolmap.families.mrp.truth import read_truth
@@ -65,7 +71,8 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     census = _census_table(spec, inputs, survey, facts)
     joined = _join(spec, inputs, survey, census)
     kinds = predictor_kinds(needs, census.frame, survey.frame)
-    _raise(_clashes(spec, needs, kinds))
+    both = number_and_factor(needs, census.frame, survey.frame)
+    _raise(_clashes(spec, needs, kinds, both))
 
     lacking = [
         v for v in needs.of_census if v in needs.extended or (v == spec.time and v not in census.frame)
@@ -204,9 +211,13 @@ def _join(spec: MrpAnalysis, inputs: Inputs, survey: SurveyTable, census: Table)
     return joined
 
 
-def _clashes(spec: MrpAnalysis, needs: Needs, kinds: Mapping[str, str]) -> list[Problem]:
-    """Names that are asked for as a number and as a factor at once."""
+def _clashes(spec: MrpAnalysis, needs: Needs, kinds: Mapping[str, str], both: Sequence[str]) -> list[Problem]:
+    """Names that are asked for as a number and as a factor at once; both: with and without `C()`."""
     found = []
+    for name in both:
+        what = f"'{name}' is a number in one place, and a factor, C({name}), in another"
+        remedy = f"write C({name}) everywhere, or give the factor a column of its own"
+        found.append(Problem("config: formula", what, remedy))
     for name in spec.missing if isinstance(spec.missing, dict) else ():
         if kinds.get(name) == "numeric" and spec.missing[name] == "level":
             what = f"'{name}' is a number in the formula, and numbers have no levels"
