@@ -175,3 +175,17 @@ def test_a_number_is_not_made_a_factor_by_another_model(tmp_path, formula):
     models = {"line": {"formula": "vote ~ 1 + size + (1 | state)"}, "steps": {"formula": formula}}
     (problem,) = refused(spec_of(tmp_path, survey, census, models=models))
     assert "'size' is a number in one place, and a factor, C(size), in another" in problem
+
+
+def test_cells_that_the_seed_lacks_are_counted(tmp_path):
+    """Nobody of A, 30+ and of C was asked: the raked census has no people there, and that is told."""
+    files = {
+        "state.csv": "state,n\nA,200\nB,300\n",
+        "age.csv": "age,sex,n\n18-29,f,100\n18-29,m,150\n30+,f,250\n30+,m,0\n",
+    }
+    survey = SURVEY.replace("no,A,30+,m,1", "no,B,18-29,m,1")
+    margins = [{"data": str(tmp_path / name), "count": "n"} for name in files]
+    data = ingest(spec_of(tmp_path, survey, None, files=files, margins=margins, seed_table="survey"))
+    held = data.tables["census"].query("count > 0")[["state", "age", "sex"]].agg(" ".join, axis=1)
+    assert sorted(held) == ["A 18-29 f", "A 18-29 m", "B 18-29 f", "B 18-29 m", "B 30+ f"]
+    assert data.facts["raking"]["zeros"] == 1  # A 30+ f; of men 30+ the margin has nobody

@@ -167,7 +167,8 @@ def _raked(facts: Mapping[str, Any]) -> list[Block]:
         "table": "from a table of cells, whose associations it keeps",
     }[raking["seed"]]
     zeros = (
-        f" {counted(raking['zeros'], 'cell')} that the start holds as 0 stay 0."
+        f" {counted(raking['zeros'], 'cell')} that the start holds as 0 or lacks, and for which the margins "
+        "have people, stay empty."
         if raking["zeros"]
         else " No cell was ruled out."
     )
