@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import xarray
 from mrp_data import analysis, dataset
+from scipy import stats
 
 from poolmap.families.mrp.left_out import by_level
 from poolmap.families.mrp.model import describe_model, kind_of
@@ -105,3 +106,20 @@ def test_levels_left_out_average_over_their_respondents(kind, monkeypatch):
         np.testing.assert_allclose(table.groupby("g")["observed"].sum(), 1)
         np.testing.assert_allclose(table.groupby("g")["mean"].sum(), 1)
     assert (table["lower"] <= table["upper"]).all()
+
+
+def test_likelihoods_of_counts_are_compared_on_the_same_data():
+    """A negative binomial without overdispersion is Poisson; the density of a cell is that of each count."""
+    rng = np.random.default_rng(3)
+    survey = pd.DataFrame({"g": rng.choice(list("abc"), 60), "y": rng.poisson(2, 60)})
+    survey["exposure"] = rng.choice([0.5, 2.0], 60)
+    models = {"poisson": {}, "wide": {"likelihood": "negative_binomial"}}
+    spec = analysis("y ~ 1 + (1 | g)", models, {"kind": "count", "exposure": "exposure"})
+    data = dataset(spec, survey, pd.DataFrame({"g": list("abc"), "count": 10.0}))
+    draws = {"alpha": [0.3], "effect": [-0.2, 0.0, 0.4], "dispersion": [1e-6]}
+    at = xarray.Dataset({k: (("chain", "draw", k + "_at"), [[v]]) for k, v in draws.items()})
+    one, other = (predictive(spec, model, data, at, rng).log_lik[0, 0] for model in models)
+    rate = np.exp(0.3 + np.array([-0.2, 0.0, 0.4])[survey["g"].map({"a": 0, "b": 1, "c": 2})])
+    of_each = stats.poisson.logpmf(survey["y"], rate * survey["exposure"])
+    np.testing.assert_allclose(one, pd.Series(of_each).groupby(survey["g"]).sum(), rtol=1e-12)
+    np.testing.assert_allclose(other, one, rtol=1e-4)

@@ -127,6 +127,17 @@ def test_contributions_are_the_spread_of_a_batch_over_its_levels(census):
         np.testing.assert_allclose(spread, expected, rtol=1e-12)
 
 
+def test_a_level_of_the_survey_alone_contributes_nothing():
+    """Its effect is no part of any estimate: missing values, combinations that the census does not list."""
+    effect = np.random.default_rng(2).normal(size=(40, 4, 1, 1))
+    parts = Parts(np.zeros((40, 1)), np.zeros((40, 0, 1)), [Batch("area", (-1,), lambda some: effect[some])])
+    weights = group_weights(np.ones(3), [np.zeros(3, int)])
+    for codes, levels in (([0, 2, 3], [0, 2, 3]), ([-1, -1, -1], [0, 1, 2, 3])):
+        found = poststratify(parts, np.zeros((3, 0)), {"area": np.array(codes)}, weights, link_of("binary"))
+        expected = effect[:, levels, 0, 0].std(axis=1, ddof=1)
+        np.testing.assert_allclose(found.contributions[0][:, 0, 0], expected, rtol=1e-12)
+
+
 def test_blocks_of_draws_are_asked_for_once_and_in_order(census):
     asked = []
 

@@ -22,6 +22,7 @@ PLACE = {
 """Columns with the place of the truth among the draws (`place`); None: the draws have no ties with it."""
 
 ROUNDING = 1e-6  # known shares are written with a few digits, and a predicted limit may be the same fraction
+SMALL = 1e-3  # of a small rate, of which a millionth may be much: this part of it at most
 
 
 def accuracy(table: pd.DataFrame) -> pd.DataFrame:
@@ -60,10 +61,16 @@ def place(draws: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     Returns:
         each (groups,) between 0 and 1, NaN where the truth is unknown.
     """
-    below = (draws < truth - ROUNDING).mean(axis=0)
-    equal = (np.abs(draws - truth) <= ROUNDING).mean(axis=0)
+    near = _rounding(truth)
+    below = (draws < truth - near).mean(axis=0)
+    equal = (np.abs(draws - truth) <= near).mean(axis=0)
     unknown = np.isnan(truth)
     return np.where(unknown, np.nan, below), np.where(unknown, np.nan, equal)
+
+
+def _rounding(truth: np.ndarray) -> np.ndarray:
+    """How near to a known value counts as equal to it."""
+    return np.minimum(ROUNDING, SMALL * np.abs(truth))
 
 
 def places(table: pd.DataFrame, kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -127,7 +134,8 @@ def _scores(groups: pd.DataFrame, kind: str) -> dict[str, float | int]:
     value, lower, upper, _ = KINDS[kind]
     error = groups[value] - groups["truth"]
     with_interval = groups[groups[lower].notna()]
-    inside = with_interval["truth"].between(with_interval[lower] - ROUNDING, with_interval[upper] + ROUNDING)
+    near = _rounding(with_interval["truth"])
+    inside = with_interval["truth"].between(with_interval[lower] - near, with_interval[upper] + near)
     return {
         "groups": len(groups),
         "rmse": float(np.sqrt((error**2).mean())),

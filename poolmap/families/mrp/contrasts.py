@@ -25,12 +25,13 @@ def pairs_of(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], pd.DataFrame]:
     """The places in `keys` of the first and second group of each pair, and the levels within which they are.
 
-    Levels within which one of the two has no people are passed over.
+    Where one of the two has no people the pair is passed over.
     """
     within = list(contrast_grouping(contrast)[1:])
     first, second = (np.flatnonzero(keys[contrast.variable] == level) for level in contrast.levels)
     if not within:
-        return first, second, pd.DataFrame(index=[0])
+        pairs = min(len(first), len(second))
+        return first[:pairs], second[:pairs], pd.DataFrame(index=range(pairs))
     other = members(keys.iloc[first], within, keys.iloc[second])
     both = other >= 0
     return first[both], second[other[both]], keys.iloc[first[both]][within]

@@ -66,7 +66,12 @@ def _survey(spec: MrpAnalysis, data: Dataset) -> str:
     if len(facts["surveys"]) < 2:
         return f"The survey ({next(iter(spec.surveys.values()))}) gives {cells}."
     parts = [f"{name} ({spec.surveys[name]}): {n:,}" for name, n in facts["surveys"].items()]
-    return f"{len(parts)} surveys, pooled, give {cells}: {'; '.join(parts)}."
+    told = f"{len(parts)} surveys, pooled, give {cells}: {'; '.join(parts)}."
+    if spec.weight is None:
+        return told
+    weights = data.tables["survey"].groupby("file", sort=False)["weight"].sum()
+    sums = "; ".join(f"{name}: {total:,.5g}" for name, total in weights.items())
+    return f"{told} In the weighted estimates each survey counts by the sum of its weights ({sums})."
 
 
 def _census(spec: MrpAnalysis, facts: Mapping[str, Any]) -> str:
@@ -162,7 +167,8 @@ def _raked(facts: Mapping[str, Any]) -> list[Block]:
         "table": "from a table of cells, whose associations it keeps",
     }[raking["seed"]]
     zeros = (
-        f" {counted(raking['zeros'], 'cell')} that the start holds as 0 stay 0."
+        f" {counted(raking['zeros'], 'cell')} that the start holds as 0 or lacks, and for which the margins "
+        "have people, stay empty."
         if raking["zeros"]
         else " No cell was ruled out."
     )

@@ -124,6 +124,8 @@ def _direct(spec: MrpAnalysis, data: Dataset) -> str:
             "under "
             f"{_design(spec)}."
         )
+    if len(spec.surveys) > 1:
+        text += " In standard errors each survey is a stratum of its own."
     adjusted = _calibrated(spec, data)
     text += adjusted
     if spec.outcome.test is not None:

@@ -222,6 +222,20 @@ def _terms(extension: Extension, at: str, people: pd.DataFrame, cells: pd.DataFr
     return list(formula.terms)
 
 
+def _check_merged_shares(table: Table, names: list[str], keys: list[str], numbers: pd.Series) -> None:
+    """Raise where recoding has made one of groups that are known by shares: their sizes are not known."""
+    rows = table.frame[keys].astype(object)
+    if not names or not rows.duplicated().any():
+        return
+    merged = rows.groupby(keys)[keys[-1]].transform("size").groupby([rows[n] for n in names]).max()
+    sums = numbers.groupby([rows[n] for n in names]).sum()[merged > 1] / merged[merged > 1]
+    if any(np.allclose(sums, whole, rtol=0.005) for whole in (1, 100)):
+        group = ", ".join(sums.index[0]) if isinstance(sums.index[0], tuple) else sums.index[0]
+        what = f"{group} has several rows a level after recoding, and shares cannot be added up"
+        table.problem(what, "give numbers of people, or the shares of the group as recoded")
+        table.finish()
+
+
 def _agree(
     extension: Extension, at: str, table: Table, cells: pd.DataFrame, own: np.ndarray
 ) -> dict[str, Any]:
@@ -239,6 +253,7 @@ def _agree(
         table.problem("no number", "every row needs one", line=line, column=extension.count)
     table.finish()
     keys = [*names, variable]
+    _check_merged_shares(table, names, keys, numbers)
     given = table.frame[keys].astype(object).assign(number=numbers).groupby(keys)["number"].sum()
     groups = given.groupby(level=names).sum() if names else None
     rows = cells[keys].astype(object)

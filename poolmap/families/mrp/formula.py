@@ -70,6 +70,16 @@ class Formula:
         return tuple(dict.fromkeys(name for part in parts for name in part))
 
     @property
+    def plain(self) -> tuple[str, ...]:
+        """Those of them that stand somewhere without `C()`."""
+        bare = re.sub(r"\bC\([^()]*\)|\|[^()]*\)", " ", self.text.partition("~")[2])
+        return tuple(
+            name
+            for name in self.predictors
+            if name not in self.factors or re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", bare)
+        )
+
+    @property
     def terms(self) -> tuple[tuple[str, ...], ...]:
         """The factors of the batches, each once, in the order of the formula."""
         found: dict[frozenset[str], tuple[str, ...]] = {}

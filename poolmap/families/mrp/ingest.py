@@ -22,7 +22,13 @@ from poolmap.families.mrp.needs import Needs, needs_of
 from poolmap.families.mrp.order import MISSING_LEVEL, order_of, unordered
 from poolmap.families.mrp.polygons import read_polygons
 from poolmap.families.mrp.pooled import SurveyTable, pool
-from poolmap.families.mrp.predictors import join_area_predictors, predictor_kinds, scale, settle
+from poolmap.families.mrp.predictors import (
+    join_area_predictors,
+    number_and_factor,
+    predictor_kinds,
+    scale,
+    settle,
+)
 from poolmap.families.mrp.recode import LeftOut
 from poolmap.families.mrp.respondents import respondents
 from poolmap.families.mrp.truth import read_truth
@@ -65,7 +71,8 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     census = _census_table(spec, inputs, survey, facts)
     joined = _join(spec, inputs, survey, census)
     kinds = predictor_kinds(needs, census.frame, survey.frame)
-    _raise(_clashes(spec, needs, kinds))
+    both = number_and_factor(needs, census.frame, survey.frame)
+    _raise(_clashes(spec, needs, kinds, both))
 
     lacking = [
         v for v in needs.of_census if v in needs.extended or (v == spec.time and v not in census.frame)
@@ -135,9 +142,10 @@ def ingest(spec: MrpAnalysis) -> Dataset:
         "groups_without_people": _empty_groups(spec, cells),
     }
     in_census = {v: present(cells[v]) for v in needs.of_census}
-    _raise(_unknown_levels(spec, in_census))
+    _raise(_unknown_levels(spec, {v: present(cells.loc[cells["count"] > 0, v]) for v in needs.of_census}))
     if inputs.truth is not None:
-        tables["truth"] = read_truth(spec, needs, inputs.truth, in_census, asked.answers)
+        known |= {name: order[name] for name in factors} | in_census
+        tables["truth"] = read_truth(spec, needs, inputs.truth, known, asked.answers)
     tables |= {"survey": people.reset_index(drop=True), "census": cells}
     tables = {name: _texts(table) for name, table in tables.items()}
     data = Dataset(tables, _exclusions(survey, asked.excluded, inputs.left_out), facts)
@@ -203,9 +211,13 @@ def _join(spec: MrpAnalysis, inputs: Inputs, survey: SurveyTable, census: Table)
     return joined
 
 
-def _clashes(spec: MrpAnalysis, needs: Needs, kinds: Mapping[str, str]) -> list[Problem]:
-    """Names that are asked for as a number and as a factor at once."""
+def _clashes(spec: MrpAnalysis, needs: Needs, kinds: Mapping[str, str], both: Sequence[str]) -> list[Problem]:
+    """Names that are asked for as a number and as a factor at once; both: with and without `C()`."""
     found = []
+    for name in both:
+        what = f"'{name}' is a number in one place, and a factor, C({name}), in another"
+        remedy = f"write C({name}) everywhere, or give the factor a column of its own"
+        found.append(Problem("config: formula", what, remedy))
     for name in spec.missing if isinstance(spec.missing, dict) else ():
         if kinds.get(name) == "numeric" and spec.missing[name] == "level":
             what = f"'{name}' is a number in the formula, and numbers have no levels"
@@ -222,7 +234,7 @@ def _clashes(spec: MrpAnalysis, needs: Needs, kinds: Mapping[str, str]) -> list[
 
 
 def _unknown_levels(spec: MrpAnalysis, levels: Mapping[str, Sequence[str]]) -> list[Problem]:
-    """Levels that the config compares and that the census lacks."""
+    """Levels that the config compares and of which the census has no people."""
     return [
         Problem(
             f"config: contrasts.{i}.levels",

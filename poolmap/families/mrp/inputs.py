@@ -104,6 +104,9 @@ def read_inputs(spec: MrpAnalysis, needs: Needs) -> Inputs:
     check_margins(spec, inputs.margins)
     if inputs.seed is not None:
         inputs.seed.has(spec.count or "", key="count")
+    for table, extension in zip(inputs.extensions, spec.extend, strict=True):
+        if table is not None and extension.count in table.frame:
+            check_duplicates(table, extension.count or "")
     inputs.left_out, problems = harmonise(spec, list(inputs.tables()))
     if inputs.truth is not None:
         harmonise(spec, [inputs.truth])

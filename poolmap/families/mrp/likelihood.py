@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
@@ -38,6 +39,8 @@ class Outcome:
             continuous outcome.
         within_ss: (C,) sum of squares about the mean of the cell (continuous).
         log_exposure: (C,) of counts.
+        of_each: (C,) log probability of the respondents' counts given their total (Poisson counts), so that
+            the density is of the same data as that of other likelihoods.
         answers: (C, A) respondents by answer (ordered, categorical).
         cell: (C,) row of the table `cells` that each belongs to.
     """
@@ -47,12 +50,13 @@ class Outcome:
     y: Array
     within_ss: Array
     log_exposure: Array
+    of_each: Array
     answers: Array
     cell: NDArray[np.int64]
 
     def only(self, chosen: NDArray[np.bool_]) -> Outcome:
         """The outcome of some of the cells (of the rows); `cell` keeps its numbers."""
-        names = ("n", "y", "within_ss", "log_exposure", "answers", "cell")
+        names = ("n", "y", "within_ss", "log_exposure", "of_each", "answers", "cell")
         return replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
     @property
@@ -67,7 +71,7 @@ class Outcome:
         return int(np.argmin(np.abs(np.cumsum(share)[:-1] - 0.5)))
 
     def log_lik(self, eta: Array, own: dict[str, Array]) -> Array:
-        """(..., C) log likelihood of each cell, with all constants.
+        """(..., C) log likelihood of each cell, with all constants: of a count that of each respondent's.
 
         Args:
             eta: (..., E, C) linear predictors.
@@ -88,7 +92,7 @@ class Outcome:
             )
         if self.kind == "count":
             log_mean = one + self.log_exposure
-            return y * log_mean - np.exp(log_mean) - special.gammaln(y + 1)
+            return y * log_mean - np.exp(log_mean) - special.gammaln(y + 1) + self.of_each
         if self.kind == "negative_binomial":
             size = 1 / (own["dispersion"][..., None] + 1e-9)
             log_mean = one + self.log_exposure
@@ -164,6 +168,13 @@ def _ways(y: Array, n: Array) -> Array:
     return special.gammaln(n + 1) - special.gammaln(y + 1) - special.gammaln(n - y + 1)
 
 
+def _of_each(rows: pd.DataFrame, total: Array, log_exposure: Array) -> Array:
+    """(C,) log multinomial probability of the counts of each cell's respondents, from the table `rows`."""
+    n, y, exposure = (rows[name].to_numpy(dtype=np.float64) for name in ("n", "y", "exposure"))
+    own = n * (y * np.log(exposure) - special.gammaln(y + 1))
+    return np.bincount(rows["cell"], own, len(total)) + special.gammaln(total + 1) - total * log_exposure
+
+
 def outcome_of(kind: str, data: Dataset) -> Outcome:
     """The outcome from the tables `cells` (negative binomial: `rows`), a continuous one standardised."""
     cells = data.tables["cells"]
@@ -174,7 +185,8 @@ def outcome_of(kind: str, data: Dataset) -> Outcome:
     def column(name: str) -> Array:
         return rows[name].to_numpy(dtype=np.float64)
 
-    values: dict[str, Any] = {"y": zero, "within_ss": zero, "log_exposure": zero, "answers": np.zeros((C, 0))}
+    values: dict[str, Any] = {name: zero for name in ("y", "within_ss", "log_exposure", "of_each")}
+    values["answers"] = np.zeros((C, 0))
     if kind in ("binary", "tested"):
         values["y"] = column("yes")
     elif kind == "continuous":
@@ -183,6 +195,7 @@ def outcome_of(kind: str, data: Dataset) -> Outcome:
         values["within_ss"] = column("within_ss") / scale["sd"] ** 2
     elif kind == "count":
         values |= {"y": column("total"), "log_exposure": np.log(column("exposure"))}
+        values["of_each"] = _of_each(data.tables["rows"], values["y"], values["log_exposure"])
     elif kind == "negative_binomial":
         values |= {"y": column("y"), "log_exposure": np.log(column("exposure"))}
     else:

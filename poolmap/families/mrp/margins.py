@@ -42,8 +42,8 @@ def margin_cells(
         seed: a table of cells, the respondents (variables and `weight`), or None: all cells alike.
 
     Returns:
-        variables (categories) and `count`; and facts of the raking: `cells`, `zeros` (cells that the seed
-        holds as 0), `iterations`, `gap`, `totals`, `seed`.
+        variables (categories) and `count`; and facts of the raking: `cells`, `zeros` (cells that the margins
+        have people for, and the seed holds as 0 or not at all), `iterations`, `gap`, `totals`, `seed`.
 
     Raises:
         InputError: counts that are no numbers, margins that contradict each other or whose people the seed
@@ -69,9 +69,10 @@ def margin_cells(
     if not raked.converged:
         _raise([_not_converged(spec, margins, members, targets, raked)])
     cells["count"] = raked.cells
+    zeros = int((start == 0).sum()) if seed is None else _ruled_out(margins, cells[start > 0])
     return cells, {
         "cells": int((start > 0).sum()),
-        "zeros": int((start == 0).sum()),
+        "zeros": zeros,
         "iterations": raked.iterations,
         "gap": raked.gap,
         "total": totals[0],
@@ -176,6 +177,23 @@ def _seeded(
         remedy = "take them out of the margins, or write `seed_table: uniform`"
         _raise([Problem("config: seed_table", what, remedy)])
     return aggregated(seed[list(levels)].assign(count=seed["weight"]), list(levels))
+
+
+def _ruled_out(margins: Sequence[pd.DataFrame], cells: pd.DataFrame) -> int:
+    """How many combinations of levels with people in every margin are none of these cells."""
+    some = [margin[margin["count"] > 0].drop(columns="count").astype(object) for margin in margins]
+    possible, *rest = sorted(some, key=len, reverse=True)
+    size = float(len(possible))
+    for other in rest:
+        shared = [name for name in other if name in possible]
+        size *= len(other) / max(len(other[shared].drop_duplicates()), 1) if shared else len(other)
+        if size <= MOST_CELLS:
+            possible = possible.merge(other, on=shared) if shared else possible.merge(other, how="cross")
+    if size > MOST_CELLS:  # too many to list: their number where margins that share variables go evenly
+        return round(size) - len(cells)
+    keys = list(possible)
+    held = pd.MultiIndex.from_frame(cells[keys].astype(object))
+    return int((~pd.MultiIndex.from_frame(possible).isin(held)).sum())
 
 
 def _without_cells(

@@ -18,6 +18,7 @@ class Needs:
         terms: the factors of the batches of varying effects, each a tuple of variables, none twice.
         predictors: columns with coefficients or varying slopes.
         forced: those of them that are factors although their levels are numbers, `C(x)`.
+        plain: those that some formula has without `C()`.
         groups: variables of estimates, contrasts and what is left out.
         house: variables that the census need not have.
         extended: variables that are put into the census by a model of the survey.
@@ -29,6 +30,7 @@ class Needs:
     groups: tuple[str, ...]
     house: tuple[str, ...] = ()
     extended: tuple[str, ...] = ()
+    plain: frozenset[str] = frozenset()
 
     @property
     def factors(self) -> tuple[str, ...]:
@@ -78,6 +80,7 @@ def needs_of(spec: MrpAnalysis) -> Needs:
         groups=tuple(dict.fromkeys([*groups, *([spec.leave_out] if spec.leave_out else [])])),
         house=spec.house,
         extended=tuple(extension.variable for extension in spec.extend),
+        plain=frozenset(name for formula in parsed for name in formula.plain),
     )
     if found := _misfits(spec, needs):
         raise InputError(found)

@@ -61,10 +61,22 @@ def order_of(spec: MrpAnalysis, variable: str, levels: Iterable[str], problems: 
 
 
 def unordered(spec: MrpAnalysis, order: Mapping[str, Sequence[str]]) -> list[Problem]:
-    """Walks along levels whose order nothing tells: neither the config, nor bands, nor numbers in front."""
+    """Walks along levels whose order nothing tells: neither the config, nor bands, nor numbers in front; and
+    structures in which the level of missing values would have neighbours."""
     found = {}
     for name, model in spec.models.items():
         for factor, structure in model.structure.items():
+            if structure != "iid" and MISSING_LEVEL in set(order.get(factor, ())) - {
+                *spec.order.get(factor, ())
+            }:
+                found.setdefault(
+                    factor,
+                    Problem(
+                        f"config: models.{name}.structure.{factor}",
+                        f"{structure} ties each level to its neighbours, and '{MISSING_LEVEL}' has none",
+                        f"write missing: {{{factor}: drop}}, or leave the structure away",
+                    ),
+                )
             levels = [level for level in order.get(factor, ()) if level != MISSING_LEVEL]
             told = factor in spec.order or factor in spec.bands or all(map(_NUMBER_FIRST.match, levels))
             if structure in IN_ORDER and not told and factor not in found:

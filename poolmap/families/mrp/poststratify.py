@@ -110,14 +110,16 @@ def poststratify(
 
     averages = np.zeros((link.outputs, draws, weights.shape[0]))
     realised = None if people is None else np.zeros_like(link.finish(averages))
+    lived = [np.unique(codes[b.level][codes[b.level] >= 0]) for b in parts.batches]
     contributions = [np.empty((draws, len(b.columns), parts.alpha.shape[1])) for b in parts.batches]
 
     progress = _Progress(draws, cells, told=cells * draws > small)
     for start in range(0, draws, draws_per_block):
         some = slice(start, min(start + draws_per_block, draws))
         effects = [batch.draw(some) for batch in parts.batches]
-        for kept, effect in zip(contributions, effects, strict=True):
-            kept[some] = effect.std(axis=1, ddof=1) if effect.shape[1] > 1 else np.nan
+        for kept, effect, known in zip(contributions, effects, lived, strict=True):
+            those = effect[:, known] if known.size else effect  # a house has no levels in the census
+            kept[some] = those.std(axis=1, ddof=1) if those.shape[1] > 1 else np.nan
         table = plan.tables(parts, effects, some, dtype)
         own = {name: values[some] for name, values in parts.own.items()}
         sums = np.zeros((link.outputs, weights.shape[0], some.stop - some.start))

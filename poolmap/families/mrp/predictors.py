@@ -76,14 +76,22 @@ def predictor_kinds(needs: Needs, census: pd.DataFrame, survey: pd.DataFrame) ->
 
     A column is text where fewer than half of its levels are numbers.
     """
-    kinds = {}
-    for name in needs.predictors:
-        frame = census if name in census else survey
-        levels = pd.Series(present(frame[name]), dtype=object)
-        levels = levels[~levels.isin(MISSING)]
-        numbers = pd.to_numeric(levels, errors="coerce").notna().sum()
-        kinds[name] = "factor" if name in needs.forced or 2 * numbers < len(levels) else "numeric"
-    return kinds
+    return {
+        name: "factor" if name in needs.forced or not _is_numeric(name, census, survey) else "numeric"
+        for name in needs.predictors
+    }
+
+
+def number_and_factor(needs: Needs, census: pd.DataFrame, survey: pd.DataFrame) -> list[str]:
+    """Numeric predictors that the formulas have with and without `C()`: two predictors of one name."""
+    both = [name for name in needs.predictors if name in needs.forced and name in needs.plain]
+    return [name for name in both if _is_numeric(name, census, survey)]
+
+
+def _is_numeric(name: str, census: pd.DataFrame, survey: pd.DataFrame) -> bool:
+    levels = pd.Series(present((census if name in census else survey)[name]), dtype=object)
+    levels = levels[~levels.isin(MISSING)]
+    return 2 * int(pd.to_numeric(levels, errors="coerce").notna().sum()) >= len(levels)
 
 
 def settle(

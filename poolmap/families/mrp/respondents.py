@@ -150,7 +150,8 @@ def _design(spec: MrpAnalysis, survey: SurveyTable, people: pd.DataFrame, used: 
 
 def _one_a_unit(survey: SurveyTable, column: str, values: pd.Series, unit: Sequence[str]) -> None:
     """Note sampling units whose rows do not agree on their probability."""
-    first = values.groupby([survey.frame[name] for name in unit], observed=True).transform("first")
+    of = [survey.origin["file"], *(survey.frame[name] for name in unit)]
+    first = values.groupby(of, observed=True).transform("first")
     differs = survey.frame.index[(values != first) & values.notna()]
     if len(differs):
         line = differs[0]
@@ -165,16 +166,17 @@ def _one_a_unit(survey: SurveyTable, column: str, values: pd.Series, unit: Seque
 
 def _check_sizes(spec: MrpAnalysis, survey: SurveyTable, people: pd.DataFrame) -> None:
     """A stratum, or a unit of the stage before, has one size, and not fewer units than the sample."""
-    above = ["stratum"] if "stratum" in people else []
+    people = people.assign(file=survey.origin["file"])
+    above = ["file", *(["stratum"] if "stratum" in people else [])]
     for stage, column in enumerate(spec.design.population_sizes):
         size = people[f"population_size_{stage}"]
-        parent = people[above].apply(tuple, axis=1) if above else pd.Series(0, index=people.index)
+        parent = people[above].apply(tuple, axis=1)
         unit = f"cluster_{stage}"
         units = people[unit] if unit in people else pd.Series(people.index, index=people.index)
         groups = pd.DataFrame({"size": size, "unit": units}).groupby(parent, observed=True, sort=False)
         found = groups.agg(least=("size", "min"), most=("size", "max"), drawn=("unit", "nunique"))
         first = pd.Series(people.index, index=people.index).groupby(parent, observed=True, sort=False).first()
-        of = f" of the same {' and '.join(_names(spec, above))}" if above else ""
+        of = f" of the same {' and '.join(_names(spec, above[1:]))}" if above[1:] else ""
         for group, row in found[(found["least"] < found["most"])].head(5).iterrows():
             survey.problem(
                 f"rows{of} have different population sizes, {row['least']:g} and {row['most']:g}",

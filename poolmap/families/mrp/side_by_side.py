@@ -219,7 +219,8 @@ class SideBySide:
         if answer and "answer" in truth:
             truth = truth[truth["answer"] == answer]
         found = np.full(len(keys), np.nan)
-        found[members(truth, grouping, keys)] = truth["value"].to_numpy()
+        at = members(truth, grouping, keys)
+        found[at[at >= 0]] = truth["value"].to_numpy()[at >= 0]  # groups without people have no row
         return found
 
 

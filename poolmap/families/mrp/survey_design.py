@@ -53,6 +53,7 @@ class Design:
         """The design in the survey's columns `weight` and `stratum`, and those of each stage k.
 
         These are `cluster_<k>`, and `population_size_<k>` or `inclusion_<k>`.
+        Surveys (`file`) were drawn each for itself: they are strata, and share no strata and units.
         Without clusters the respondents are the units. Population sizes are the numbers of units in the
         stratum (stage 0) or in the unit of the stage before; one more of them than clusters is that of the
         respondents in the last cluster. Inclusion probabilities, in their place, are those of the units
@@ -67,7 +68,10 @@ class Design:
         units = [survey[f"cluster_{k}"].to_numpy() for k in _numbered(survey, "cluster")]
         if len(units) < max(known, 1):
             units.append(np.arange(n))
-        above = pd.factorize(survey["stratum"])[0] if "stratum" in survey else np.zeros(n, dtype=np.intp)
+        strata = [survey[name] for name in ("file", "stratum") if name in survey]
+        above = np.zeros(n, dtype=np.intp)
+        if strata:
+            above = pd.MultiIndex.from_arrays(strata).factorize()[0]
         stages: list[Stage] = []
         for k, names in enumerate(units):
             unit = pd.MultiIndex.from_arrays([above, names]).factorize()[0]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.families.mrp.needs import Needs
-from poolmap.tables import Table, nearest_then
+from poolmap.tables import MISSING, Table, nearest_then
 
 TWICE = (
     "give each group one row; a row about a variable that neither the formula nor the estimates have counts "
@@ -27,12 +27,12 @@ def read_truth(
 ) -> pd.DataFrame:
     """The known values: `table` (of estimates), grouping variables ("" where not used), `value`.
 
-    A row belongs to the grouping whose variables are filled in. Other variables of the census count too, so
+    A row belongs to the grouping whose variables are filled in. Other variables of the analysis count too, so
     that a row about a group that is not estimated is passed over and not taken for another.
 
     Args:
         truth: harmonised, columns of categories.
-        levels: of each variable, those of the census.
+        levels: of each variable and factor, those of the census.
         answers: of an ordered or categorical outcome, whose shares the values are: the table has then the
             column `answer` too.
 
@@ -59,8 +59,8 @@ def read_truth(
     if answers:
         own = frame[spec.truth.level]
         _check_known(truth, spec.truth.level, own[value.notna()], answers, "an answer of the survey")
-    keys = [v for v in dict.fromkeys([*grouping_variables, *needs.factors]) if v in frame.columns]
-    filled = frame[keys] != ""
+    keys = [v for v in dict.fromkeys([*grouping_variables, *needs.factors, *levels]) if v in frame.columns]
+    filled = pd.DataFrame({v: ~frame[v].isin(MISSING - set(levels.get(v, ()))) for v in keys}, frame.index)
     parts = []
     for grouping in spec.groupings():
         rows = (filled == [key in grouping for key in keys]).all(axis=1) & value.notna()
@@ -73,6 +73,9 @@ def read_truth(
         part = part.reindex(columns=grouping_variables, fill_value="")
         part = part.assign(table=spec.table_name(grouping), value=value[rows], answer=own[rows])
         parts.append(part)
+    if not truth.problems and not any(map(len, parts)):
+        what = "no row is about the total or about a group of 'estimates'"
+        truth.problem(what, "fill in the variables that a row is about, and leave all others empty")
     truth.finish()
     columns = ["table", *grouping_variables, *(["answer"] if answers else []), "value"]
     return pd.concat(parts, ignore_index=True)[columns]
