@@ -8,7 +8,7 @@ from mrp_files import CENSUS, SURVEY, refused, spec_of
 from poolmap.contracts import Dataset
 from poolmap.families.mrp.accuracy import accuracy, place
 from poolmap.families.mrp.contrasts import contrasts
-from poolmap.families.mrp.direct import domain_ratio
+from poolmap.families.mrp.direct import domain_ratio, logit_interval
 from poolmap.families.mrp.groups import groups
 from poolmap.families.mrp.ingest import ingest
 from poolmap.families.mrp.side_by_side import SideBySide
@@ -189,3 +189,26 @@ def test_cells_that_the_seed_lacks_are_counted(tmp_path):
     held = data.tables["census"].query("count > 0")[["state", "age", "sex"]].agg(" ".join, axis=1)
     assert sorted(held) == ["A 18-29 f", "A 18-29 m", "B 18-29 f", "B 18-29 m", "B 30+ f"]
     assert data.facts["raking"]["zeros"] == 1  # A 30+ f; of men 30+ the margin has nobody
+
+
+def test_rows_left_out_are_still_part_of_the_sample(tmp_path):
+    """A cluster without any answer: the estimate is of a domain, as `svymean(na.rm = TRUE)` of R's survey."""
+    rng = np.random.default_rng(8)
+    cells = [("A", "18-29", "f"), ("B", "18-29", "m"), ("C", "30+", "f"), ("A", "30+", "m")]
+    frame = pd.DataFrame([(*cells[c % 4], h, c) for h in "xy" for c in range(4) for _ in range(5)])
+    frame.columns = ["state", "age", "sex", "stratum", "cluster_0"]
+    frame = frame.assign(vote=rng.choice(["yes", "no"], 40), weight=rng.uniform(1, 3, 40).round(3))
+    frame["population_size_0"] = frame["stratum"].map({"x": 10, "y": 20})
+    frame.loc[15:21, "vote"] = ""
+    design = {"strata": "stratum", "clusters": ["cluster_0"], "population_sizes": ["population_size_0"]}
+    names = {"stratum": "h", "cluster_0": "psu", "population_size_0": "units", "weight": "w"}
+    design = {key: names[v] if key == "strata" else [names[u] for u in v] for key, v in design.items()}
+    survey = frame.rename(columns=names).to_csv(index=False)
+    spec = spec_of(tmp_path, survey, weight="w", design=design)
+    found = SideBySide(spec, ingest(spec)).columns((), pd.DataFrame(index=[0])).iloc[0]
+    group = np.where(frame["vote"] == "", -1, 0)
+    yes = (frame["vote"] == "yes").to_numpy(dtype=float)
+    share, se = domain_ratio(Design.of(frame), yes, np.ones(40), group, 1)
+    lower, upper = logit_interval(share, se, 0.95, 5)
+    expected = [share[0], lower[0], upper[0]]
+    np.testing.assert_allclose(found[["weighted", "weighted_lower", "weighted_upper"]].tolist(), expected)
