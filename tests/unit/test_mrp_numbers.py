@@ -1,5 +1,7 @@
 """Numbers where features of an analysis meet: truth, groups without people, contrasts, missing levels."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from poolmap.families.mrp.contrasts import contrasts
 from poolmap.families.mrp.direct import domain_ratio, logit_interval
 from poolmap.families.mrp.groups import groups
 from poolmap.families.mrp.ingest import ingest
+from poolmap.families.mrp.order import ordered, unordered
 from poolmap.families.mrp.side_by_side import SideBySide
 from poolmap.families.mrp.survey_design import Design
 
@@ -212,3 +215,27 @@ def test_rows_left_out_are_still_part_of_the_sample(tmp_path):
     lower, upper = logit_interval(share, se, 0.95, 5)
     expected = [share[0], lower[0], upper[0]]
     np.testing.assert_allclose(found[["weighted", "weighted_lower", "weighted_upper"]].tolist(), expected)
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        ["<5", "5-9", "10-14", "15+"],
+        ["2020-W9", "2020-W10", "2021-W1"],
+        ["2020.9", "2020.10", "2021.1"],
+        ["11/2020", "12/2020", "1/2021", "2/2021"],
+        ["1Q2020", "3Q2020", "2Q2021"],
+        ["500-999", "1,000-1,999", "10,000+"],
+        ["2019", "2020", "2021"],
+        ["1.5-1.9", "2-2.25", "2-2.5", "10"],
+        ["2020-11-30", "2020-12-01", "2021-01-15"],
+    ],
+)
+def test_the_order_of_times_and_bands(levels):
+    """A walk goes along this order: week 10 is no neighbour of week 1."""
+    assert ordered(sorted(levels)) == levels
+    walk = {"main": {"structure": {"week": "rw1"}}}
+    spec = SimpleNamespace(models={k: SimpleNamespace(**v) for k, v in walk.items()}, order={}, bands={})
+    assert not unordered(spec, {"week": levels})
+    (problem,) = unordered(spec, {"week": ["1/12/2020", "2/11/2020", "3/1/2021"]})
+    assert "their order is not known" in str(problem)
