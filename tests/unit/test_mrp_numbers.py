@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from mrp_files import CENSUS, SURVEY, refused, spec_of
 
-from poolmap.contracts import Dataset
+from poolmap.contracts import Companion, Dataset
+from poolmap.estimates import read_companion, write_companion
 from poolmap.families.mrp.accuracy import accuracy, place
 from poolmap.families.mrp.contrasts import contrasts
 from poolmap.families.mrp.direct import domain_ratio, logit_interval
@@ -239,3 +240,12 @@ def test_the_order_of_times_and_bands(levels):
     assert not unordered(spec, {"week": levels})
     (problem,) = unordered(spec, {"week": ["1/12/2020", "2/11/2020", "3/1/2021"]})
     assert "their order is not known" in str(problem)
+
+
+def test_groups_of_expected_errors_keep_their_names(tmp_path):
+    """Area 01 was written back as 1, and NA as missing."""
+    frame = pd.DataFrame({"grouping": "area", "group": ["01", "NA"], "rmse": [0.1, 0.2]})
+    write_companion(Companion("calibration", frame, "words"), tmp_path)
+    found = read_companion(tmp_path)
+    assert found.frame["group"].tolist() == ["01", "NA"]
+    assert (found.description, found.frame["rmse"].tolist()) == ("words", [0.1, 0.2])
