@@ -103,10 +103,17 @@ def read_result(name: str, estimates: str | Path, checks: str | Path) -> ModelRe
     )
 
 
+def write_companion(companion: Companion, folder: Path) -> None:
+    """Write the table that a job of its own has made (`scripts/calibrate.py`)."""
+    companion.frame.to_csv(folder / f"{companion.name}.csv", index=False)
+    words = {"name": companion.name, "description": companion.description}
+    write_json(folder / "words.json", {**words, "text": _text_columns(companion.frame)})
+
+
 def read_companion(folder: str | Path) -> Companion:
-    """The table that a job of its own has made (`scripts/calibrate.py`)."""
+    """Read it back; text as text."""
     words = read_json(Path(folder) / "words.json")
-    frame = pd.read_csv(Path(folder) / f"{words['name']}.csv", na_values=[""], keep_default_na=False)
+    frame = _read_table(Path(folder) / f"{words['name']}.csv", words["text"])
     return Companion(words["name"], frame, words["description"])
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from poolmap.config.load import parse_analysis
 from poolmap.dataset import read_dataset
+from poolmap.estimates import write_companion
 from poolmap.families import door
-from poolmap.files import whole_folder, write_json
+from poolmap.files import whole_folder
 from poolmap.inference.posterior import read_posterior
 from poolmap.logs import job
 from poolmap.stan.compile import compile_program
@@ -29,5 +30,4 @@ with job(snakemake.log[0], f"{wildcards.analysis} / {wildcards.model}, calibrati
         cores=snakemake.threads,
     )
     with whole_folder(snakemake.output.calibration) as folder:
-        found.frame.to_csv(folder / f"{found.name}.csv", index=False)
-        write_json(folder / "words.json", {"name": found.name, "description": found.description})
+        write_companion(found, folder)

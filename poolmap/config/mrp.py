@@ -151,7 +151,7 @@ class MrpAnalysis(Analysis):
     @model_validator(mode="after")
     def _consistent(self) -> MrpAnalysis:
         tell(self._conflicts())
-        tables = ["total", "parameters", "levels"]
+        tables = ["total", "parameters", "levels", "contrasts", "contributions", "calibration", "left_out"]
         for grouping in self.groupings()[1:]:
             table = self.table_name(grouping)
             if "" in grouping or len(set(grouping)) < len(grouping) or table in tables:

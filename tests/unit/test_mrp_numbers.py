@@ -1,16 +1,20 @@
 """Numbers where features of an analysis meet: truth, groups without people, contrasts, missing levels."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from mrp_files import CENSUS, SURVEY, refused, spec_of
 
-from poolmap.contracts import Dataset
+from poolmap.contracts import Companion, Dataset
+from poolmap.estimates import read_companion, write_companion
 from poolmap.families.mrp.accuracy import accuracy, place
 from poolmap.families.mrp.contrasts import contrasts
-from poolmap.families.mrp.direct import domain_ratio
+from poolmap.families.mrp.direct import domain_ratio, logit_interval
 from poolmap.families.mrp.groups import groups
 from poolmap.families.mrp.ingest import ingest
+from poolmap.families.mrp.order import ordered, unordered
 from poolmap.families.mrp.side_by_side import SideBySide
 from poolmap.families.mrp.survey_design import Design
 
@@ -189,3 +193,59 @@ def test_cells_that_the_seed_lacks_are_counted(tmp_path):
     held = data.tables["census"].query("count > 0")[["state", "age", "sex"]].agg(" ".join, axis=1)
     assert sorted(held) == ["A 18-29 f", "A 18-29 m", "B 18-29 f", "B 18-29 m", "B 30+ f"]
     assert data.facts["raking"]["zeros"] == 1  # A 30+ f; of men 30+ the margin has nobody
+
+
+def test_rows_left_out_are_still_part_of_the_sample(tmp_path):
+    """A cluster without any answer: the estimate is of a domain, as `svymean(na.rm = TRUE)` of R's survey."""
+    rng = np.random.default_rng(8)
+    cells = [("A", "18-29", "f"), ("B", "18-29", "m"), ("C", "30+", "f"), ("A", "30+", "m")]
+    frame = pd.DataFrame([(*cells[c % 4], h, c) for h in "xy" for c in range(4) for _ in range(5)])
+    frame.columns = ["state", "age", "sex", "stratum", "cluster_0"]
+    frame = frame.assign(vote=rng.choice(["yes", "no"], 40), weight=rng.uniform(1, 3, 40).round(3))
+    frame["population_size_0"] = frame["stratum"].map({"x": 10, "y": 20})
+    frame.loc[15:21, "vote"] = ""
+    design = {"strata": "stratum", "clusters": ["cluster_0"], "population_sizes": ["population_size_0"]}
+    names = {"stratum": "h", "cluster_0": "psu", "population_size_0": "units", "weight": "w"}
+    design = {key: names[v] if key == "strata" else [names[u] for u in v] for key, v in design.items()}
+    survey = frame.rename(columns=names).to_csv(index=False)
+    spec = spec_of(tmp_path, survey, weight="w", design=design)
+    found = SideBySide(spec, ingest(spec)).columns((), pd.DataFrame(index=[0])).iloc[0]
+    group = np.where(frame["vote"] == "", -1, 0)
+    yes = (frame["vote"] == "yes").to_numpy(dtype=float)
+    share, se = domain_ratio(Design.of(frame), yes, np.ones(40), group, 1)
+    lower, upper = logit_interval(share, se, 0.95, 5)
+    expected = [share[0], lower[0], upper[0]]
+    np.testing.assert_allclose(found[["weighted", "weighted_lower", "weighted_upper"]].tolist(), expected)
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        ["<5", "5-9", "10-14", "15+"],
+        ["2020-W9", "2020-W10", "2021-W1"],
+        ["2020.9", "2020.10", "2021.1"],
+        ["11/2020", "12/2020", "1/2021", "2/2021"],
+        ["1Q2020", "3Q2020", "2Q2021"],
+        ["500-999", "1,000-1,999", "10,000+"],
+        ["2019", "2020", "2021"],
+        ["1.5-1.9", "2-2.25", "2-2.5", "10"],
+        ["2020-11-30", "2020-12-01", "2021-01-15"],
+    ],
+)
+def test_the_order_of_times_and_bands(levels):
+    """A walk goes along this order: week 10 is no neighbour of week 1."""
+    assert ordered(sorted(levels)) == levels
+    walk = {"main": {"structure": {"week": "rw1"}}}
+    spec = SimpleNamespace(models={k: SimpleNamespace(**v) for k, v in walk.items()}, order={}, bands={})
+    assert not unordered(spec, {"week": levels})
+    (problem,) = unordered(spec, {"week": ["1/12/2020", "2/11/2020", "3/1/2021"]})
+    assert "their order is not known" in str(problem)
+
+
+def test_groups_of_expected_errors_keep_their_names(tmp_path):
+    """Area 01 was written back as 1, and NA as missing."""
+    frame = pd.DataFrame({"grouping": "area", "group": ["01", "NA"], "rmse": [0.1, 0.2]})
+    write_companion(Companion("calibration", frame, "words"), tmp_path)
+    found = read_companion(tmp_path)
+    assert found.frame["group"].tolist() == ["01", "NA"]
+    assert (found.description, found.frame["rmse"].tolist()) == ("words", [0.1, 0.2])

@@ -126,6 +126,8 @@ def _direct(spec: MrpAnalysis, data: Dataset) -> str:
         )
     if len(spec.surveys) > 1:
         text += " In standard errors each survey is a stratum of its own."
+    if "unused" in data.tables:
+        text += " In standard errors the rows that are left out still count as drawn."
     adjusted = _calibrated(spec, data)
     text += adjusted
     if spec.outcome.test is not None:

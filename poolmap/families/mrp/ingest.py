@@ -51,6 +51,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     * `levels`: every level of every batch: `term`, `level`, `code` (its number in the batch), `seen` (in the
       survey; these come first), `survey_n`, `census_n`;
     * `variables`: every level of every variable in survey and census (see `levels.level_report`);
+    * `unused`, where there is a design: `file` and its columns of the rows of the survey that are left out;
     * `truth`, where known (see `truth.read_truth`).
 
     `level_<k>` is the code of the cell's level in batch k of `facts["terms"]`.
@@ -146,6 +147,9 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     if inputs.truth is not None:
         known |= {name: order[name] for name in factors} | in_census
         tables["truth"] = read_truth(spec, needs, inputs.truth, known, asked.answers)
+    unused = asked.sampled.drop(index=people.index)
+    if len(unused) and len(unused.columns):
+        tables["unused"] = unused.assign(file=survey.origin["file"]).reset_index(drop=True)
     tables |= {"survey": people.reset_index(drop=True), "census": cells}
     tables = {name: _texts(table) for name, table in tables.items()}
     data = Dataset(tables, _exclusions(survey, asked.excluded, inputs.left_out), facts)

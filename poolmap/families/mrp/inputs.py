@@ -19,7 +19,8 @@ from poolmap.tables import Table, close_to, nearest, nearest_then, read_header, 
 RESERVED = frozenset(
     """line file yes y weight n count total mean within_ss exposure stratum truth answer value table
     quantity term level sd median lower upper mcse ess_bulk ess_tail rhat n_survey n_census raw raw_lower
-    raw_upper weighted weighted_lower weighted_upper predicted_lower predicted_upper""".split()  # noqa: SIM905
+    raw_upper weighted weighted_lower weighted_upper raked raked_lower raked_upper greg greg_lower greg_upper
+    predicted_lower predicted_upper""".split()  # noqa: SIM905
 )
 _NUMBERED = re.compile(r"(level|cluster|population_size|inclusion|n)_\d+")
 

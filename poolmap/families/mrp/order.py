@@ -14,20 +14,45 @@ from poolmap.tables import nearest
 MISSING_LEVEL = "missing"
 IN_ORDER = ("rw1", "ar1")
 _NUMBER_FIRST = re.compile(r"\s*(<?)[<>=≤≥ ]*(\d+(?:\.\d+)?)")
+_NUMBERS = re.compile(r"\d+(?:\.\d+)?")
+_THOUSANDS = re.compile(r"(?<=\d)[,’' ](?=\d{3}(?!\d))")
+_MONTH_OF_YEAR = re.compile(r"\s*(\d{4})\.(\d{1,2})\s*")
+_YEAR_LAST = re.compile(r"\s*\D?(\d{1,2})\D{1,2}(\d{4})\s*")
+_DATE_YEAR_LAST = re.compile(r"\s*\d{1,2}\D\d{1,2}\D\d{4}\b.*")
 
 
 def ordered(levels: Iterable[str]) -> list[str]:
-    """Levels in order: by their number where all begin with one ("5-9" before "10-14"), else as text."""
+    """Levels in order: by their numbers where all begin with one, else as text.
+
+    "5-9" comes before "10-14", "<5" before both, "500-999" before "1,000-1,999"; of times "2021-W9" before
+    "2021-W10", "12/2020" before "1/2021".
+    """
     levels = list(levels)
-    found = [_NUMBER_FIRST.match(level) for level in levels]
-    if not all(found):
-        return sorted(levels)
-    keys = {
-        level: (float(match[2]) - (0.5 if match[1] else 0), level)
-        for level, match in zip(levels, found, strict=True)
-        if match
-    }
-    return sorted(levels, key=keys.__getitem__)
+    keys = _number_keys(levels)
+    return sorted(levels, key=keys.__getitem__) if keys else sorted(levels)
+
+
+def _number_keys(levels: list[str]) -> dict[str, tuple]:
+    """What to sort levels by; nothing where some level does not begin with a number."""
+    plain = [_THOUSANDS.sub("", level) for level in levels]
+    if levels and all(map(_MONTH_OF_YEAR.fullmatch, plain)):
+        return {level: tuple(map(int, text.split("."))) for level, text in zip(levels, plain, strict=True)}
+    if levels and all(map(_YEAR_LAST.fullmatch, plain)):
+        texts = zip(levels, plain, strict=True)
+        return {level: (*map(int, reversed(_NUMBERS.findall(text))), level) for level, text in texts}
+    keys = {}
+    for level, text in zip(levels, plain, strict=True):
+        match = _NUMBER_FIRST.match(text)
+        if match is None:
+            return {}
+        rest = tuple(map(float, _NUMBERS.findall(text)[1:]))
+        keys[level] = (float(match[2]) - (0.5 if match[1] else 0), rest, level)
+    return keys
+
+
+def _tell_their_order(levels: list[str]) -> bool:
+    """Whether the numbers that levels begin with are sure to be their order: those of 3/11/2021 are not."""
+    return bool(_number_keys(levels)) and not any(map(_DATE_YEAR_LAST.fullmatch, levels))
 
 
 def order_of(spec: MrpAnalysis, variable: str, levels: Iterable[str], problems: list[Problem]) -> list[str]:
@@ -78,7 +103,7 @@ def unordered(spec: MrpAnalysis, order: Mapping[str, Sequence[str]]) -> list[Pro
                     ),
                 )
             levels = [level for level in order.get(factor, ()) if level != MISSING_LEVEL]
-            told = factor in spec.order or factor in spec.bands or all(map(_NUMBER_FIRST.match, levels))
+            told = factor in spec.order or factor in spec.bands or not levels or _tell_their_order(levels)
             if structure in IN_ORDER and not told and factor not in found:
                 found[factor] = Problem(
                     f"config: models.{name}.structure.{factor}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,10 @@ from poolmap.families.mrp.needs import Needs
 from poolmap.families.mrp.order import MISSING_LEVEL, rule
 from poolmap.families.mrp.outcome import check_outcome, read_outcome
 from poolmap.families.mrp.pooled import SurveyTable
+from poolmap.tables import MISSING
+
+DESIGN = r"stratum|(cluster|population_size|inclusion)_\d+"
+"""Columns of the respondents that say how they were drawn."""
 
 
 @dataclass
@@ -25,9 +30,11 @@ class Respondents:
             `population_size_<i>`, `inclusion_<i>`; the index is the survey table's.
         excluded: row of the survey table and reason.
         answers: ordered, categorical: the answers in the order of their codes.
+        sampled: the columns of the design (`stratum` ...) of every row that has them all, usable or not.
     """
 
     people: pd.DataFrame
+    sampled: pd.DataFrame
     excluded: list[tuple[int, str]] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
 
@@ -87,10 +94,12 @@ def respondents(
     if spec.weight is not None:
         people["weight"] = _weights(spec.weight, survey, reason == "")
     _design(spec, survey, people, reason == "")
+    of_design = people[[name for name in people if re.fullmatch(DESIGN, str(name))]]
+    sampled = of_design[~of_design.isin(MISSING).any(axis=1) & of_design.notna().all(axis=1)]
     people = people[reason == ""]
     excluded = [(int(row), why) for row, why in reason[reason != ""].items()]
     check_outcome(spec, survey, people)
-    return Respondents(people, excluded, answers)
+    return Respondents(people, sampled, excluded, answers)
 
 
 def _weights(column: str, survey: SurveyTable, used: pd.Series) -> pd.Series:

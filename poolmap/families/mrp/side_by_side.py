@@ -131,7 +131,7 @@ class SideBySide:
         self.base = np.ones(len(y))
         if "exposure" in self.survey:
             self.base = self.survey["exposure"].to_numpy(dtype=float)
-        self.design = Design.of(self.survey)
+        self.design = Design.of(self.survey, data.tables.get("unused"))
         self.weighted = spec.weight is not None or "stratum" in self.survey or "cluster_0" in self.survey
         self.calibrated = calibrated(spec, data, self.design)
 

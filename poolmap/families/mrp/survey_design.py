@@ -49,7 +49,7 @@ class Design:
     stages: tuple[Stage, ...]
 
     @classmethod
-    def of(cls, survey: pd.DataFrame) -> Design:
+    def of(cls, survey: pd.DataFrame, unused: pd.DataFrame | None = None) -> Design:
         """The design in the survey's columns `weight` and `stratum`, and those of each stage k.
 
         These are `cluster_<k>`, and `population_size_<k>` or `inclusion_<k>`.
@@ -58,8 +58,15 @@ class Design:
         stratum (stage 0) or in the unit of the stage before; one more of them than clusters is that of the
         respondents in the last cluster. Inclusion probabilities, in their place, are those of the units
         given the stage before.
+
+        Args:
+            survey: the respondents.
+            unused: those of the sample who are left out for want of a value. The respondents
+                are a domain of the sample: units in which nobody can be used count as drawn.
         """
-        n = len(survey)
+        n, weight = len(survey), survey["weight"].to_numpy(dtype=float)
+        if unused is not None:
+            survey = pd.concat([survey[list(unused.columns)], unused], ignore_index=True)
         sizes, inclusions = (
             [survey[f"{name}_{k}"].to_numpy(dtype=float) for k in _numbered(survey, name)]
             for name in ("population_size", "inclusion")
@@ -67,9 +74,9 @@ class Design:
         known = max(len(sizes), len(inclusions))
         units = [survey[f"cluster_{k}"].to_numpy() for k in _numbered(survey, "cluster")]
         if len(units) < max(known, 1):
-            units.append(np.arange(n))
+            units.append(np.arange(len(survey)))
         strata = [survey[name] for name in ("file", "stratum") if name in survey]
-        above = np.zeros(n, dtype=np.intp)
+        above = np.zeros(len(survey), dtype=np.intp)
         if strata:
             above = pd.MultiIndex.from_arrays(strata).factorize()[0]
         stages: list[Stage] = []
@@ -82,11 +89,11 @@ class Design:
                 drawn = inclusions[k][first]
             elif k < len(sizes):
                 drawn = np.minimum(np.bincount(parent)[parent] / sizes[k][first], 1)
-            stages.append(Stage(unit, parent, drawn, equal=k >= len(inclusions)))
+            stages.append(Stage(unit[:n], parent, drawn, equal=k >= len(inclusions)))
             if not drawn.any():
                 break
             above = unit
-        return cls(survey["weight"].to_numpy(dtype=float), tuple(stages))
+        return cls(weight, tuple(stages))
 
     def freedom(self, group: NDArray[np.int64], groups: int) -> Array:
         """Degrees of freedom of each group: first-stage units with members of it less strata with them.
