@@ -211,7 +211,8 @@ def _houses_and_times(facts: Mapping[str, Any]) -> list[Block]:
     if facts["house"]:
         blocks.append(
             f"How the survey was taken ({listed(facts['house'])}) is not in the census. The estimates are "
-            "for the average of its levels (effect 0)."
+            "for the mean of the distribution that its levels come from (effect 0), not for the average of "
+            "these levels: of few levels that mean is uncertain, and the intervals are wide."
         )
     if facts["times"] > 1:
         blocks.append(
