@@ -105,7 +105,9 @@ def test_every_estimate_is_the_sum_over_the_census(tmp_path, timed):
         )
         for level in levels[(levels["term"] == term) & levels["seen"]].sort_values("code")["level"]:
             for column in effects:  # of levels that the survey lacks sigma is 0
-                eta = eta + flat["effect"][:, [at]] * (own == level).to_numpy() * columns[column]
+                # the two modes are averaged over
+                inside = 0.5 if term == "mode" else (own == level).to_numpy() * columns[column]
+                eta = eta + flat["effect"][:, [at]] * inside
                 at += 1
     assert at == layout.effects
     share = 1 / (1 + np.exp(-eta))

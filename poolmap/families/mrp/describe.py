@@ -211,8 +211,7 @@ def _houses_and_times(facts: Mapping[str, Any]) -> list[Block]:
     if facts["house"]:
         blocks.append(
             f"How the survey was taken ({listed(facts['house'])}) is not in the census. The estimates are "
-            "for the mean of the distribution that its levels come from (effect 0), not for the average of "
-            "these levels: of few levels that mean is uncertain, and the intervals are wide."
+            "for the average of the effects of its levels, each with the same weight."
         )
     if facts["times"] > 1:
         blocks.append(

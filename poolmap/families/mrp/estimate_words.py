@@ -36,8 +36,8 @@ def estimate_blocks(spec: MrpAnalysis, data: Dataset) -> list[Block]:
     if spec.house:
         blocks.append(
             f"How the survey was taken ({listed(list(spec.house))}) shifts the answers in the model, and "
-            "is left out of poststratification: estimates are for an effect of 0, the mean of the "
-            "distribution that these effects come from."
+            "is left out of poststratification: estimates are for the average of these effects "
+            "over the levels of the survey, each with the same weight."
         )
     if spec.time is not None:
         blocks.append(
