@@ -93,7 +93,7 @@ class MrpAnalysis(Analysis):
     of their own, which nobody in the census has)."""
     house: tuple[Column, ...] = ()
     """Variables of the formula that say how the survey was taken (survey house, mode) and that the census
-    lacks; estimates are for their average."""
+    lacks; estimates are for the average of the effects of their levels."""
     time: Column | None = None
     """Variable of the survey that says when it was taken (wave, week). A census without it holds for all
     times."""

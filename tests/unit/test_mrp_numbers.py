@@ -249,3 +249,12 @@ def test_groups_of_expected_errors_keep_their_names(tmp_path):
     found = read_companion(tmp_path)
     assert found.frame["group"].tolist() == ["01", "NA"]
     assert (found.description, found.frame["rmse"].tolist()) == ("words", [0.1, 0.2])
+
+
+def test_more_respondents_than_people_are_remarked(tmp_path):
+    """A's cells may hold shares or thousands while the total, of all areas, is large enough."""
+    census = CENSUS.replace("A,18-29,f,100\nA,18-29,m,110\nA,30+,f,50\nA,30+,m,60", "A,18-29,f,1\nA,30+,m,1")
+    found = ingest(spec_of(tmp_path, SURVEY, census)).tables["variables"]
+    notes = found.set_index(["variable", "level"])["note"]
+    assert notes["state", "A"] == "more respondents than people"
+    assert not notes["age"].any()

@@ -60,6 +60,8 @@ def brute(census, kind: str) -> np.ndarray:
                     eta = eta + effect[d, level, 0]
                     if name == "area":
                         eta = eta + x[1] * effect[d, level, 1]
+                elif name == "house":
+                    eta = eta + sum(effect[d, house, 0] for house in range(SIZES["house"])) / SIZES["house"]
             if kind == "binary":
                 value = expit(eta)
             elif kind == "continuous":

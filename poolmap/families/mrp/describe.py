@@ -212,7 +212,7 @@ def _houses_and_times(facts: Mapping[str, Any]) -> list[Block]:
     if facts["house"]:
         blocks.append(
             f"How the survey was taken ({listed(facts['house'])}) is not in the census. The estimates are "
-            "for the average of its levels (effect 0)."
+            "for the average of the effects of its levels, each with the same weight."
         )
     if facts["times"] > 1:
         blocks.append(

@@ -36,8 +36,8 @@ def estimate_blocks(spec: MrpAnalysis, data: Dataset) -> list[Block]:
     if spec.house:
         blocks.append(
             f"How the survey was taken ({listed(list(spec.house))}) shifts the answers in the model, and "
-            "is left out of poststratification: estimates are for the average of these effects, which is "
-            "0."
+            "is left out of poststratification: estimates are for the average of these effects "
+            "over the levels of the survey, each with the same weight."
         )
     if spec.time is not None:
         blocks.append(

@@ -112,6 +112,8 @@ class GatherPlan:
             for b, size in zip(look.batches, look.sizes, strict=True):
                 effect = effects[b][:, : size - 1, look.effect, :].transpose(2, 1, 0)
                 padded = np.pad(effect, ((0, 0), (0, 1), (0, 0)))  # the last row: no effect
+                if size == 1:  # a house: no cell has a level, and the average of them all stands for each
+                    padded = effects[b][:, :, look.effect, :].mean(axis=1).T[:, None]
                 total = (total[:, :, None] + padded[:, None]).reshape(len(total), -1, total.shape[2])
             made.append((look, np.ascontiguousarray(total, dtype=dtype)))
         return EffectTables(

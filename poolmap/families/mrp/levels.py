@@ -242,6 +242,8 @@ def _notes(variable: str, levels: Sequence[str], part: pd.DataFrame, extended: b
             said.append("nobody in the survey")
         if asked > 0 and lived == 0:
             said.append("nobody in the census")
+        if asked > lived > 0:
+            said.append("more respondents than people")
         if extended:
             said.append("number in the census estimated from the survey")
         notes.append("; ".join(said))

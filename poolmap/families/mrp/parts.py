@@ -14,7 +14,7 @@ class Batch:
 
     Attributes:
         level: column of the tables `cells` and `census` with the code of the level, from 0; -1 where a row
-            has no such effect (houses are averaged over).
+            has no such effect (all rows: a house, whose levels are averaged over).
         columns: for each of the J effects of a level the column of the design that it multiplies; -1 is the
             intercept.
         name: the batch in words of the formula ("county", "county:school_type").
