@@ -127,7 +127,7 @@ def assemble_analysis(
             "interval": spec.interval,
             "on_failed_checks": spec.on_failed_checks,
         },
-        software=_software(results[primary].checks, spec.sampling.sampler),
+        software=_software(results[primary].checks),
         inputs=read_json(folder / "data" / "provenance.json"),
         run_times=_run_times(folder),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -278,13 +278,14 @@ def _how_left_out(loo: Mapping[str, Mapping[str, Any]]) -> str:
     return f"{text}, but for: {'; '.join(told)}." if told else f"{text}."
 
 
-def _software(verdict: Mapping[str, Any], sampler: str = "stan") -> dict[str, str]:
+def _software(verdict: Mapping[str, Any]) -> dict[str, str]:
+    """Versions, with the toolchain and the sampler of a fit; without them where the verdict is empty."""
     found = {"poolmap": poolmap.__version__, "Python": platform.python_version()}
     if toolchain := verdict.get("toolchain"):
         source = {"cmdstan": "an installed CmdStan", "wheel": "built from a PyPI wheel"}[toolchain["kind"]]
         found["Stan"] = f"{toolchain['stan_version']} ({source})"
         found["C++ compiler"] = toolchain["compiler"]
-    own = [sampler] if sampler != "stan" else []
+    own = [sampler] if (sampler := verdict.get("sampler", "stan")) != "stan" else []
     return {**found, **{package: version(package) for package in (*own, *PACKAGES)}}
 
 
