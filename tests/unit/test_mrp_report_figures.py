@@ -10,7 +10,7 @@ from mrp_report_data import AGES, OUTCOMES, made
 from shapely.geometry import box
 
 from poolmap.families.mrp.figures import figures
-from poolmap.families.mrp.group_figures import direct_kinds
+from poolmap.families.mrp.group_series import direct_kinds
 from poolmap.families.mrp.left_out_figures import left_out_levels_figure, left_out_words
 from poolmap.families.mrp.report_words import decimals, estimates_of_grouping, fixed
 from poolmap.figures.dot_whisker import Panel, Series, dot_whisker
@@ -93,7 +93,7 @@ def test_a_panel_for_each_answer():
 def test_very_many_groups_of_several_answers():
     spec, data, results = made("categorical", 130)
     found = drawn(spec, data, results)["share_area_main"]
-    assert len(found.figure.axes) == 3 and "CSV" in found.caption
+    assert len(found.figure.axes) == 3 and "all groups stand in area.csv" in found.caption
 
 
 def test_rows_are_as_high_as_their_names():

@@ -321,7 +321,7 @@ def test_svg_keeps_its_drawing_and_loses_what_reaches_out():
     assert soup.find_all(["script", "metadata", "a"]) == []
     assert "onload" not in soup.svg.attrs
     assert soup.svg["viewbox"] == "0 0 72 36"
-    assert soup.svg["style"] == "max-width: 96px"
+    assert soup.svg["style"] == "max-width: 96px; --natural: 96px"
     assert soup.svg["aria-label"] == 'A "quoted" <alt>'
     assert soup.find("use")["href"] == "#f7-p"
     assert soup.find("path")["id"] == "f7-p"

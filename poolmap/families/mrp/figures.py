@@ -33,6 +33,7 @@ def figures(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult]
         results: the fitted models by name.
     """
     primary = next(iter(results.values()))
+    order = data.facts.get("order", {})
     made: list[NamedFigure | None] = []
     for grouping in spec.groupings()[1:]:
         table = estimates_of_grouping(spec, primary, grouping)
@@ -41,7 +42,7 @@ def figures(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult]
         over_time = None
         if spec.time is not None and spec.time in grouping:
             over_time = time_figure(spec, data, primary, grouping, table)
-        made.append(over_time or group_figure(spec, primary, grouping, table))
+        made.append(over_time or group_figure(spec, order, primary, grouping, table))
         if spec.map is not None and grouping == (spec.map.variable,) and data.geometry is not None:
             made += map_figures(spec, data, primary, table)
         made += truth_figures(spec, primary, grouping, table)
