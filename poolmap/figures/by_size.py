@@ -136,8 +136,7 @@ def side_by_side(n: np.ndarray, estimate: np.ndarray) -> np.ndarray:
     x = np.asarray(n, dtype=float).copy()
     for number in np.unique(x):
         same = np.flatnonzero(x == number)
-        reach = min(np.log1p(1 / max(number, 1)) / 3, 0.02 * (len(same) - 1))
-        x[same[np.argsort(estimate[same], kind="stable")]] = number * np.exp(
-            np.linspace(-reach, reach, len(same)) if len(same) > 1 else 0
-        )
+        reach = min(np.log1p(1 / max(number, 1)) / 3, 0.02 * (len(same) - 1), 0.15)
+        apart = np.linspace(-reach, reach, len(same)) if len(same) > 1 else 0.0
+        x[same[np.argsort(estimate[same], kind="stable")]] = number * np.exp(apart)
     return x

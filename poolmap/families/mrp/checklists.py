@@ -153,7 +153,12 @@ def _results(
     drawn = [f"“{figure.title}”" for figure in figures if figure.model == primary]
     shown = f"Results: figures {listed(drawn, 6)}" if drawn else "Results"
     files = listed([f"{spec.table_name(grouping)}.csv" for grouping in spec.groupings()])
-    beyond = " The probability of being above each threshold." if spec.thresholds else ""
+    beyond = (
+        " The posterior probability of being above each threshold, of each group (long tables stand whole in "
+        "the CSV files)."
+        if spec.thresholds
+        else ""
+    )
     return [
         Item(
             "15", "Estimates in a format that can be used",

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Dataset, ModelResult, NamedFigure
+from poolmap.families.mrp.contrast_figures import contrast_figures
 from poolmap.families.mrp.data_figures import composition_figure
 from poolmap.families.mrp.group_figures import group_figure
 from poolmap.families.mrp.left_out_figures import left_out_levels_figure
 from poolmap.families.mrp.map_figures import map_figures
 from poolmap.families.mrp.model_figures import (
-    contrast_figures,
     contribution_figure,
     models_figure,
     shrinkage_figure,
@@ -49,7 +49,7 @@ def figures(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult]
         if over_time is None:
             made.append(shrinkage_figure(spec, primary, grouping, table))
             made.append(models_figure(spec, results, grouping))
-    made += contrast_figures(spec, primary)
+    made += contrast_figures(spec, order, primary)
     made.append(composition_figure(spec, data))
     made += [contribution_figure(spec, result) for result in results.values()]
     made += [factor_figure(spec, result) for result in results.values()]
