@@ -82,11 +82,12 @@ def draw_against(
             axes.vlines(panel.across, panel.lower, panel.upper, **line)
             for end, arrow in zip(limits, "v^", strict=True):
                 at = _passes(panel, end, up=arrow == "^")
-                axes.plot(
-                    panel.across[at], np.full(at.sum(), end), ls="", marker=arrow, ms=2.6 if small else 3.6,
-                    color=MUTED, clip_on=False, zorder=3,
-                )  # fmt: skip
-                arrows |= bool(at.any())
+                if at.any():  # without points an unclipped line would reach to the corner of the page
+                    arrows = True
+                    axes.plot(
+                        panel.across[at], np.full(at.sum(), end), ls="", marker=arrow,
+                        ms=2.6 if small else 3.6, color=MUTED, clip_on=False, zorder=3,
+                    )  # fmt: skip
             for chosen, filled in ((panel.filled, True), (~panel.filled, False)):
                 if np.isfinite(panel.values[chosen]).any():
                     axes.plot(

@@ -28,6 +28,7 @@ from poolmap.inference.checks import failures
 from poolmap.inference.predictive import compare
 from poolmap.report.content import AnalysisPage, EmbeddedFigure, IndexEntry, ModelSection, Unfinished
 from poolmap.report.page import render_analysis, render_index
+from poolmap.report.views import listed
 
 PACKAGES = (
     "snakemake", "cmdstanpy", "arviz", "numpy", "scipy", "pandas", "pydantic",
@@ -51,6 +52,13 @@ FILE_DESCRIPTIONS = {
     "DO_NOT_USE.txt": "why these estimates must not be used",
 }
 
+
+# what an observation of the predictive check is, where its name does not say it
+MEANT = {
+    "cell": " (a cell: the respondents who are alike in every variable of the formula)",
+    "answer count": " (how many respondents of a cell gave an answer; a cell: the respondents who are alike "
+    "in every variable of the formula)",
+}
 
 NOTHING_EXACT = (
     "There is no posterior predictive check: nothing was observed exactly, only ranges are known, and "
@@ -210,8 +218,8 @@ def _predictive_figure(result: ModelResult, interval: float) -> NamedFigure:
     names = ", ".join(outside["label"][:10]) + (" ..." if len(outside) > 10 else "")
     lie = "lies" if len(outside) == 1 else "lie"
     found = (
-        f"{len(outside)} of {len(table)} {plural(unit)} {lie} outside their {100 * interval:g}% predictive "
-        "interval"
+        f"{len(outside):,} of {_counted(len(table), unit)}{MEANT.get(unit, '')} {lie} outside their "
+        f"{100 * interval:g}% predictive interval"
         f"{': ' + names if names else ''}; where the model fits, no more than "
         f"about {100 * (1 - interval):g}% do."
     )
@@ -246,12 +254,26 @@ def _statistics_table(result: ModelResult, interval: float) -> ReportTable:
             "p-value": rows["p_value"].map("{:.2f}".format),
         }
     )
+    unit = str(result.predictive["unit"].iloc[0])
+    fixed = rows.loc[np.isclose(rows["lower"], rows["upper"], rtol=1e-9, atol=0), "statistic"].tolist()
     caption = (
-        f"Statistics of the observed {result.value} beside those of {rows['replicates'].max():,} data sets "
-        f"replicated from model {result.name}; a p-value near 0 or 1 says that the model does not reproduce "
-        "the statistic."
+        f"Summaries of what is drawn above, the {result.value} of {_counted(len(result.predictive), unit)}"
+        f"{MEANT.get(unit, '')}: their mean, standard deviation, smallest and largest value, in the data and "
+        f"in {rows['replicates'].max():,} data sets replicated from model {result.name}. The p-value is the "
+        "share of replicates below the observed value (ties count half): near 0 or 1 the model does not "
+        "reproduce that feature of the data."
     )
+    if fixed:
+        one = len(fixed) == 1
+        caption += (
+            f" The {listed(fixed)} {'is' if one else 'are'} the same in nearly all replicates, and "
+            f"{'checks' if one else 'check'} nothing."
+        )
     return ReportTable(frame, caption, numeric=list(frame.columns[1:]), model=result.name)
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number:,} {unit if number == 1 else plural(unit)}"
 
 
 def _decimals(width: float) -> int:

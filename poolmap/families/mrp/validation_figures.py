@@ -138,9 +138,9 @@ def expected_error_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigure
         figure=figure,
         title="Expected error of each group's estimate",
         caption=f"Root mean square error of the MrP estimates of the {value_name(spec)} over {surveys} "
-        f"surveys simulated from the fitted model and fitted again, against the respondents of the group{each}: "
-        f"the error to be expected if the model is right. With {surveys} surveys an error is itself known to "
-        f"about {100 / np.sqrt(2 * surveys):.0f}%. Model {result.name}.",
+        f"surveys simulated from the fitted model and fitted again, against the respondents of the group"
+        f"{each}: the error to be expected if the model is right. With {surveys} surveys an error is itself "
+        f"known to about {100 / np.sqrt(2 * surveys):.0f}%. Model {result.name}.",
         alt=f"Scatter plots of the expected error against respondents: {'; '.join(words)}.",
         model=result.name,
     )
