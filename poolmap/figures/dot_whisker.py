@@ -145,7 +145,9 @@ def _draw(axis, place: np.ndarray, series: Series, order: int):
         "markeredgecolor": series.colour,
         "markeredgewidth": 1.1,
     }
-    axis.plot(series.values, place, ls="", zorder=order + 0.5, **look)
+    # without points an unclipped line would reach to the corner of the page
+    clipped = not np.isfinite(series.values).any()
+    axis.plot(series.values, place, ls="", zorder=order + 0.5, clip_on=clipped, **look)
     line = (
         {"color": series.colour, "lw": 1.3}
         if series.lower is not None

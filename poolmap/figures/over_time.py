@@ -92,7 +92,8 @@ def draw_over_time(
         grid[0, 0].set_xticks(shown, names, parse_math=False)
         for axes in grid.ravel():
             axes.tick_params(axis="x", rotation=90 if slanted else 0)
-        grid[0, 0].set_xlim(-0.4, len(times) - 0.6)
+        aside = max((len(lines) for _, lines in panels if any(line.direct for line in lines)), default=0)
+        grid[0, 0].set_xlim(-0.4, len(times) - 1 + max(0.4, 0.25 + 0.1 * aside))
         _make_room(grid[0, 0], [line for _, lines in panels for line in lines])
         figure.supxlabel(x_label, fontsize=9, color=INK, parse_math=False)
         figure.supylabel(

@@ -13,6 +13,7 @@ from poolmap.families.mrp.figures import figures
 from poolmap.families.mrp.group_series import direct_kinds
 from poolmap.families.mrp.left_out_figures import left_out_levels_figure, left_out_words
 from poolmap.families.mrp.report_words import decimals, estimates_of_grouping, fixed
+from poolmap.figures.by_size import side_by_side
 from poolmap.figures.dot_whisker import Panel, Series, dot_whisker
 from poolmap.figures.over_time import Line, _across, draw_over_time
 
@@ -294,3 +295,61 @@ def test_decimals(lengths, least, places):
 
 def test_no_minus_before_zero():
     assert (fixed(-0.0001, 2), fixed(-1234.5, 1), fixed(np.nan, 2)) == ("0.00", "-1,234.5", "")
+
+
+def test_intervals_and_values_beyond_the_scale_have_arrows():
+    spec, data, results = made("binary", 12)
+    table = results["main"].estimates["area"]
+    table.loc[0, ["raw_lower", "raw_upper"]] = -0.9, 1.9
+    table.loc[1, ["greg", "greg_lower", "greg_upper"]] = 1.8, 1.7, 1.9
+    found = drawn(spec, data, results)["truth_area_main"]
+    axes = {a.get_title(loc="left"): a for a in found.figure.axes}
+    raw, greg = axes["Raw sample share"], axes["GREG"]
+    low, high = raw.get_ylim()
+    assert (table["predicted_lower"] >= low).all() and (table["predicted_upper"] <= high).all()
+
+    def arrows(panel):
+        return {
+            (line.get_marker(), x, y)
+            for line in panel.lines
+            for x, y in line.get_xydata()
+            if line.get_marker() in ("^", "v") and y in (low, high)
+        }
+
+    assert {("v", table["truth"][0], low), ("^", table["truth"][0], high)} <= arrows(raw)
+    assert ("^", table["truth"][1], high) in arrows(greg)
+    assert not arrows(axes["MrP"])
+    assert " reach" in found.caption and "1 direct estimate lies beyond the scale" in found.caption
+    assert "goes on beyond the scale" in [t.get_text() for t in found.figure.legends[0].get_texts()]
+
+
+def test_without_anything_beyond_the_scale_there_are_no_arrows():
+    spec, data, results = made("binary", 12)
+    table = results["main"].estimates["area"]
+    for kind in ("raw", "weighted", "raked", "greg"):
+        table[f"{kind}_lower"] = table[f"{kind}_upper"] = table[kind]
+    found = drawn(spec, data, results)["truth_area_main"]
+    assert "Arrows" not in found.caption
+    words = [t.get_text() for legend in found.figure.legends for t in legend.get_texts()]
+    assert "goes on beyond the scale" not in words
+
+
+def test_groups_with_the_same_number_stand_side_by_side():
+    n, estimate = np.array([1.0, 1.0, 1.0, 2.0, 40.0]), np.array([0.3, 0.1, 0.2, 0.5, 0.4])
+    x = side_by_side(n, estimate)
+    assert list(x[3:]) == [2.0, 40.0]
+    assert x[1] < x[2] < x[0] and x[2] == 1.0
+    many = side_by_side(np.repeat([3.0, 4.0], 100), np.arange(200.0))
+    assert many[:100].max() < many[100:].min()
+
+
+def test_names_of_times_have_room():
+    values = np.array([0.4, 0.5, 0.6])
+    line = Line("MrP", values, values - 0.05, values + 0.05)
+
+    def height(times):
+        figure = draw_over_time([(g, [line]) for g in "abc"], times, x_label="wave", y_label="share")
+        figure.canvas.draw()
+        return figure.axes[0].get_position().height * figure.get_size_inches()[1]
+
+    assert height(["the spring of 2021", "the summer of 2021", "autumn"]) > 0.9 * height(["1", "2", "3"])

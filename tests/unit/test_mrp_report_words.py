@@ -306,3 +306,45 @@ def test_a_single_group_does_not_run_from_itself_to_itself():
     assert "By area, the estimate is" in said
     assert f"The posterior probability of more than 0.5 is {only['p_share_gt_0.5'].iloc[0]:.2f}." in said
     assert "of 1 groups" not in said
+
+
+def test_thresholds_of_answers_stand_in_tables_and_words():
+    spec, data, results = made("ordered", 12, thresholds=[0.3, 0.5])
+    blocks = findings(spec, data, results)
+    tables = [b for b in blocks if isinstance(b, ReportTable) and "Posterior probability" in b.caption]
+    of_areas = next(t for t in tables if "Area" in t.frame)
+    assert "more than 0.3 and more than 0.5" in of_areas.caption
+    shares = next(b for b in blocks if isinstance(b, ReportTable) and "Area" in b.frame)
+    assert of_areas.frame["Area"].tolist() == shares.frame["Area"].tolist()
+    table = results["main"].estimates["area"]
+    for answer in OUTCOMES["ordered"]["levels"]:
+        known = table[table["answer"] == answer].set_index("area")["p_share_gt_0.5"]
+        cells = of_areas.frame.set_index("Area")[f"{answer}: P(> 0.5)"]
+        assert cells.tolist() == [f"{known[area]:.2f}" for area in cells.index]
+    said = text_of(blocks)
+    often = table.query("answer == 'often'")["p_share_gt_0.3"]
+    assert f"'often' {(often > 0.95).sum()} ({(often < 0.05).sum()})" in said
+    assert "in so many of 12 groups: 'never'" in said
+    total = results["main"].estimates["total"].set_index("answer")["p_share_gt_0.3"]
+    listed = "; ".join(f"'{answer}' {p:.2f}" for answer, p in total.items())
+    assert f"The posterior probability of more than 0.3 is {listed}." in said
+
+
+def test_many_probabilities_have_a_table_for_each_threshold():
+    spec, data, results = made("ordered", 12, thresholds=[0.2, 0.3, 0.5])
+    blocks = [b for b in findings(spec, data, results) if isinstance(b, ReportTable)]
+    tables = [t for t in blocks if "Posterior probability" in t.caption and "Area" in t.frame]
+    assert [len(t.frame.columns) for t in tables] == [7, 7, 7]
+
+
+def test_the_totals_probability_of_being_above_a_threshold():
+    spec, data, results = made("binary", 12, thresholds=[0.4])
+    total = results["main"].estimates["total"].iloc[0]
+    first = findings(spec, data, results)[0]
+    assert f"The posterior probability of more than 0.4 is {total['p_share_gt_0.4']:.2f}." in first
+
+
+def test_errors_of_answers_are_counted_as_shares():
+    spec, data, results = made("ordered", 12)
+    table = next(b for b in findings(spec, data, results) if isinstance(b, ReportTable) and "RMSE" in b.frame)
+    assert table.frame["Known values"].iloc[0] == "44"  # eleven areas with respondents, four answers
