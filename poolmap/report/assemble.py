@@ -257,17 +257,16 @@ def _statistics_table(result: ModelResult, interval: float) -> ReportTable:
     unit = str(result.predictive["unit"].iloc[0])
     fixed = rows.loc[np.isclose(rows["lower"], rows["upper"], rtol=1e-9, atol=0), "statistic"].tolist()
     caption = (
-        f"Summaries of what is drawn above, the {result.value} of {_counted(len(result.predictive), unit)}"
-        f"{MEANT.get(unit, '')}: their mean, standard deviation, smallest and largest value, in the data and "
-        f"in {rows['replicates'].max():,} data sets replicated from model {result.name}. The p-value is the "
-        "share of replicates below the observed value (ties count half): near 0 or 1 the model does not "
-        "reproduce that feature of the data."
+        "The check of the figure above in four numbers: mean, standard deviation, smallest and largest value "
+        f"over its {_counted(len(result.predictive), unit)}, in the data and in {rows['replicates'].max():,} "
+        f"data sets replicated from model {result.name}. The p-value is the share of replicates below the "
+        "observed value (ties count half): near 0 or 1 the model does not reproduce that feature of the data."
     )
     if fixed:
         one = len(fixed) == 1
         caption += (
-            f" The {listed(fixed)} {'is' if one else 'are'} the same in nearly all replicates, and "
-            f"{'checks' if one else 'check'} nothing."
+            f" {listed(fixed).capitalize()} {'is' if one else 'are'} the same in nearly all replicates, and "
+            f"{'checks' if one else 'check'} nothing here."
         )
     return ReportTable(frame, caption, numeric=list(frame.columns[1:]), model=result.name)
 

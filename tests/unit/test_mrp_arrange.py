@@ -60,7 +60,7 @@ def test_rows_of_two_variables_keep_the_order_within_the_other():
     assert shown[["area", "age"]].apply(tuple, axis=1).tolist() == [
         ("b", "18-29"), ("b", "65+"), ("a", "18-29"), ("a", "65+"),
     ]  # fmt: skip
-    assert how == "in the order of age within area, sorted by their mean estimate"
+    assert how == "by area (sorted by mean estimate), then in the order of age"
     assert arranged(spec, order, rows, ("area",))[0]["mean"].is_monotonic_decreasing
 
 

@@ -231,7 +231,7 @@ def test_thresholds_are_counted():
     above = (table["p_share_gt_0.3"] > 0.95).sum()
     said = text_of(findings(spec, data, results))
     assert f"above 0.3 is more than 0.95 in {above} of 12 groups" in said
-    assert "P(> 0.3)" in said
+    assert "P(>\N{NO-BREAK SPACE}0.3)" in said
 
 
 def test_long_tables_are_cut_and_told():
@@ -270,6 +270,23 @@ def test_models_side_by_side():
     said = text_of(findings(spec, data, results))
     assert f"{(other - one).abs().mean():.3g}" in said
     assert (other - one).abs().idxmax() in said
+    table = next(
+        b
+        for b in findings(spec, data, results)
+        if isinstance(b, ReportTable) and "RMSE" in b.frame and "Model" in b.frame
+    )
+    errors = table.frame[table.frame["Groups"] == "area"].set_index("Model")["RMSE"]
+    truth = results["main"].estimates["area"].set_index("area")["truth"]
+    for model, values in (("main", one), ("other", other)):
+        assert errors[model] == f"{((values - truth) ** 2).mean() ** 0.5:.3g}"
+
+
+def test_a_model_of_answers_without_a_total_has_no_empty_row():
+    spec, data, results = made("ordered", 12, models=["main", "other"], truth=False)
+    table = next(
+        b for b in findings(spec, data, results) if isinstance(b, ReportTable) and "Model" in b.frame
+    )
+    assert set(table.frame["Model"]) == {"other"}
     assert "arXiv:2209.01773" in said
 
 
@@ -309,25 +326,25 @@ def test_a_single_group_does_not_run_from_itself_to_itself():
 
 
 def test_thresholds_of_answers_stand_in_tables_and_words():
-    spec, data, results = made("ordered", 12, thresholds=[0.3, 0.5])
+    spec, data, results = made("ordered", 12, thresholds=[0.3, 0.9])
     blocks = findings(spec, data, results)
     tables = [b for b in blocks if isinstance(b, ReportTable) and "Posterior probability" in b.caption]
     of_areas = next(t for t in tables if "Area" in t.frame)
-    assert "more than 0.3 and more than 0.5" in of_areas.caption
+    assert "more than 0.3 and more than 0.9" in of_areas.caption
     shares = next(b for b in blocks if isinstance(b, ReportTable) and "Area" in b.frame)
     assert of_areas.frame["Area"].tolist() == shares.frame["Area"].tolist()
     table = results["main"].estimates["area"]
     for answer in OUTCOMES["ordered"]["levels"]:
-        known = table[table["answer"] == answer].set_index("area")["p_share_gt_0.5"]
-        cells = of_areas.frame.set_index("Area")[f"{answer}: P(> 0.5)"]
+        known = table[table["answer"] == answer].set_index("area")["p_share_gt_0.3"]
+        cells = of_areas.frame.set_index("Area")[f"{answer}: P(>\N{NO-BREAK SPACE}0.3)"]
         assert cells.tolist() == [f"{known[area]:.2f}" for area in cells.index]
     said = text_of(blocks)
     often = table.query("answer == 'often'")["p_share_gt_0.3"]
-    assert f"'often' {(often > 0.95).sum()} ({(often < 0.05).sum()})" in said
-    assert "in so many of 12 groups: 'never'" in said
+    assert f"{(often > 0.95).sum()} for 'often'" in said
+    assert "A share above 0.9 has a posterior probability of more than 0.95 in none of 12 groups." in said
     total = results["main"].estimates["total"].set_index("answer")["p_share_gt_0.3"]
-    listed = "; ".join(f"'{answer}' {p:.2f}" for answer, p in total.items())
-    assert f"The posterior probability of more than 0.3 is {listed}." in said
+    assert f"The posterior probability of more than 0.3 is {total['never']:.2f} for 'never', " in said
+    assert f" and {total['always']:.2f} for 'always'." in said
 
 
 def test_many_probabilities_have_a_table_for_each_threshold():

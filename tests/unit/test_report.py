@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from poolmap.contracts import Equation, ReportTable
+from poolmap.contracts import Equation, ModelResult, ReportTable
 from poolmap.figures.style import RC, new_figure, save_figure
+from poolmap.report.assemble import _statistics_table
 from poolmap.report.content import AnalysisPage, EmbeddedFigure, IndexEntry, ModelSection
 from poolmap.report.equations import mathml
 from poolmap.report.page import render_analysis, render_index
@@ -548,3 +549,19 @@ def test_numbers_and_times_read_well():
     assert relative_href("a b/c?d#e.csv") == "a%20b/c%3Fd%23e.csv"
     assert relative_href("//evil.example") == "evil.example"
     assert relative_href("../report.html") == "../report.html"
+
+
+def test_the_statistics_of_the_check_are_explained():
+    table = pd.DataFrame({"unit": "cell", "label": ["a", "b"], "observed": [0.0, 2.0]})
+    rows = pd.DataFrame(
+        {
+            "statistic": ["mean", "smallest"], "observed": [1.0, 0.0], "mean": 1.1, "median": [1.1, 0.0],
+            "lower": [0.5, 0.0], "upper": [1.8, 0.0], "p_value": 0.5, "replicates": 1200,
+        }
+    )  # fmt: skip
+    result = ModelResult("main", {}, {}, {"passed": True}, table, rows, "yes answers")
+    shown = _statistics_table(result, 0.9)
+    assert "mean, standard deviation, smallest and largest value over its 2 cells" in shown.caption
+    assert "1,200 data sets replicated from model main" in shown.caption
+    assert shown.caption.endswith("Smallest is the same in nearly all replicates, and checks nothing here.")
+    assert "checks nothing" not in _statistics_table(replace(result, statistics=rows[:1]), 0.9).caption

@@ -6,7 +6,7 @@ import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import ModelResult, NamedFigure
-from poolmap.families.mrp.arrange import BY_ESTIMATE, Order, arranged
+from poolmap.families.mrp.arrange import BY_ESTIMATE, BY_MEAN, Order, arranged
 from poolmap.families.mrp.group_series import limits_of, marks_of, sample_words, series_of, with_sizes
 from poolmap.families.mrp.report_words import (
     by_words,
@@ -35,7 +35,7 @@ def answers_figure(
     if len(by_last) > MOST_PANEL_ROWS:
         by_last, how = by_last.sort_values("mean", ascending=False, kind="stable"), BY_ESTIMATE
     how = how.replace(BY_ESTIMATE, f"sorted by the share of '{answers[-1]}'").replace(
-        "their mean estimate", f"their mean share of '{answers[-1]}'"
+        BY_MEAN, f"sorted by mean share of '{answers[-1]}'"
     )
     names = by_last["group"].tolist()
     parts = [table[table["answer"] == answer].set_index("group").loc[names] for answer in answers]

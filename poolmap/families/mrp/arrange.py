@@ -56,15 +56,15 @@ def arranged(
         return table.sort_values("mean", ascending=False, ignore_index=True, kind="stable"), BY_ESTIMATE
     others = [name for name in grouping if name not in places]
     keys = pd.DataFrame({f"_{name}": place for name, place in places.items()}, index=table.index)
-    words = f"in the order of {by_words(list(places))}"
+    words = f"in the order of {by_words([name for name in grouping if name in places])}"
     if others:
         keys.insert(0, "_mean", -table.groupby(others, sort=False)["mean"].transform("mean"))
         keys.insert(1, "_first", table.groupby(others, sort=False).ngroup())
-        words += f" within {by_words(others)}, sorted by their mean estimate"
+        words = f"by {by_words(others)} ({BY_MEAN}), then {words}"
     return table.loc[keys.sort_values(list(keys), kind="stable").index].reset_index(drop=True), words
 
 
-BY_ESTIMATE = "sorted by estimate"
+BY_ESTIMATE, BY_MEAN = "sorted by estimate", "sorted by mean estimate"
 
 
 def _are_bands(levels: Sequence[str]) -> bool:

@@ -116,7 +116,7 @@ def models_table(spec: MrpAnalysis, results: Mapping[str, ModelResult]) -> Repor
             table = estimates_of_grouping(spec, result, grouping)
             of = differences["model"].eq(name) & differences["grouping"].eq(spec.table_name(grouping))
             found = differences[of]
-            if table is None or table.empty or (grouping and found.empty):
+            if table is None or table.empty:
                 continue
             row = dict.fromkeys(COMPARED, "")
             row |= {"Model": name, "Groups": by_words(grouping) or "total"}
@@ -131,8 +131,8 @@ def models_table(spec: MrpAnalysis, results: Mapping[str, ModelResult]) -> Repor
                     answer = f": {largest['answer']}" if "answer" in found else ""
                     row["Where"] = f"{largest['group']}{answer}"
                 row["Width"] = f"{found['width_ratio'].median():.2f}"
-                if "error_other" in found and found["error_other"].notna().any():
-                    row["RMSE"] = f"{np.sqrt((found['error_other'] ** 2).mean()):.3g}"
+            if "truth" in table and table["truth"].notna().any():
+                row["RMSE"] = f"{np.sqrt(((table['mean'] - table['truth']) ** 2).mean()):.3g}"
             rows.append(row)
     frame = pd.DataFrame(rows)
     frame = frame[(frame.drop(columns=["Model", "Groups"]) != "").any(axis=1)]

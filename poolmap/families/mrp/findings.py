@@ -160,24 +160,24 @@ def _above(spec: MrpAnalysis, table: pd.DataFrame) -> str:
     """How probable it is that groups are above the thresholds; of several groups, of how many it is so."""
     parts = {"": table}
     if has_answers(spec):
-        parts = {f"'{answer}' ": rows for answer, rows in table.groupby("answer", sort=False)}
+        parts = {f" for '{answer}'": rows for answer, rows in table.groupby("answer", sort=False)}
     groups, text = len(next(iter(parts.values()))), ""
     for threshold, column in exceedance(spec, table).items():
-        above = {answer: (rows[column] > CERTAIN).sum() for answer, rows in parts.items()}
-        below = {answer: (rows[column] < UNLIKELY).sum() for answer, rows in parts.items()}
+        above = {answer: int((rows[column] > CERTAIN).sum()) for answer, rows in parts.items()}
         if groups == 1:
-            said = "; ".join(f"{answer}{rows[column].iloc[0]:.2f}" for answer, rows in parts.items())
+            said = joined([f"{rows[column].iloc[0]:.2f}{answer}" for answer, rows in parts.items()])
             text += f" The posterior probability of more than {threshold} is {said}."
         elif has_answers(spec):
-            counts = ", ".join(f"{answer}{above[answer]:,} ({below[answer]:,})" for answer in parts)
+            counts = joined([f"{count:,}{answer}" for answer, count in above.items() if count])
+            where = f"in {counts}, of {groups:,} groups" if counts else f"in none of {groups:,} groups"
             text += (
-                f" The posterior probability of a share above {threshold} is more than {CERTAIN:g} (less "
-                f"than {UNLIKELY:g}) in so many of {groups:,} groups: {counts}."
+                f" A share above {threshold} has a posterior probability of more than {CERTAIN:g} {where}."
             )
         else:
+            below = int((table[column] < UNLIKELY).sum())
             text += (
                 f" The posterior probability of a {noun(spec)} above {threshold} is more than {CERTAIN:g} in "
-                f"{above['']:,} of {groups:,} groups, and less than {UNLIKELY:g} in {below['']:,}."
+                f"{above['']:,} of {groups:,} groups, and less than {UNLIKELY:g} in {below:,}."
             )
     return text
 

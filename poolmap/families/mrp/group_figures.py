@@ -7,7 +7,7 @@ import pandas as pd
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import ModelResult, NamedFigure
 from poolmap.families.mrp.answer_figures import answers_figure
-from poolmap.families.mrp.arrange import Order, arranged, ordered_levels
+from poolmap.families.mrp.arrange import BY_MEAN, Order, arranged, ordered_levels
 from poolmap.families.mrp.group_series import limits_of, marks_of, sample_words, series_of, with_sizes
 from poolmap.families.mrp.report_words import (
     by_words,
@@ -112,7 +112,7 @@ def _rows(
         key: table[table[across] == key].set_index(down).reindex(ranks[down]).reset_index()
         for key in levels or dict.fromkeys(table[across])
     }
-    how = how if ordered_levels(spec, order, down) else "sorted by their mean estimate"
+    how = how if ordered_levels(spec, order, down) else BY_MEAN
     return ranks[down].tolist(), parts, f"a panel for each {by_words((across,))}, rows {how}"
 
 

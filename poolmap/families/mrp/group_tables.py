@@ -8,7 +8,7 @@ import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import ReportTable
-from poolmap.families.mrp.arrange import BY_ESTIMATE, Order, arranged
+from poolmap.families.mrp.arrange import BY_ESTIMATE, BY_MEAN, Order, arranged
 from poolmap.families.mrp.report_words import (
     by_words,
     capital,
@@ -56,7 +56,7 @@ def group_tables(
         for lower, upper in zip(shown["lower"], shown["upper"], strict=True)
     ]
     for threshold, column in exceedance(spec, table).items():
-        columns[f"P(> {threshold})"] = shown[column].map("{:.2f}".format)
+        columns[f"P(>\N{NO-BREAK SPACE}{threshold})"] = shown[column].map("{:.2f}".format)
     if "truth" in shown and table["truth"].notna().any():
         columns["Truth"] = shown["truth"].map(number)
     caption = f"{capital(value_name(spec))} by {by_words(grouping)}, rows {how}.{cut}"
@@ -80,7 +80,7 @@ def _answers(
     table = table.assign(group=group_names(table, grouping))
     shown, how, cut = _shown(spec, order, table[table["answer"] == last], grouping)
     how = how.replace(BY_ESTIMATE, f"sorted by the share of '{last}'")
-    how = how.replace("their mean estimate", f"their mean share of '{last}'")
+    how = how.replace(BY_MEAN, f"sorted by mean share of '{last}'")
     of = {
         answer: table[table["answer"] == answer].set_index("group").loc[shown["group"]] for answer in answers
     }
@@ -100,7 +100,7 @@ def _answers(
         columns = _who(grouping, shown["group"], shown)
         for threshold, column in thresholds.items():
             for answer, rows in of.items():
-                columns[f"{answer}: P(> {threshold})"] = rows[column].map("{:.2f}".format)
+                columns[f"{answer}: P(>\N{NO-BREAK SPACE}{threshold})"] = rows[column].map("{:.2f}".format)
         made.append(
             _table(
                 columns,
@@ -132,7 +132,7 @@ def _shown(
 ) -> tuple[pd.DataFrame, str, str]:
     """The rows that are shown, how they are sorted, and what is said of those that are not."""
     table, how = arranged(spec, order, table, grouping)
-    if len(table) > MOST_ROWS and " within " in how:  # both ends of such a table would be two areas
+    if len(table) > MOST_ROWS and BY_MEAN in how:  # both ends of such a table would be two areas
         table, how = table.sort_values("mean", ascending=False, ignore_index=True, kind="stable"), BY_ESTIMATE
     shown, cut = ends_of(table, sorted_down=how == BY_ESTIMATE)
     return shown.reset_index(drop=True), how, cut
