@@ -168,10 +168,12 @@ def _above(spec: MrpAnalysis, table: pd.DataFrame) -> str:
             said = joined([f"{rows[column].iloc[0]:.2f}{answer}" for answer, rows in parts.items()])
             text += f" The posterior probability of more than {threshold} is {said}."
         elif has_answers(spec):
-            counts = joined([f"{count:,}{answer}" for answer, count in above.items() if count])
-            where = f"in {counts}, of {groups:,} groups" if counts else f"in none of {groups:,} groups"
+            some = {answer: count for answer, count in above.items() if count} or {"": "none"}
+            of = [f" of {groups:,} groups", *[""] * (len(some) - 1)]
+            counts = [f"{count}{end}{answer}" for (answer, count), end in zip(some.items(), of, strict=True)]
             text += (
-                f" A share above {threshold} has a posterior probability of more than {CERTAIN:g} {where}."
+                f" A share above {threshold} has a posterior probability of more than {CERTAIN:g} in "
+                f"{joined(counts)}."
             )
         else:
             below = int((table[column] < UNLIKELY).sum())
