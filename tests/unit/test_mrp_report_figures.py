@@ -269,13 +269,16 @@ def test_answers_of_levels_left_out_have_panels():
         pareto_k=0.1, method="refit",
     )  # fmt: skip
     result = replace(results["main"], companions={"left_out": table})
-    figure = left_out_levels_figure(spec, result)
+    figure = left_out_levels_figure(spec, {}, result)
     assert "The 40 that are predicted worst, of 60." in figure.caption
     axes = [a for a in figure.figure.axes if a.get_title(loc="left")]
     assert [a.get_title(loc="left") for a in axes] == answers
     assert len(tick_labels(axes[0])) == 40
     assert ", each answer by itself." in left_out_words(spec, result)[0]
-    assert left_out_levels_figure(spec, replace(result, companions={})) is None
+    shown = spec.model_copy(update={"order": {"area": areas}})
+    in_order = left_out_levels_figure(shown, {"area": areas}, result).figure.axes[0]
+    assert tick_labels(in_order) == [f"{area} (30)" for area in areas[20:]]
+    assert left_out_levels_figure(spec, {}, replace(result, companions={})) is None
 
 
 def test_without_truth_and_weight():

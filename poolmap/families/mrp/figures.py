@@ -53,7 +53,7 @@ def figures(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult]
     made.append(composition_figure(spec, data))
     made += [contribution_figure(spec, result) for result in results.values()]
     made += [factor_figure(spec, result) for result in results.values()]
-    made += [left_out_levels_figure(spec, result) for result in results.values()]
-    made.append(left_out_figure(spec, results))
+    made += [left_out_levels_figure(spec, order, result) for result in results.values()]
+    made.append(left_out_figure(spec, order, results))
     made.append(expected_error_figure(spec, primary))
     return [figure for figure in made if figure is not None]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import EVERY_MODEL, ModelResult, NamedFigure
+from poolmap.families.mrp.arrange import Order, ordered_levels
 from poolmap.families.mrp.report_words import by_words, decimals, has_answers, joined, level, noun, value_name
 from poolmap.figures.against import Against, draw_against
 from poolmap.figures.by_size import Sized, draw_by_size
@@ -62,7 +63,9 @@ def factor_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigure | None:
     )
 
 
-def left_out_figure(spec: MrpAnalysis, results: Mapping[str, ModelResult]) -> NamedFigure | None:
+def left_out_figure(
+    spec: MrpAnalysis, order: Order, results: Mapping[str, ModelResult]
+) -> NamedFigure | None:
     """How much better or worse other models predict each area that is left out; None with a single model."""
     tables = {
         name: result.companions["left_out"].drop_duplicates(spec.leave_out).set_index(spec.leave_out)
@@ -76,6 +79,9 @@ def left_out_figure(spec: MrpAnalysis, results: Mapping[str, ModelResult]) -> Na
     differences = pd.DataFrame({name: tables[name]["elpd"] - tables[primary]["elpd"] for name in others})
     away = differences.abs().max(axis=1).sort_values(ascending=False, kind="stable")
     rows = differences.loc[away.index[:MOST_ROWS]].sort_values(others[0], ascending=False, kind="stable")
+    rows = rows.loc[
+        [v for v in ordered_levels(spec, order, str(spec.leave_out)) if v in rows.index] or rows.index
+    ]
     series = [
         Series(name, rows[name].to_numpy(dtype=float), marker=marker, colour=colour)
         for name, (colour, marker) in zip(others, OTHERS, strict=False)
