@@ -11,10 +11,10 @@ from bs4 import BeautifulSoup
 
 from poolmap.contracts import Equation, ModelResult, ReportTable
 from poolmap.figures.style import RC, new_figure, save_figure
-from poolmap.report.assemble import _statistics_table
 from poolmap.report.content import AnalysisPage, EmbeddedFigure, IndexEntry, ModelSection
 from poolmap.report.equations import mathml
 from poolmap.report.page import render_analysis, render_index
+from poolmap.report.predictive_check import statistics_table
 from poolmap.report.sections import COMPARISON_CAPTION
 from poolmap.report.svg import SVG_LIMIT, inline_svg
 from poolmap.report.views import duration, link, minus, number, relative_href
@@ -560,8 +560,8 @@ def test_the_statistics_of_the_check_are_explained():
         }
     )  # fmt: skip
     result = ModelResult("main", {}, {}, {"passed": True}, table, rows, "yes answers")
-    shown = _statistics_table(result, 0.9)
+    shown = statistics_table(result, 0.9)
     assert "mean, standard deviation, smallest and largest value over its 2 cells" in shown.caption
     assert "1,200 data sets replicated from model main" in shown.caption
     assert shown.caption.endswith("Smallest is the same in nearly all replicates, and checks nothing here.")
-    assert "checks nothing" not in _statistics_table(replace(result, statistics=rows[:1]), 0.9).caption
+    assert "checks nothing" not in statistics_table(replace(result, statistics=rows[:1]), 0.9).caption

@@ -86,9 +86,9 @@ def left_out_levels_figure(spec: MrpAnalysis, order: Order, result: ModelResult)
         figure=figure,
         title=f"Each {area} as its respondents answered, and as the others predict",
         caption=f"The answers of each {area} left out in turn, {how}: observed, and predicted for the same "
-        f"respondents by the fit that did not see them, with {level(spec)} predictive intervals; triangles where the "
-        f"interval does not hold what was observed. It holds it in {joined(words)}.{cut} In brackets the "
-        f"number of respondents. Model {result.name}.",
+        f"respondents by the fit that did not see them, with {level(spec)} predictive intervals; triangles "
+        f"where the interval does not hold what was observed. It holds it in {joined(words)}.{cut} In "
+        f"brackets the number of respondents. Model {result.name}.",
         alt=f"Dot plot of {len(rows)} left-out levels of {area}. Intervals that hold what was observed: "
         f"{joined(words)}.",
         model=result.name,
