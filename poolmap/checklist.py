@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from poolmap.contracts import ReportTable
+from poolmap.contracts import Block, ReportTable
 
 NOT_DONE = "Not done by poolmap: "
 """Begins what the guideline asks for and this program does not do."""
@@ -33,3 +33,14 @@ def items_table(items: Sequence[Item], caption: str) -> ReportTable:
         columns=["Item", "What it asks for", "In this run", "Where"],
     )
     return ReportTable(frame, caption)
+
+
+def gather(items: Sequence[Item]) -> list[Block]:
+    """GATHER, the guideline for health estimates (Stevens et al. 2016, Lancet 388:e19-e23): what it asks, and
+    its 18 items filled in."""
+    return [
+        "What the Guidelines for Accurate and Transparent Health Estimates Reporting (GATHER) ask for, what "
+        f"was done in this run, and where in this report it stands. {YOURS} The wording of the items is "
+        "ours, and short: see the guideline for the full one.",
+        items_table(items, "GATHER (Stevens et al. 2016, Lancet 388:e19)."),
+    ]

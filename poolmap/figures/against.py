@@ -56,7 +56,7 @@ def draw_against(
 ) -> Figure:
     """Panels on one scale, three in a line; on the dashed line both agree.
 
-    Intervals are cut at the ends of the scale.
+    Intervals are cut at the ends of the scale, and arrows tell where; so do they of values beyond.
 
     Args:
         panels: at least one.
@@ -71,6 +71,7 @@ def draw_against(
     with matplotlib.rc_context(RC):
         figure = new_figure(width, 0.75 + down * (width - 0.5) / across * 1.02)
         grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+        arrows = False
         for axes in grid.ravel()[len(panels) :]:
             axes.set_axis_off()
         for number, (axes, panel) in enumerate(zip(grid.ravel(), panels, strict=False)):
@@ -79,6 +80,14 @@ def draw_against(
             axes.plot(limits, limits, color=MUTED, lw=0.9, ls=(0, (4, 3)), zorder=1)
             line = {"color": RULE, "lw": 0.5 if small else 1.0, "zorder": 1.5}
             axes.vlines(panel.across, panel.lower, panel.upper, **line)
+            for end, arrow in zip(limits, "v^", strict=True):
+                at = _passes(panel, end, up=arrow == "^")
+                if at.any():  # without points an unclipped line would reach to the corner of the page
+                    arrows = True
+                    axes.plot(
+                        panel.across[at], np.full(at.sum(), end), ls="", marker=arrow,
+                        ms=2.6 if small else 3.6, color=MUTED, clip_on=False, zorder=3,
+                    )  # fmt: skip
             for chosen, filled in ((panel.filled, True), (~panel.filled, False)):
                 if np.isfinite(panel.values[chosen]).any():
                     axes.plot(
@@ -93,16 +102,35 @@ def draw_against(
             axes.set_ylim(*limits)
             if number + across >= len(panels):
                 axes.tick_params(axis="x", labelbottom=True)
+        handles = []
         if any(np.isfinite(panel.values[~panel.filled]).any() for panel in panels):
             look = {"ls": "", "marker": "o", "ms": 4, "mec": INK}
-            handles = [
+            handles += [
                 Line2D([], [], mfc=face, label=word, **look)
                 for face, word in zip((INK, "white"), words, strict=True)
             ]
-            figure.legend(handles=handles, loc="outside upper right", ncols=2)
+        if arrows:
+            look = {"ls": "", "marker": "^", "ms": 4, "color": MUTED}
+            handles.append(Line2D([], [], label="goes on beyond the scale", **look))
+        if handles:
+            figure.legend(handles=handles, loc="outside upper right", ncols=3)
         figure.supxlabel(in_lines(x_label, 90), fontsize=9, color=INK, parse_math=False)
         figure.supylabel(in_lines(y_label, 44), fontsize=9, color=INK, parse_math=False)
     return figure
+
+
+def beyond(panel: Against, limits: tuple[float, float]) -> tuple[int, int]:
+    """How many intervals of a panel go on beyond the scale, and how many values lie there."""
+    outside = (panel.values < limits[0]) | (panel.values > limits[1])
+    passing = _passes(panel, limits[0], up=False) | _passes(panel, limits[1], up=True)
+    return int((passing & ~outside).sum()), int(outside.sum())
+
+
+def _passes(panel: Against, end: float, *, up: bool) -> np.ndarray:
+    """(groups,) whether the interval, or the value, passes the upper (lower) end of the scale."""
+    if up:
+        return (panel.upper > end) | (panel.values > end)
+    return (panel.lower < end) | (panel.values < end)
 
 
 def draw_coverage(
@@ -110,7 +138,7 @@ def draw_coverage(
 ) -> Figure:
     """Share of the true values that intervals hold, against the intervals' level.
 
-    The band is where nineteen of twenty such shares would lie if each of the groups were held independently
+    The band is where nineteen of twenty such shares would lie if each of the values were held independently
     with the probability of the level.
 
     Args:
@@ -127,7 +155,14 @@ def draw_coverage(
         level = np.linspace(0.01, 0.99, 99)
         low, high = (stats.binom.ppf(q, groups, level) / groups for q in (0.025, 0.975))
         axes.fill_between(
-            level, low, high, color=RULE, alpha=0.5, lw=0, step="mid", label=f"chance, {groups} groups"
+            level,
+            low,
+            high,
+            color=RULE,
+            alpha=0.5,
+            lw=0,
+            step="mid",
+            label=f"chance, {groups:,} values",
         )
         axes.plot([0, 1], [0, 1], color=MUTED, lw=0.9, ls=(0, (4, 3)))
         for kind, (name, at, coverage) in curves.items():

@@ -194,7 +194,7 @@ def _row_legends(figure: Figure, axes: Sequence[Axes], panels: Sequence[MapPanel
     groups: list[tuple[MapPanel, list[Axes]]] = []
     for here, panel in zip(axes, panels, strict=False):
         alike = groups and groups[-1][0].scale is panel.scale
-        if alike and groups[-1][0].certainty is None and panel.certainty is None:
+        if alike and (groups[-1][0].certainty is None) == (panel.certainty is None):
             groups[-1][1].append(here)
         else:
             groups.append((panel, [here]))
@@ -213,7 +213,7 @@ def _legend(figure: Figure, axes: list[Axes], panel: MapPanel) -> None:
         location="bottom",
         extend="neither" if faded else scale.extend,
         shrink=0.8 if len(axes) == 1 else 0.5,
-        aspect=(14 if faded else 24) if len(axes) == 1 else 32,
+        aspect=(14 if faded else 24) if len(axes) == 1 else 18 if faded else 32,
         pad=0.03,
     )
     if faded:

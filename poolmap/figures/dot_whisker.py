@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW = 0.2  # inches
+WIDTH = 7.5
+LETTER, TITLE_LETTER = 0.062, 0.085  # of a row's label, of a panel's title
 LABEL, NARROW = 40, 26  # characters a line of a row's label, alone and in panels with labels of their own
 
 
@@ -83,11 +85,13 @@ def dot_whisker(
     rows = max(len(panel.labels) for panel in panels)
     width = LABEL if same_rows or across == 1 else NARROW
     labels = [[in_lines(label, width) for label in panel.labels] for panel in panels]
+    longest = max((len(line) for own in labels for label in own for line in label.split("\n")), default=0)
+    room = int((WIDTH - LETTER * longest) / across / TITLE_LETTER) if same_rows else 88 // across
     tallest = max((label.count("\n") for own in labels for label in own), default=0) + 1
     with matplotlib.rc_context(RC):
         row = max(ROW, LINE * tallest + 0.04)
         height = lines * (row * rows + (0.35 if lines > 1 else 0)) + 1.1
-        figure = new_figure(7.5, max(1.9, height))
+        figure = new_figure(WIDTH, max(1.9, height))
         grid = figure.subplots(lines, across, sharex=True, sharey=same_rows, squeeze=False)
         entries: dict[str, Line2D] = {}
         for axis in grid.ravel()[len(panels) :]:
@@ -105,7 +109,7 @@ def dot_whisker(
             axis.tick_params(axis="y", length=0, labelcolor=INK, labelsize=7.5 if rows > 12 else 8.5)
             axis.set_ylim(rows - 0.4, -0.6)
             axis.spines["left"].set_visible(False)
-            title = in_lines(panel.title, 88 // across) if panel.title else ""
+            title = in_lines(panel.title, room) if panel.title else ""
             axis.set_title(title, loc="left", fontweight="bold", parse_math=False)
             if x_limits is not None:
                 axis.set_xlim(*x_limits)
@@ -114,7 +118,7 @@ def dot_whisker(
             if number + across >= len(panels):
                 axis.tick_params(axis="x", labelbottom=True)
         if log:
-            effect_axis(grid[0, 0], "x", log=True, most=max(3, 8 // across))
+            effect_axis(grid[0, 0], "x", log=True, most=max(4, 8 // across))
         for axis in grid[0]:
             ticks_on_top(axis, height)
         figure.supxlabel(in_lines(x_label, 100), fontsize=9, parse_math=False)
@@ -141,7 +145,9 @@ def _draw(axis, place: np.ndarray, series: Series, order: int):
         "markeredgecolor": series.colour,
         "markeredgewidth": 1.1,
     }
-    axis.plot(series.values, place, ls="", zorder=order + 0.5, **look)
+    # without points an unclipped line would reach to the corner of the page
+    clipped = not np.isfinite(series.values).any()
+    axis.plot(series.values, place, ls="", zorder=order + 0.5, clip_on=clipped, **look)
     line = (
         {"color": series.colour, "lw": 1.3}
         if series.lower is not None

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+LETTER = 0.065
+"""Inches, of a letter of a time's name that is turned upwards."""
 LOOKS = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", "-."), (GOLD, "D", ":"), (INK, "v", (0, (5, 1))))
 """Colour, marker and line of each of several series; they differ in all three."""
 
@@ -63,8 +65,14 @@ def draw_over_time(
     across = _across(many)
     down = math.ceil(many / across)
     tall = {1: 3.2, 2: 2.2, 3: 1.8, 4: 1.5}.get(across, 1.15)
+    crowded = max(sum(line.direct is not None for line in lines) for _, lines in panels) > 1
+    shown = _some(len(times), {1: 12, 2: 6, 3: 5, 4: 4}.get(across, 3))
+    names = [str(times[i]) for i in shown]
+    slanted = max(map(len, names)) > {1: 9, 2: 8, 3: 7}.get(across, 5)
+    room = LETTER * max(map(len, names)) if slanted else 0.0
     with matplotlib.rc_context(RC):
-        figure = new_figure(7.5, 0.9 + tall * down)
+        height = 0.9 + room + tall * (1.4 if crowded else 1) * down
+        figure = new_figure(7.5, height)
         grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
         for axes in grid.ravel()[many:]:
             axes.set_axis_off()
@@ -81,16 +89,16 @@ def draw_over_time(
             )  # fmt: skip
             if number + across >= many:
                 axes.tick_params(axis="x", labelbottom=True)
-        shown = _some(len(times), {1: 12, 2: 6, 3: 5, 4: 4}.get(across, 3))
-        names = [str(times[i]) for i in shown]
-        slanted = max(map(len, names)) > {1: 9, 2: 8, 3: 7}.get(across, 5)
         grid[0, 0].set_xticks(shown, names, parse_math=False)
         for axes in grid.ravel():
             axes.tick_params(axis="x", rotation=90 if slanted else 0)
-        grid[0, 0].set_xlim(-0.4, len(times) - 0.6)
+        aside = max((len(lines) for _, lines in panels if any(line.direct for line in lines)), default=0)
+        grid[0, 0].set_xlim(-0.4, len(times) - 1 + max(0.4, 0.25 + 0.1 * aside))
         _make_room(grid[0, 0], [line for _, lines in panels for line in lines])
         figure.supxlabel(x_label, fontsize=9, color=INK, parse_math=False)
-        figure.supylabel(in_lines(y_label, 40 if down < 3 else 90), fontsize=9, color=INK, parse_math=False)
+        figure.supylabel(
+            in_lines(y_label, max(24, int(13 * (height - 0.9)))), fontsize=9, color=INK, parse_math=False
+        )
         if any(line.raw is not None for _, lines in panels for line in lines):
             handles[raw] = Line2D([], [], ls="", marker="o", ms=3.5, mfc="none", mec=MUTED)
         if any(line.direct is not None for _, lines in panels for line in lines):

@@ -50,7 +50,7 @@ def draw_ranked(
     raw: str = "raw",
     name: str = "MrP",
 ) -> Figure:
-    """Panels one below the other, groups from left to right.
+    """Panels one below the other on one scale, groups from left to right.
 
     Args:
         panels: at least one.
@@ -63,7 +63,7 @@ def draw_ranked(
 
     with matplotlib.rc_context(RC):
         figure = new_figure(7.5, 0.9 + (3.6 if len(panels) == 1 else 2.3 * len(panels)))
-        grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        grid = figure.subplots(len(panels), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         drawn_raw = False
         for axes, panel in zip(grid, panels, strict=True):
             n = len(panel.names)

@@ -14,20 +14,20 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 import poolmap
 from poolmap.config.base import Analysis
-from poolmap.contracts import Dataset, ModelResult, NamedFigure, ReportTable
+from poolmap.contracts import Dataset, ModelResult, NamedFigure
 from poolmap.families import door, has_door
-from poolmap.figures.predictive import draw_predictive, plural
+from poolmap.figures.predictive import plural
 from poolmap.figures.style import not_drawn, save_figure
 from poolmap.files import read_json
 from poolmap.inference.checks import failures
 from poolmap.inference.predictive import compare
 from poolmap.report.content import AnalysisPage, EmbeddedFigure, IndexEntry, ModelSection, Unfinished
 from poolmap.report.page import render_analysis, render_index
+from poolmap.report.predictive_check import NOTHING_EXACT, predictive_figure, statistics_table
 
 PACKAGES = (
     "snakemake", "cmdstanpy", "arviz", "numpy", "scipy", "pandas", "pydantic",
@@ -50,12 +50,6 @@ FILE_DESCRIPTIONS = {
     "loo.json": "leave-one-out predictive density, pointwise",
     "DO_NOT_USE.txt": "why these estimates must not be used",
 }
-
-
-NOTHING_EXACT = (
-    "There is no posterior predictive check: nothing was observed exactly, only ranges are known, and "
-    "replicates cannot be compared with them."
-)
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,7 @@ def assemble_analysis(
     """
     primary = next(iter(results))
     drawn = door(spec.family, "figures")(spec, data, results)
-    checks = [_predictive_figure(r, spec.interval) for r in results.values() if len(r.predictive)]
+    checks = [predictive_figure(r, spec.interval) for r in results.values() if len(r.predictive)]
     figures = [_embed(figure, figures_folder) for figure in drawn]
     check_figures = [_embed(figure, figures_folder) for figure in checks]
     loo = {model: read_json(folder / model / "estimates" / "loo.json") for model in results}
@@ -114,7 +108,7 @@ def assemble_analysis(
                 model == primary,
                 methods(spec, model, data),
                 result.checks,
-                [_statistics_table(result, spec.interval)] if len(result.predictive) else [NOTHING_EXACT],
+                [statistics_table(result, spec.interval)] if len(result.predictive) else [NOTHING_EXACT],
             )
             for model, result in results.items()
         ],
@@ -127,7 +121,7 @@ def assemble_analysis(
             "interval": spec.interval,
             "on_failed_checks": spec.on_failed_checks,
         },
-        software=_software(results[primary].checks, spec.sampling.sampler),
+        software=_software(results[primary].checks),
         inputs=read_json(folder / "data" / "provenance.json"),
         run_times=_run_times(folder),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -204,63 +198,6 @@ def _embed(item: NamedFigure, folder: Path) -> EmbeddedFigure:
     )
 
 
-def _predictive_figure(result: ModelResult, interval: float) -> NamedFigure:
-    table = result.predictive
-    unit, outside = table["unit"].iloc[0], table[~table["inside"]]
-    names = ", ".join(outside["label"][:10]) + (" ..." if len(outside) > 10 else "")
-    lie = "lies" if len(outside) == 1 else "lie"
-    found = (
-        f"{len(outside)} of {len(table)} {plural(unit)} {lie} outside their {100 * interval:g}% predictive "
-        "interval"
-        f"{': ' + names if names else ''}; where the model fits, no more than "
-        f"about {100 * (1 - interval):g}% do."
-    )
-    return NamedFigure(
-        name=f"predictive_{result.name}",
-        figure=draw_predictive(table, result.value, interval),
-        title=f"Posterior predictive check, model {result.name}",
-        caption=f"Left: {result.value}, observed (points) and replicated from the fitted model (bars: "
-        f"{100 * interval:g}% predictive intervals). {found} Right: posterior predictive p-values; many "
-        "near 0 or 1 speak against the model. Where each observation has an effect of its own in the "
-        "model, they gather around one half.",
-        alt=f"Observed data against the model's predictive intervals. {found}",
-        model=result.name,
-    )
-
-
-def _statistics_table(result: ModelResult, interval: float) -> ReportTable:
-    """Statistics of the data beside their posterior predictive distributions."""
-    rows = result.statistics
-    places = [_decimals(upper - lower) for lower, upper in zip(rows["lower"], rows["upper"], strict=True)]
-
-    def written(column: str) -> list[str]:
-        return [f"{value:,.{digits}f}" for value, digits in zip(rows[column], places, strict=True)]
-
-    limits = zip(written("lower"), written("upper"), strict=True)
-    frame = pd.DataFrame(
-        {
-            "Statistic": rows["statistic"],
-            "Observed": written("observed"),
-            "Predicted median": written("median"),
-            f"{100 * interval:g}% interval": [f"{lower} to {upper}" for lower, upper in limits],
-            "p-value": rows["p_value"].map("{:.2f}".format),
-        }
-    )
-    caption = (
-        f"Statistics of the observed {result.value} beside those of {rows['replicates'].max():,} data sets "
-        f"replicated from model {result.name}; a p-value near 0 or 1 says that the model does not reproduce "
-        "the statistic."
-    )
-    return ReportTable(frame, caption, numeric=list(frame.columns[1:]), model=result.name)
-
-
-def _decimals(width: float) -> int:
-    """Decimals that show an interval of this width with three significant digits; from 0 to 6."""
-    if not np.isfinite(width) or width <= 0:
-        return 2
-    return int(np.clip(2 - np.floor(np.log10(width)), 0, 6))
-
-
 def _how_left_out(loo: Mapping[str, Mapping[str, Any]]) -> str:
     """By which method each model's leave-one-out density was had."""
     told = []
@@ -278,13 +215,14 @@ def _how_left_out(loo: Mapping[str, Mapping[str, Any]]) -> str:
     return f"{text}, but for: {'; '.join(told)}." if told else f"{text}."
 
 
-def _software(verdict: Mapping[str, Any], sampler: str = "stan") -> dict[str, str]:
+def _software(verdict: Mapping[str, Any]) -> dict[str, str]:
+    """Versions, with the toolchain and the sampler of a fit; without them where the verdict is empty."""
     found = {"poolmap": poolmap.__version__, "Python": platform.python_version()}
     if toolchain := verdict.get("toolchain"):
         source = {"cmdstan": "an installed CmdStan", "wheel": "built from a PyPI wheel"}[toolchain["kind"]]
         found["Stan"] = f"{toolchain['stan_version']} ({source})"
         found["C++ compiler"] = toolchain["compiler"]
-    own = [sampler] if sampler != "stan" else []
+    own = [sampler] if (sampler := verdict.get("sampler", "stan")) != "stan" else []
     return {**found, **{package: version(package) for package in (*own, *PACKAGES)}}
 
 

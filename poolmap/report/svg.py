@@ -20,7 +20,8 @@ def inline_svg(text: str, prefix: str, alt: str) -> str:
 
     Ids and the references to them get `prefix` (matplotlib gives every figure the same ids), the rules of
     its style sheet are bound to it, and whatever could reach out of the page (links, scripts, external
-    references) is dropped. Its size follows the page; its natural width is kept as the widest.
+    references) is dropped. Its size follows the page; its natural width is kept as the widest, and as
+    `--natural` for the style sheet.
 
     Args:
         text: the SVG file's text.
@@ -53,7 +54,7 @@ def inline_svg(text: str, prefix: str, alt: str) -> str:
     root.set("aria-label", alt)
     root.set("focusable", "false")
     if width:
-        root.set("style", f"max-width: {width * POINT:.0f}px")
+        root.set("style", f"max-width: {width * POINT:.0f}px; --natural: {width * POINT:.0f}px")
     return ElementTree.tostring(root, encoding="unicode")
 
 

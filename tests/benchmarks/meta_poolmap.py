@@ -10,6 +10,7 @@ import_poolmap()
 
 from poolmap.config.base import Sampling  # noqa: E402
 from poolmap.config.load import parse_analysis  # noqa: E402
+from poolmap.config.yaml_file import read_yaml  # noqa: E402
 from poolmap.families.meta.ingest import ingest  # noqa: E402
 from poolmap.families.meta.model import stan_data  # noqa: E402
 from poolmap.inference.summary import import_arviz  # noqa: E402
@@ -18,24 +19,9 @@ from poolmap.stan.sample import sample  # noqa: E402
 
 SETTINGS = settings("meta")
 
-spec = parse_analysis(
-    {
-        "family": "meta",
-        "data": str(ROOT / "resources/bcg/trials.csv"),
-        "study": "study",
-        "measure": "RR",
-        "columns": {
-            "events_1": "bcg_cases",
-            "total_1": "bcg_total",
-            "events_2": "control_cases",
-            "total_2": "control_total",
-        },
-        "interval": 0.95,
-        "models": {
-            "normal": {"mu_prior": SETTINGS["mu_prior"], "tau_prior": SETTINGS["tau_prior"]},
-        },
-    }
-)
+bcg = read_yaml(ROOT / "config/config.yaml")[0]["analyses"]["bcg"]
+priors = {name: SETTINGS[name] for name in ("mu_prior", "tau_prior")}
+spec = parse_analysis({**bcg, "data": str(ROOT / bcg["data"]), "models": {"normal": priors}})
 data = ingest(spec)
 given = stan_data(spec, "normal", data)
 start = time.perf_counter()

@@ -10,9 +10,10 @@ from mrp_report_data import AGES, OUTCOMES, made
 from shapely.geometry import box
 
 from poolmap.families.mrp.figures import figures
-from poolmap.families.mrp.group_figures import direct_kinds
+from poolmap.families.mrp.group_series import direct_kinds
 from poolmap.families.mrp.left_out_figures import left_out_levels_figure, left_out_words
 from poolmap.families.mrp.report_words import decimals, estimates_of_grouping, fixed
+from poolmap.figures.by_size import side_by_side
 from poolmap.figures.dot_whisker import Panel, Series, dot_whisker
 from poolmap.figures.over_time import Line, _across, draw_over_time
 
@@ -93,7 +94,7 @@ def test_a_panel_for_each_answer():
 def test_very_many_groups_of_several_answers():
     spec, data, results = made("categorical", 130)
     found = drawn(spec, data, results)["share_area_main"]
-    assert len(found.figure.axes) == 3 and "CSV" in found.caption
+    assert len(found.figure.axes) == 3 and "all groups stand in area.csv" in found.caption
 
 
 def test_rows_are_as_high_as_their_names():
@@ -179,7 +180,8 @@ def test_contrasts_that_hold_no_difference_are_hollow():
     table = results["main"].estimates["contrasts"].query("quantity == 'share_difference'")
     clear = ((table["lower"] > 0) | (table["upper"] < 0)).sum()
     assert f"the interval of {clear} leaves out no difference" in found.alt
-    assert tick_labels(found.figure.axes[0]) == [f"female − male, {age}" for age in AGES]
+    assert tick_labels(found.figure.axes[0]) == AGES
+    assert found.figure.get_supxlabel() == "difference (female − male) of the share of people who smoke"
 
 
 def squares(areas, extra=0):
@@ -267,13 +269,16 @@ def test_answers_of_levels_left_out_have_panels():
         pareto_k=0.1, method="refit",
     )  # fmt: skip
     result = replace(results["main"], companions={"left_out": table})
-    figure = left_out_levels_figure(spec, result)
+    figure = left_out_levels_figure(spec, {}, result)
     assert "The 40 that are predicted worst, of 60." in figure.caption
     axes = [a for a in figure.figure.axes if a.get_title(loc="left")]
     assert [a.get_title(loc="left") for a in axes] == answers
     assert len(tick_labels(axes[0])) == 40
     assert ", each answer by itself." in left_out_words(spec, result)[0]
-    assert left_out_levels_figure(spec, replace(result, companions={})) is None
+    shown = spec.model_copy(update={"order": {"area": areas}})
+    in_order = left_out_levels_figure(shown, {"area": areas}, result).figure.axes[0]
+    assert tick_labels(in_order) == [f"{area} (30)" for area in areas[20:]]
+    assert left_out_levels_figure(spec, {}, replace(result, companions={})) is None
 
 
 def test_without_truth_and_weight():
@@ -293,3 +298,61 @@ def test_decimals(lengths, least, places):
 
 def test_no_minus_before_zero():
     assert (fixed(-0.0001, 2), fixed(-1234.5, 1), fixed(np.nan, 2)) == ("0.00", "-1,234.5", "")
+
+
+def test_intervals_and_values_beyond_the_scale_have_arrows():
+    spec, data, results = made("binary", 12)
+    table = results["main"].estimates["area"]
+    table.loc[0, ["raw_lower", "raw_upper"]] = -0.9, 1.9
+    table.loc[1, ["greg", "greg_lower", "greg_upper"]] = 1.8, 1.7, 1.9
+    found = drawn(spec, data, results)["truth_area_main"]
+    axes = {a.get_title(loc="left"): a for a in found.figure.axes}
+    raw, greg = axes["Raw sample share"], axes["GREG"]
+    low, high = raw.get_ylim()
+    assert (table["predicted_lower"] >= low).all() and (table["predicted_upper"] <= high).all()
+
+    def arrows(panel):
+        return {
+            (line.get_marker(), x, y)
+            for line in panel.lines
+            for x, y in line.get_xydata()
+            if line.get_marker() in ("^", "v") and y in (low, high)
+        }
+
+    assert {("v", table["truth"][0], low), ("^", table["truth"][0], high)} <= arrows(raw)
+    assert ("^", table["truth"][1], high) in arrows(greg)
+    assert not arrows(axes["MrP"])
+    assert " reach" in found.caption and "1 direct estimate lies beyond the scale" in found.caption
+    assert "goes on beyond the scale" in [t.get_text() for t in found.figure.legends[0].get_texts()]
+
+
+def test_without_anything_beyond_the_scale_there_are_no_arrows():
+    spec, data, results = made("binary", 12)
+    table = results["main"].estimates["area"]
+    for kind in ("raw", "weighted", "raked", "greg"):
+        table[f"{kind}_lower"] = table[f"{kind}_upper"] = table[kind]
+    found = drawn(spec, data, results)["truth_area_main"]
+    assert "Arrows" not in found.caption
+    words = [t.get_text() for legend in found.figure.legends for t in legend.get_texts()]
+    assert "goes on beyond the scale" not in words
+
+
+def test_groups_with_the_same_number_stand_side_by_side():
+    n, estimate = np.array([1.0, 1.0, 1.0, 2.0, 40.0]), np.array([0.3, 0.1, 0.2, 0.5, 0.4])
+    x = side_by_side(n, estimate)
+    assert list(x[3:]) == [2.0, 40.0]
+    assert x[1] < x[2] < x[0] and x[2] == 1.0
+    many = side_by_side(np.repeat([3.0, 4.0], 100), np.arange(200.0))
+    assert many[:100].max() < many[100:].min()
+
+
+def test_names_of_times_have_room():
+    values = np.array([0.4, 0.5, 0.6])
+    line = Line("MrP", values, values - 0.05, values + 0.05)
+
+    def height(times):
+        figure = draw_over_time([(g, [line]) for g in "abc"], times, x_label="wave", y_label="share")
+        figure.canvas.draw()
+        return figure.axes[0].get_position().height * figure.get_size_inches()[1]
+
+    assert height(["the spring of 2021", "the summer of 2021", "autumn"]) > 0.9 * height(["1", "2", "3"])

@@ -241,7 +241,7 @@ def test_thresholds_are_counted():
     above = (table["p_share_gt_0.3"] > 0.95).sum()
     said = text_of(findings(spec, data, results))
     assert f"above 0.3 is more than 0.95 in {above} of 12 groups" in said
-    assert "P(> 0.3)" in said
+    assert "P(>\N{NO-BREAK SPACE}0.3)" in said
 
 
 def test_long_tables_are_cut_and_told():
@@ -280,7 +280,24 @@ def test_models_side_by_side():
     said = text_of(findings(spec, data, results))
     assert f"{(other - one).abs().mean():.3g}" in said
     assert (other - one).abs().idxmax() in said
-    assert "arXiv:2209.01773" in said
+    table = next(
+        b
+        for b in findings(spec, data, results)
+        if isinstance(b, ReportTable) and "RMSE" in b.frame and "Model" in b.frame
+    )
+    errors = table.frame[table.frame["Groups"] == "area"].set_index("Model")["RMSE"]
+    truth = results["main"].estimates["area"].set_index("area")["truth"]
+    for model, values in (("main", one), ("other", other)):
+        assert errors[model] == f"{((values - truth) ** 2).mean() ** 0.5:.3g}"
+
+
+def test_a_model_of_answers_without_a_total_has_no_empty_row():
+    spec, data, results = made("ordered", 12, models=["main", "other"], truth=False)
+    table = next(
+        b for b in findings(spec, data, results) if isinstance(b, ReportTable) and "Model" in b.frame
+    )
+    assert set(table.frame["Model"]) == {"other"}
+    assert "arXiv:2209.01773" in table.caption
 
 
 def test_gather_is_filled_in():
@@ -316,3 +333,47 @@ def test_a_single_group_does_not_run_from_itself_to_itself():
     assert "By area, the estimate is" in said
     assert f"The posterior probability of more than 0.5 is {only['p_share_gt_0.5'].iloc[0]:.2f}." in said
     assert "of 1 groups" not in said
+
+
+def test_thresholds_of_answers_stand_in_tables_and_words():
+    spec, data, results = made("ordered", 12, thresholds=[0.3, 0.9])
+    blocks = findings(spec, data, results)
+    tables = [b for b in blocks if isinstance(b, ReportTable) and "Posterior probability" in b.caption]
+    of_areas = next(t for t in tables if "Area" in t.frame)
+    assert "more than 0.3 and more than 0.9" in of_areas.caption
+    shares = next(b for b in blocks if isinstance(b, ReportTable) and "Area" in b.frame)
+    assert of_areas.frame["Area"].tolist() == shares.frame["Area"].tolist()
+    table = results["main"].estimates["area"]
+    for answer in OUTCOMES["ordered"]["levels"]:
+        known = table[table["answer"] == answer].set_index("area")["p_share_gt_0.3"]
+        cells = of_areas.frame.set_index("Area")[f"{answer}: P(>\N{NO-BREAK SPACE}0.3)"]
+        assert cells.tolist() == [f"{known[area]:.2f}" for area in cells.index]
+    said = text_of(blocks)
+    often = table.query("answer == 'often'")["p_share_gt_0.3"]
+    never = table.query("answer == 'never'")["p_share_gt_0.3"]
+    assert f"in {(never > 0.95).sum()} of 12 groups for 'never'" in said
+    assert (f" {(often > 0.95).sum()} for 'often'" in said) is bool((often > 0.95).any())
+    assert "A share above 0.9 has a posterior probability of more than 0.95 in none of 12 groups." in said
+    total = results["main"].estimates["total"].set_index("answer")["p_share_gt_0.3"]
+    assert f"The posterior probability of more than 0.3 is {total['never']:.2f} for 'never', " in said
+    assert f" and {total['always']:.2f} for 'always'." in said
+
+
+def test_many_probabilities_have_a_table_for_each_threshold():
+    spec, data, results = made("ordered", 12, thresholds=[0.2, 0.3, 0.5])
+    blocks = [b for b in findings(spec, data, results) if isinstance(b, ReportTable)]
+    tables = [t for t in blocks if "Posterior probability" in t.caption and "Area" in t.frame]
+    assert [len(t.frame.columns) for t in tables] == [7, 7, 7]
+
+
+def test_the_totals_probability_of_being_above_a_threshold():
+    spec, data, results = made("binary", 12, thresholds=[0.4])
+    total = results["main"].estimates["total"].iloc[0]
+    first = findings(spec, data, results)[0]
+    assert f"The posterior probability of more than 0.4 is {total['p_share_gt_0.4']:.2f}." in first
+
+
+def test_errors_of_answers_are_counted_as_shares():
+    spec, data, results = made("ordered", 12)
+    table = next(b for b in findings(spec, data, results) if isinstance(b, ReportTable) and "RMSE" in b.frame)
+    assert table.frame["Known values"].iloc[0] == "44"  # eleven areas with respondents, four answers

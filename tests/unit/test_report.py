@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from poolmap.contracts import Equation, ReportTable
+from poolmap.contracts import Equation, ModelResult, ReportTable
 from poolmap.figures.style import RC, new_figure, save_figure
 from poolmap.report.content import AnalysisPage, EmbeddedFigure, IndexEntry, ModelSection
 from poolmap.report.equations import mathml
 from poolmap.report.page import render_analysis, render_index
+from poolmap.report.predictive_check import statistics_table
 from poolmap.report.sections import COMPARISON_CAPTION
 from poolmap.report.svg import SVG_LIMIT, inline_svg
 from poolmap.report.views import duration, link, minus, number, relative_href
@@ -321,7 +322,7 @@ def test_svg_keeps_its_drawing_and_loses_what_reaches_out():
     assert soup.find_all(["script", "metadata", "a"]) == []
     assert "onload" not in soup.svg.attrs
     assert soup.svg["viewbox"] == "0 0 72 36"
-    assert soup.svg["style"] == "max-width: 96px"
+    assert soup.svg["style"] == "max-width: 96px; --natural: 96px"
     assert soup.svg["aria-label"] == 'A "quoted" <alt>'
     assert soup.find("use")["href"] == "#f7-p"
     assert soup.find("path")["id"] == "f7-p"
@@ -548,3 +549,19 @@ def test_numbers_and_times_read_well():
     assert relative_href("a b/c?d#e.csv") == "a%20b/c%3Fd%23e.csv"
     assert relative_href("//evil.example") == "evil.example"
     assert relative_href("../report.html") == "../report.html"
+
+
+def test_the_statistics_of_the_check_are_explained():
+    table = pd.DataFrame({"unit": "cell", "label": ["a", "b"], "observed": [0.0, 2.0]})
+    rows = pd.DataFrame(
+        {
+            "statistic": ["mean", "smallest"], "observed": [1.0, 0.0], "mean": 1.1, "median": [1.1, 0.0],
+            "lower": [0.5, 0.0], "upper": [1.8, 0.0], "p_value": 0.5, "replicates": 1200,
+        }
+    )  # fmt: skip
+    result = ModelResult("main", {}, {}, {"passed": True}, table, rows, "yes answers")
+    shown = statistics_table(result, 0.9)
+    assert "mean, standard deviation, smallest and largest value over its 2 cells" in shown.caption
+    assert "1,200 data sets replicated from model main" in shown.caption
+    assert shown.caption.endswith("Smallest is the same in nearly all replicates, and checks nothing here.")
+    assert "checks nothing" not in statistics_table(replace(result, statistics=rows[:1]), 0.9).caption

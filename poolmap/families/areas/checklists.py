@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from poolmap.checklist import NOT_DONE, TO_ADD, YOURS, Item, items_table
+from poolmap.checklist import NOT_DONE, TO_ADD, Item, gather
 from poolmap.contracts import Block, Dataset, ModelResult, NamedFigure
 from poolmap.families.areas.scales import scale_of
 from poolmap.families.areas.words import counted, listed
@@ -22,19 +22,9 @@ def checklists(
     Args:
         figures: those on the page, so that no item points to one that was not drawn.
     """
-    return [
-        "What the Guidelines for Accurate and Transparent Health Estimates Reporting (GATHER) ask for, what "
-        f"was done in this run, and where in this report it stands. {YOURS} The wording of the items "
-        "is ours, and short: see the guideline for the full one.",
-        items_table(
-            [
-                *_inputs(spec, data),
-                *_analysis(spec, data, results, figures),
-                *_results(spec, results, figures),
-            ],
-            "GATHER (Stevens et al. 2016, Lancet 388:e19).",
-        ),
-    ]
+    return gather(
+        [*_inputs(spec, data), *_analysis(spec, data, results, figures), *_results(spec, results, figures)]
+    )
 
 
 def _inputs(spec: AreasAnalysis, data: Dataset) -> list[Item]:

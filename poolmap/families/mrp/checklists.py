@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from poolmap.checklist import NOT_DONE, TO_ADD, YOURS, Item, items_table
+from poolmap.checklist import NOT_DONE, TO_ADD, Item, gather
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Block, Dataset, ModelResult, NamedFigure
 from poolmap.families.mrp.report_words import by_words, capital, joined, level, value_name
@@ -19,15 +19,7 @@ def checklists(
     Args:
         figures: those on the page, so that no item points to one that was not drawn.
     """
-    return [
-        "What the Guidelines for Accurate and Transparent Health Estimates Reporting (GATHER) ask for, what "
-        f"was done in this run, and where in this report it stands. {YOURS} The wording of the items is "
-        "ours, and short: see the guideline for the full one.",
-        items_table(
-            [*_inputs(spec, data), *_analysis(spec, results), *_results(spec, results, figures)],
-            "GATHER (Stevens et al. 2016, Lancet 388:e19).",
-        ),
-    ]
+    return gather([*_inputs(spec, data), *_analysis(spec, results), *_results(spec, results, figures)])
 
 
 def _inputs(spec: MrpAnalysis, data: Dataset) -> list[Item]:
@@ -161,7 +153,12 @@ def _results(
     drawn = [f"“{figure.title}”" for figure in figures if figure.model == primary]
     shown = f"Results: figures {listed(drawn, 6)}" if drawn else "Results"
     files = listed([f"{spec.table_name(grouping)}.csv" for grouping in spec.groupings()])
-    beyond = " The probability of being above each threshold." if spec.thresholds else ""
+    beyond = (
+        " The posterior probability of being above each threshold, of each group (long tables stand whole in "
+        "the CSV files)."
+        if spec.thresholds
+        else ""
+    )
     return [
         Item(
             "15", "Estimates in a format that can be used",

@@ -242,7 +242,7 @@ def _variables_table(variables: pd.DataFrame, weighted: bool, same: Sequence[str
                         "Sample": _percent(row["survey_n"], asked),
                         "Weighted": _percent(row["survey_weight"], part["survey_weight"].sum()),
                         "Population": "" if name in same else _percent(row["census_n"], lived),
-                        "Remark": "the census holds for each" if name in same else _remark(row, in_census),
+                        "Remark": "one census for all" if name in same else _remark(row, in_census),
                     }
                 )
             continue

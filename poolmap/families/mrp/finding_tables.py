@@ -1,8 +1,8 @@
-"""Tables of the findings: groups, contrasts, accuracy, models side by side."""
+"""Tables of the findings: contrasts, accuracy, models side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,140 +10,66 @@ import pandas as pd
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import ModelResult, ReportTable
 from poolmap.families.mrp.accuracy import KINDS, accuracy
+from poolmap.families.mrp.arrange import Order
+from poolmap.families.mrp.contrast_rows import VALUES, compared, forms, keys_of, labels
 from poolmap.families.mrp.differences import model_differences
-from poolmap.families.mrp.model_figures import contrast_names
+from poolmap.families.mrp.group_tables import ends_of
 from poolmap.families.mrp.report_words import (
     by_words,
-    capital,
     decimals,
     estimates_of_grouping,
     fixed,
-    group_names,
     has_answers,
     in_full,
     is_share,
+    joined,
     level,
     noun,
     number_of,
     value_name,
-    with_interval,
 )
 
-MOST_ROWS = 60  # of a table in the report; longer ones are cut to both ends
-MOST_ANSWERS = 5
-DIRECT = {"raw": "Raw", "weighted": "Weighted", "raked": "Raked", "greg": "GREG"}
 
-
-def group_table(spec: MrpAnalysis, grouping: tuple[str, ...], table: pd.DataFrame, model: str) -> ReportTable:
-    """All kinds of estimate of each group, highest first (in their order, where the time is among them)."""
-    answers = list(dict.fromkeys(table["answer"])) if has_answers(spec) else []
-    if 0 < len(answers) <= MOST_ANSWERS:
-        return _answers(spec, grouping, table, answers, model)
-    in_order = spec.time is not None and spec.time in grouping
-    if not in_order:
-        table = table.sort_values("mean", ascending=False, kind="stable")
-    table = table.reset_index(drop=True)
-    names, number = group_names(table, grouping), number_of(spec, table)
-    if answers:
-        names = names + ": " + table["answer"].astype(str)
-    shown, cut = _ends(table, "rows" if in_order else "highest")
-    columns = {capital(by_words(grouping)): names[shown.index]}
-    if shown["n_survey"].notna().all():
-        columns["Sample"] = shown["n_survey"].map("{:,.0f}".format)
-    columns["Population"] = shown["n_census"].map("{:,.0f}".format)
-    for kind, title in DIRECT.items():
-        if kind in table and table[kind].notna().any():
-            columns[title] = shown[kind].map(number)
-    columns["MrP"] = shown["mean"].map(number)
-    columns[f"{level(spec)} interval"] = [
-        f"{number(lower)} to {number(upper)}"
-        for lower, upper in zip(shown["lower"], shown["upper"], strict=True)
-    ]
-    for threshold in spec.thresholds:
-        column = f"p_{noun(spec)}_gt_{threshold:g}"
-        if column in shown:
-            columns[f"P(> {threshold:g})"] = shown[column].map("{:.2f}".format)
-    if "truth" in shown and table["truth"].notna().any():
-        columns["Truth"] = shown["truth"].map(number)
-    frame = pd.DataFrame(columns).reset_index(drop=True)
-    order = "in their order" if in_order else "highest estimate first"
-    caption = f"{capital(value_name(spec))} by {by_words(grouping)}, {order}.{cut} Model {model}."
-    return ReportTable(frame, caption, list(frame.columns[1:]), model)
-
-
-def _ends(table: pd.DataFrame, which: str) -> tuple[pd.DataFrame, str]:
-    """Both ends of a long table, and what is said of it."""
-    if len(table) <= MOST_ROWS:
-        return table, ""
-    ends = MOST_ROWS // 4
-    first, last = (
-        (f"{ends} highest", f"{ends} lowest") if which == "highest" else (f"first {ends}", f"last {ends}")
-    )
-    cut = f" The {first} and {last} of {len(table):,} rows; the others stand in the CSV file."
-    return pd.concat([table.head(ends), table.tail(ends)]), cut
-
-
-def _answers(
-    spec: MrpAnalysis, grouping: tuple[str, ...], table: pd.DataFrame, answers: list[str], model: str
-) -> ReportTable:
-    """A row a group with a column an answer, sorted by the last answer."""
-    number, keys = number_of(spec, table), list(grouping)
-    table = table.assign(group=group_names(table, grouping))
-    last = table[table["answer"] == answers[-1]].reset_index(drop=True)
-    if not (spec.time is not None and spec.time in keys):
-        last = last.sort_values("mean", ascending=False, kind="stable").reset_index(drop=True)
-    shown, cut = _ends(last, "highest" if spec.time is None or spec.time not in keys else "rows")
-    columns = {capital(by_words(grouping)): shown["group"]}
-    if shown["n_survey"].notna().all():
-        columns["Sample"] = shown["n_survey"].map("{:,.0f}".format)
-    columns["Population"] = shown["n_census"].map("{:,.0f}".format)
-    for answer in answers:
-        of = table[table["answer"] == answer].set_index("group").loc[shown["group"]]
-        columns[str(answer)] = [with_interval(number, row) for _, row in of.iterrows()]
-    frame = pd.DataFrame({name: list(values) for name, values in columns.items()})
-    caption = (
-        f"{capital(value_name(spec))} by {by_words(grouping)}: MrP with {level(spec)} intervals (direct "
-        f"estimates stand in the CSV file).{cut} Model {model}."
-    )
-    return ReportTable(frame, caption, list(frame.columns[1:]), model)
-
-
-def contrast_table(spec: MrpAnalysis, table: pd.DataFrame, model: str) -> ReportTable:
+def contrast_table(spec: MrpAnalysis, order: Order, table: pd.DataFrame, model: str) -> ReportTable:
     """Difference and ratio of each pair, and the probability that the first is higher."""
-    keys = [name for name in table if name in ("variable", "first", "second", "answer")]
-    keys += [n for c in spec.contrasts for n in c.within if n in table and n not in keys]
-    keys = list(dict.fromkeys(keys))
-    parts = {
-        form: table[table["quantity"] == f"{noun(spec)}_{form}"].reset_index(drop=True)
-        for form in ("difference", "ratio")
-    }
-    rows = parts["difference"]
-    shown, cut = _ends(rows, "rows")
-    names = contrast_names(spec, shown, "difference")
-    columns = {"First \N{MINUS SIGN} second": names}
-
-    def written(of: pd.DataFrame, least: int) -> list[str]:
-        places = decimals(of["upper"] - of["lower"], least)
-        return [
-            f"{fixed(row['mean'], places)} ({fixed(row['lower'], places)} to {fixed(row['upper'], places)})"
-            if np.isfinite(row["mean"])
-            else ""
-            for _, row in of.iterrows()
-        ]
-
-    columns["Difference"] = written(shown, 2 if is_share(spec) else 0)
-    if len(parts["ratio"]):
-        # read back from a file, empty keys are missing on both sides alike
-        both = shown[keys].fillna("").merge(parts["ratio"].fillna({k: "" for k in keys}), on=keys, how="left")
-        columns["Ratio"] = written(both, 2)
+    keys, parts = keys_of(spec, table), forms(spec, table)
+    # read back from a file, empty keys are missing on both sides alike
+    difference, ratio = (part.fillna(dict.fromkeys(keys, "")) for part in parts.values())
+    ratios = {name: f"ratio_{name}" for name in VALUES}
+    rows = difference.merge(ratio[[*keys, *VALUES]].rename(columns=ratios), on=keys, how="left")
+    shown = compared(spec, order, rows, (*VALUES, *(ratios.values() if len(ratio) else ())))
+    least = 2 if is_share(spec) else 0
+    once = " A contrast that is the same in every group stands once, with the number of groups."
+    said = once if (shown["groups"] > 1).any() else ""
+    alone = compared(spec, order, rows)
+    fewer = alone[(alone["groups"] > 1) & ~alone["contrast"].isin(shown.loc[shown["groups"] > 1, "contrast"])]
+    if len(fewer):
+        pairs = joined(list(dict.fromkeys(fewer["pair"] + " in " + fewer["place"])))
+        said += f" The model lets no group differ in the difference {pairs}; ratios differ with the level."
+    shown, cut = ends_of(shown, sorted_down=False)
+    columns = {"First \N{MINUS SIGN} second": labels(shown)}
+    columns["Difference"] = _written(shown, VALUES, least)
+    if len(ratio):
+        columns["Ratio"] = _written(shown, list(ratios.values()), 2)
     columns["P(first higher)"] = shown["p_first_higher"].map("{:.2f}".format).tolist()
     frame = pd.DataFrame(columns)
     caption = (
         f"Groups compared: difference and ratio of the {value_name(spec)} with {level(spec)} intervals, "
-        "and the "
-        f"posterior probability that the first is higher.{cut} Model {model}."
+        f"and the posterior probability that the first is higher.{said}{cut} Model {model}."
     )
     return ReportTable(frame, caption, list(frame.columns[1:]), model)
+
+
+def _written(rows: pd.DataFrame, names: Sequence[str], least: int) -> list[str]:
+    """Estimates with their intervals, all with as many decimals; empty where there is none."""
+    values = rows[list(names)].to_numpy(dtype=float)
+    places = decimals(values[:, 2] - values[:, 1], least)
+    return [
+        f"{fixed(mean, places)} ({fixed(lower, places)} to {fixed(upper, places)})"
+        if np.isfinite(mean)
+        else ""
+        for mean, lower, upper in values
+    ]
 
 
 def accuracy_table(spec: MrpAnalysis, result: ModelResult) -> ReportTable | None:
@@ -161,7 +87,7 @@ def accuracy_table(spec: MrpAnalysis, result: ModelResult) -> ReportTable | None
                 {
                     "Groups": by_words(grouping) + where,
                     "Estimate": KINDS[row["kind"]][3].replace("share", noun(spec)),
-                    "Number": f"{row['groups']}",
+                    "Known values": f"{row['groups']:,}",
                     "RMSE": f"{row['rmse']:.{places}f}",
                     "MAE": f"{row['mae']:.{places}f}",
                     "Intervals holding the truth": f"{row['covered']} of {row['intervals']}",
@@ -190,7 +116,7 @@ def models_table(spec: MrpAnalysis, results: Mapping[str, ModelResult]) -> Repor
             table = estimates_of_grouping(spec, result, grouping)
             of = differences["model"].eq(name) & differences["grouping"].eq(spec.table_name(grouping))
             found = differences[of]
-            if table is None or table.empty or (grouping and found.empty):
+            if table is None or table.empty:
                 continue
             row = dict.fromkeys(COMPARED, "")
             row |= {"Model": name, "Groups": by_words(grouping) or "total"}
@@ -205,10 +131,11 @@ def models_table(spec: MrpAnalysis, results: Mapping[str, ModelResult]) -> Repor
                     answer = f": {largest['answer']}" if "answer" in found else ""
                     row["Where"] = f"{largest['group']}{answer}"
                 row["Width"] = f"{found['width_ratio'].median():.2f}"
-                if "error_other" in found and found["error_other"].notna().any():
-                    row["RMSE"] = f"{np.sqrt((found['error_other'] ** 2).mean()):.3g}"
+            if "truth" in table and table["truth"].notna().any():
+                row["RMSE"] = f"{np.sqrt(((table['mean'] - table['truth']) ** 2).mean()):.3g}"
             rows.append(row)
     frame = pd.DataFrame(rows)
+    frame = frame[(frame.drop(columns=["Model", "Groups"]) != "").any(axis=1)]
     frame = frame[[column for column in frame if (frame[column] != "").any()]]
     error = " RMSE: error against the known values." if "RMSE" in frame else ""
     caption = (

@@ -9,19 +9,21 @@ import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import Block, Dataset, ModelResult
+from poolmap.families.mrp.arrange import Order
+from poolmap.families.mrp.contrast_rows import compared, forms, labels
 from poolmap.families.mrp.finding_tables import (
     accuracy_table,
     contrast_table,
-    group_table,
     models_table,
 )
+from poolmap.families.mrp.group_tables import group_tables
 from poolmap.families.mrp.left_out_figures import left_out_words
-from poolmap.families.mrp.model_figures import contrast_names
 from poolmap.families.mrp.parameters import SCALE
 from poolmap.families.mrp.report_words import (
     by_words,
     decimals,
     estimates_of_grouping,
+    exceedance,
     fixed,
     group_names,
     has_answers,
@@ -31,6 +33,7 @@ from poolmap.families.mrp.report_words import (
     level,
     noun,
     number_of,
+    term_words,
     value_name,
 )
 
@@ -42,6 +45,7 @@ MANY = 0.05  # share of the survey's rows left out that is told with the results
 def findings(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult]) -> list[Block]:
     """Total, groups, contrasts and accuracy of the primary model, and how other models differ."""
     name, result = next(iter(results.items()))
+    order = data.facts.get("order", {})
     blocks: list[Block] = []
     total = estimates_of_grouping(spec, result, ())
     if total is not None and len(total):
@@ -52,8 +56,8 @@ def findings(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult
         table = estimates_of_grouping(spec, result, grouping)
         if table is not None and len(table):
             blocks.append(_groups(spec, grouping, table))
-            blocks.append(group_table(spec, grouping, table, name))
-    blocks += _contrasts(spec, result)
+            blocks += group_tables(spec, order, grouping, table, name)
+    blocks += _contrasts(spec, order, result)
     blocks += _contributions(spec, result)
     blocks += _accuracy(spec, result)
     blocks += left_out_words(spec, result)
@@ -100,7 +104,7 @@ def _total(spec: MrpAnalysis, total: pd.DataFrame) -> str:
             + (f", known {number(row['truth'])}" if np.isfinite(row.get("truth", np.nan)) else "")
             for _, row in total.iterrows()
         ]
-        return f"MrP puts the {value_name(spec)} at: {'; '.join(parts)}."
+        return f"MrP puts the {value_name(spec)} at: {'; '.join(parts)}.{_above(spec, total)}"
     row = total.iloc[0]
     text = f"MrP puts the {value_name(spec)} at {in_full(spec, number, row)}."
     said = []
@@ -120,7 +124,7 @@ def _total(spec: MrpAnalysis, total: pd.DataFrame) -> str:
             f" The known {noun(spec)} is {number(row['truth'])}, {'inside' if inside else 'outside'} MrP's "
             "interval."
         )
-    return text
+    return text + _above(spec, total)
 
 
 def _finer(spec: MrpAnalysis, table: pd.DataFrame):
@@ -159,27 +163,43 @@ def _groups(spec: MrpAnalysis, grouping: tuple[str, ...], table: pd.DataFrame) -
     alone = len(table) == len(answers)
     run = "the estimate is" if alone else "the estimates run"
     text = f"By {by}, {run}{':' if answers[0] else ''} {'; '.join(parts)}."
-    for threshold in spec.thresholds:
-        column = f"p_{noun(spec)}_gt_{threshold:g}"
-        if column not in table or answers[0]:
-            continue
-        if alone:
-            text += f" The posterior probability of more than {threshold:g} is {table[column].iloc[0]:.2f}."
-            continue
-        above, below = (table[column] > CERTAIN).sum(), (table[column] < UNLIKELY).sum()
-        text += (
-            f" The posterior probability of a {noun(spec)} above {threshold:g} is more than {CERTAIN:g} in "
-            f"{above:,} of {len(table):,} groups, and less than {UNLIKELY:g} in {below:,}."
-        )
+    return text + _above(spec, table)
+
+
+def _above(spec: MrpAnalysis, table: pd.DataFrame) -> str:
+    """How probable it is that groups are above the thresholds; of several groups, of how many it is so."""
+    parts = {"": table}
+    if has_answers(spec):
+        parts = {f" for '{answer}'": rows for answer, rows in table.groupby("answer", sort=False)}
+    groups, text = len(next(iter(parts.values()))), ""
+    for threshold, column in exceedance(spec, table).items():
+        above = {answer: int((rows[column] > CERTAIN).sum()) for answer, rows in parts.items()}
+        if groups == 1:
+            said = joined([f"{rows[column].iloc[0]:.2f}{answer}" for answer, rows in parts.items()])
+            text += f" The posterior probability of more than {threshold} is {said}."
+        elif has_answers(spec):
+            some = {answer: count for answer, count in above.items() if count} or {"": "none"}
+            of = [f" of {groups:,} groups", *[""] * (len(some) - 1)]
+            counts = [f"{count}{end}{answer}" for (answer, count), end in zip(some.items(), of, strict=True)]
+            text += (
+                f" A share above {threshold} has a posterior probability of more than {CERTAIN:g} in "
+                f"{joined(counts)}."
+            )
+        else:
+            below = int((table[column] < UNLIKELY).sum())
+            text += (
+                f" The posterior probability of a {noun(spec)} above {threshold} is more than {CERTAIN:g} in "
+                f"{above['']:,} of {groups:,} groups, and less than {UNLIKELY:g} in {below:,}."
+            )
     return text
 
 
-def _contrasts(spec: MrpAnalysis, result: ModelResult) -> list[Block]:
+def _contrasts(spec: MrpAnalysis, order: Order, result: ModelResult) -> list[Block]:
     table = result.estimates.get("contrasts")
     if table is None or table.empty:
         return []
-    rows = table[table["quantity"] == f"{noun(spec)}_difference"].reset_index(drop=True)
-    names = contrast_names(spec, rows, "difference")
+    rows = compared(spec, order, forms(spec, table)["difference"])
+    names = labels(rows)
     clear = ((rows["lower"] > 0) | (rows["upper"] < 0)).sum()
     places = decimals(rows["upper"] - rows["lower"], 2 if is_share(spec) else 0)
     at = int(rows["mean"].abs().argmax())
@@ -197,7 +217,7 @@ def _contrasts(spec: MrpAnalysis, result: ModelResult) -> list[Block]:
             "leaves out 0. "
             f"The largest is {names[at]}: {said}."
         )
-    return [text, contrast_table(spec, table, result.name)]
+    return [text, contrast_table(spec, order, table, result.name)]
 
 
 def _contributions(spec: MrpAnalysis, result: ModelResult) -> list[Block]:
@@ -208,8 +228,8 @@ def _contributions(spec: MrpAnalysis, result: ModelResult) -> list[Block]:
     places = decimals(rows["upper"] - rows["lower"], 1)
     several = "answer" in rows
     parts = [
-        f"{row['term']}{f' ({row.answer!r})' if several else ''} {row['mean']:.{places}f} ({level(spec)} "
-        "interval "
+        f"{term_words(row['term'])}{f' ({row.answer!r})' if several else ''} "
+        f"{row['mean']:.{places}f} ({level(spec)} interval "
         f"{row['lower']:.{places}f} to {row['upper']:.{places}f})"
         for _, row in rows.iterrows()
     ]

@@ -7,6 +7,7 @@ import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import ModelResult, NamedFigure
+from poolmap.families.mrp.arrange import Order, ordered_levels
 from poolmap.families.mrp.report_words import is_share, joined, level
 from poolmap.families.mrp.words import counted
 from poolmap.figures.dot_whisker import Panel, Series, dot_whisker
@@ -47,8 +48,8 @@ def left_out_words(spec: MrpAnalysis, result: ModelResult) -> list[str]:
     return [text]
 
 
-def left_out_levels_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigure | None:
-    """Observed and predicted averages of each level left out, sorted; None without predictions."""
+def left_out_levels_figure(spec: MrpAnalysis, order: Order, result: ModelResult) -> NamedFigure | None:
+    """Observed and predicted averages of each level left out, sorted or in their order; None without any."""
     table = _predicted(spec, result)
     if table is None or table.empty:
         return None
@@ -60,13 +61,19 @@ def left_out_levels_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigur
     far = ((table["observed"] - table["mean"]).abs() / width).groupby(table["level"]).max()
     kept = set(far.sort_values(ascending=False, kind="stable").index[:MOST_ROWS])
     first = table[table["level"].isin(kept) & (table.get("answer", "") == answers[-1])]
-    order = first.sort_values("observed", ascending=False, kind="stable")["level"].tolist()
+    levels = ordered_levels(spec, order, str(spec.leave_out))
+    there = set(first["level"])
+    rows = [level for level in levels if level in there]
+    how = "in their order"
+    if not rows:
+        rows = first.sort_values("observed", ascending=False, kind="stable")["level"].tolist()
+        how = f"sorted by what its respondents answered{f' ({answers[-1]!r})' if answers[-1] else ''}"
     panels, words = [], []
     for answer in answers[:MOST_PANELS]:
         of = table if not answer else table[table["answer"] == answer]
         inside = of["inside"]
         words.append(f"{f'{answer!r} ' if answer else ''}{inside.sum()} of {len(of)}")
-        panels.append(Panel(_labels(of, order), _series(of, order), title=str(answer)))
+        panels.append(Panel(_labels(of, rows), _series(of, rows), title=str(answer)))
     cut = f" The {MOST_ROWS} that are predicted worst, of {len(far):,}." if len(far) > MOST_ROWS else ""
     figure = dot_whisker(
         panels,
@@ -78,12 +85,11 @@ def left_out_levels_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigur
         name=f"left_out_levels_{result.name}",
         figure=figure,
         title=f"Each {area} as its respondents answered, and as the others predict",
-        caption=f"The answers of each {area} left out in turn, sorted by what its respondents answered"
-        f"{f' ({answers[-1]!r})' if answers[-1] else ''}: observed, and predicted for the same respondents "
-        f"by the fit that did not see them, with {level(spec)} predictive intervals; triangles where the "
-        f"interval does not hold what was observed. It holds it in {joined(words)}.{cut} In brackets the "
-        f"number of respondents. Model {result.name}.",
-        alt=f"Dot plot of {len(order)} left-out levels of {area}. Intervals that hold what was observed: "
+        caption=f"The answers of each {area} left out in turn, {how}: observed, and predicted for the same "
+        f"respondents by the fit that did not see them, with {level(spec)} predictive intervals; triangles "
+        f"where the interval does not hold what was observed. It holds it in {joined(words)}.{cut} In "
+        f"brackets the number of respondents. Model {result.name}.",
+        alt=f"Dot plot of {len(rows)} left-out levels of {area}. Intervals that hold what was observed: "
         f"{joined(words)}.",
         model=result.name,
     )

@@ -1,4 +1,4 @@
-"""What the model does: shrinkage by sample size, what each term contributes, contrasts, models compared."""
+"""What the model does: shrinkage by sample size, what each term contributes, models compared."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from poolmap.families.mrp.report_words import (
     capital,
     decimals,
     estimates_of_grouping,
-    fixed,
     has_answers,
-    is_share,
     joined,
     level,
     noun,
+    term_words,
     value_name,
 )
 from poolmap.figures.against import Against, draw_against
@@ -31,7 +30,6 @@ from poolmap.figures.style import BLUE
 
 FEWEST_GROUPS, MOST_GROUPS = 8, 500  # between which shrinkage is drawn
 MOST_TERMS = 40
-MOST_CONTRASTS = 60
 MOST_MODELS = 6
 
 
@@ -76,6 +74,8 @@ def shrinkage_figure(
     unseen = (
         " Groups without respondents stand at the left, above 0." if (table["n_survey"] == 0).any() else ""
     )
+    if len(np.unique(table["n_survey"])) < groups:
+        unseen += " Groups with the same number stand side by side."
     spreads = "; ".join(
         f"{f'{answer!r}: ' if answer else ''}the standard deviation of the MrP estimates between the "
         "groups in "
@@ -110,8 +110,9 @@ def contribution_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigure |
     for answer in answers:
         of = (table[table["answer"] == answer] if answer else table).set_index("term").reindex(terms)
         values = (of[name].to_numpy(dtype=float) for name in ("mean", "lower", "upper"))
-        series = Series("posterior mean and interval", *values, "o", BLUE)
-        panels.append(Panel(terms, [series], f"{answer} against {_reference(spec, table)}" if answer else ""))
+        series = Series(f"posterior mean, {level(spec)} interval", *values, "o", BLUE)
+        against = f"{answer} against {_reference(spec, result)}" if answer else ""
+        panels.append(Panel([term_words(term) for term in terms], [series], against))
     figure = dot_whisker(
         panels,
         x_label=f"standard deviation, {SCALE[spec.outcome.kind]}",
@@ -128,89 +129,18 @@ def contribution_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigure |
         figure=figure,
         title="What each term contributes",
         caption="Standard deviation of what each term adds to the linear predictor "
-        f"({SCALE[spec.outcome.kind]}): of a batch of varying effects over its levels in the census, of a "
-        "predictor over the people (Gelman 2005). Dots: posterior means; lines: "
+        f"({SCALE[spec.outcome.kind]}): of varying effects over their levels in the census, of a predictor "
+        "over the people (Gelman 2005). Dots: posterior means; lines: "
         f"{level(spec)} intervals.{cut} Model {result.name}.",
-        alt=f"Dot plot of {len(terms)} terms. The largest is {row['term']}{of}: {values[0]} ({values[1]} to "
-        f"{values[2]}).",
+        alt=f"Dot plot of {len(terms)} terms. The largest is {term_words(row['term'])}{of}: {values[0]} "
+        f"({values[1]} to {values[2]}).",
         model=result.name,
     )
 
 
-def _reference(spec: MrpAnalysis, table: pd.DataFrame) -> str:
-    return f"'{spec.outcome.levels[0]}'" if spec.outcome.levels else "the first answer"
-
-
-def contrast_figures(spec: MrpAnalysis, result: ModelResult) -> list[NamedFigure]:
-    """Differences, and ratios, of the groups that the config compares."""
-    table = result.estimates.get("contrasts")
-    if table is None:
-        return []
-    made = []
-    for form in ("difference", "ratio"):
-        rows = table[table["quantity"] == f"{noun(spec)}_{form}"].reset_index(drop=True)
-        if len(rows):
-            made.append(_contrasts(spec, result, rows, form))
-    return made
-
-
-def contrast_names(spec: MrpAnalysis, rows: pd.DataFrame, form: str) -> list[str]:
-    """What each row compares: "female − male, county A"."""
-    sign = " \N{MINUS SIGN} " if form == "difference" else " / "
-    within = list(dict.fromkeys(name for contrast in spec.contrasts for name in contrast.within))
-    names = []
-    for row in rows.to_dict("records"):
-        where = [str(row[name]) for name in within if str(row.get(name, "")) not in ("", "nan")]
-        answer = [f"'{row['answer']}'"] if "answer" in row else []
-        names.append(", ".join([f"{row['first']}{sign}{row['second']}", *where, *answer]))
-    return names
-
-
-def _contrasts(spec: MrpAnalysis, result: ModelResult, rows: pd.DataFrame, form: str) -> NamedFigure:
-    log = form == "ratio"
-    null = 1.0 if log else 0.0
-    names, cut = contrast_names(spec, rows, form), ""
-    if len(rows) > MOST_CONTRASTS:
-        away = np.abs(np.log(rows["mean"])) if log else rows["mean"].abs()
-        kept = np.sort(np.argsort(-away.to_numpy(), kind="stable")[:MOST_CONTRASTS])
-        cut = (
-            f" Shown are the {MOST_CONTRASTS} of {len(rows):,} that are farthest from no difference; all "
-            "stand in contrasts.csv."
-        )
-        rows, names = rows.iloc[kept].reset_index(drop=True), [names[i] for i in kept]
-    clear = ((rows["lower"] > null) | (rows["upper"] < null)).to_numpy()
-    series = []
-    for label, chosen in (("MrP", clear), ("MrP, interval holds no difference", ~clear)):
-        if chosen.any():
-            every = rows[["mean", "lower", "upper"]].to_numpy(dtype=float)
-            parts = np.where(chosen[:, None], every, np.nan).T
-            series.append(Series(label, *parts, "o", BLUE, filled=bool(clear[chosen].all()), size=5.5))
-    panel = Panel(names, series)
-    what = noun(spec)
-    figure = dot_whisker(
-        [panel],
-        x_label=f"{form} of the {value_name(spec)}" + (", log axis" if log else ""),
-        reference=(null, "no difference"),
-        log=log,
-    )
-    places = decimals(rows["upper"] - rows["lower"], 2 if is_share(spec) or log else 0)
-    at = rows.iloc[int((rows["mean"] - null).abs().argmax())]
-    name = names[int((rows["mean"] - null).abs().argmax())]
-    mean, lower, upper = (fixed(at[column], places) for column in ("mean", "lower", "upper"))
-    said = f"{mean} ({lower} to {upper})"
-    words = "first less second" if not log else "first over second"
-    return NamedFigure(
-        name=f"contrasts_{form}_{result.name}",
-        figure=figure,
-        title="Groups compared: " + ("differences" if not log else "ratios"),
-        caption=f"{capital(form)} of the {value_name(spec)}, {words}, each group with its own composition. "
-        "Dots: "
-        f"posterior means; lines: {level(spec)} intervals, hollow where they hold no difference; "
-        f"dashed line: no difference.{cut} Model {result.name}.",
-        alt=f"Dot plot of {len(rows)} {form}s of {what}s; the interval of {int(clear.sum())} leaves out no "
-        f"difference. The farthest from it is {name}: {said}.",
-        model=result.name,
-    )
+def _reference(spec: MrpAnalysis, result: ModelResult) -> str:
+    total = estimates_of_grouping(spec, result, ())
+    return "the first answer" if total is None else f"'{total['answer'].iloc[0]}'"
 
 
 def models_figure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -107,6 +108,21 @@ def group_names(table: pd.DataFrame, grouping: Sequence[str]) -> pd.Series:
     for variable in grouping[1:]:
         names = names + " / " + table[variable].astype(str)
     return names
+
+
+def exceedance(spec: MrpAnalysis, table: pd.DataFrame) -> dict[str, str]:
+    """The column with the probability of being above each threshold, by the threshold as written."""
+    names = {f"{threshold:g}": f"p_{noun(spec)}_gt_{threshold:g}" for threshold in spec.thresholds}
+    return {threshold: name for threshold, name in names.items() if name in table}
+
+
+def term_words(term: str) -> str:
+    """A term of the formula in words: "sex[male]" is "sex (male)", "county:age" is "county by age"."""
+    parts = re.split(r"(\[[^\]]*\])", term)
+    return "".join(
+        f" ({part[1:-1].removeprefix('T.')})" if part.startswith("[") else re.sub(r":(?=\S)", " by ", part)
+        for part in parts
+    )
 
 
 def by_words(grouping: Sequence[str]) -> str:

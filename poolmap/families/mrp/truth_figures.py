@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import ModelResult, NamedFigure
 from poolmap.families.mrp.accuracy import KINDS, accuracy, calibration
-from poolmap.families.mrp.report_words import by_words, capital, has_answers, level, noun, value_name
-from poolmap.figures.against import Against, draw_against, draw_coverage
+from poolmap.families.mrp.report_words import (
+    by_words,
+    capital,
+    has_answers,
+    is_share,
+    level,
+    noun,
+    value_name,
+)
+from poolmap.families.mrp.words import counted
+from poolmap.figures.against import Against, beyond, draw_against, draw_coverage
 
 FEWEST = 10
 """Known values below which errors and coverage are not drawn."""
@@ -40,13 +51,9 @@ def _against(
             _, lower, upper, _ = KINDS["predicted"]
         columns = (table[c].to_numpy(dtype=float) for c in ("truth", value, lower, upper))
         panels.append(Against(kind, _title(spec, kind, name), *columns, asked))
-    known = table[["truth", *(KINDS[kind][0] for kind in kinds)]].to_numpy(dtype=float)
-    low, high = float(np.nanmin(known)), float(np.nanmax(known))
-    if has_answers(spec) or noun(spec) == "share":
-        low, high = max(low, 0.0), min(high, 1.0)
-    room = 0.04 * (high - low) or 0.01
+    limits = _limits(spec, panels)
     figure = draw_against(
-        panels, x_label=f"known {value_name(spec)}", y_label="estimate", limits=(low - room, high + room)
+        panels, x_label=f"known {value_name(spec)}", y_label=f"estimated {value_name(spec)}", limits=limits
     )
     words = accuracy_words(spec, table)
     drawn = (
@@ -54,17 +61,40 @@ def _against(
         if "predicted_lower" in table
         else f"the interval of MrP is that of the expected {noun(spec)}"
     )
-    answers = "; a dot for each answer of a group" if has_answers(spec) else ""
+    answers = "; a marker for each answer of a group" if has_answers(spec) else ""
+    cut = _beyond_words(panels, limits)
     return NamedFigure(
         name=f"truth_{spec.table_name(grouping)}_{result.name}",
         figure=figure,
         title=f"Estimates against the truth, by {by_words(grouping)}",
         caption=f"Estimate against known {value_name(spec)} of each group, with {level(spec)} "
         f"intervals{answers}; "
-        f"on the dashed line they agree; {drawn}. {words} Model {result.name}.",
+        f"on the dashed line they agree; {drawn}.{cut} {words} Model {result.name}.",
         alt=f"Scatter plots of estimates against the truth. {words}",
         model=result.name,
     )
+
+
+def _beyond_words(panels: Sequence[Against], limits: tuple[float, float]) -> str:
+    """What the arrows at the ends of the scale stand for; nothing without arrows."""
+    intervals, values = (sum(counts) for counts in zip(*(beyond(p, limits) for p in panels), strict=True))
+    said = []
+    if intervals:
+        said.append(f"{counted(intervals, 'interval')} of direct estimates reach{'es' * (intervals == 1)}")
+    if values:
+        said.append(f"{counted(values, 'direct estimate')} lie{'s' * (values == 1)}")
+    return f" Arrows: {' and '.join(said)} beyond the scale." if said else ""
+
+
+def _limits(spec: MrpAnalysis, panels: Sequence[Against]) -> tuple[float, float]:
+    """Ends of both axes: known values, estimates (of shares hardly beyond 0 and 1), MrP's intervals."""
+    drawn = [values for panel in panels for values in (panel.across, panel.values)]
+    drawn += [values for panel in panels if panel.kind == "model" for values in (panel.lower, panel.upper)]
+    low, high = (float(end(np.concatenate(drawn))) for end in (np.nanmin, np.nanmax))
+    if is_share(spec):
+        low, high = max(low, 0.0), min(high, 1.0)
+    room = 0.04 * (high - low) or 0.01
+    return low - room, high + room
 
 
 def _title(spec: MrpAnalysis, kind: str, name: str) -> str:
@@ -92,11 +122,10 @@ def _coverage(
         title=f"Do intervals hold the truth? By {by_words(grouping)}",
         caption=f"Share of the {groups:,} known values that intervals of each level hold. On the dashed "
         "line intervals hold what their level says; above it they are too wide, below too narrow. Grey: "
-        "where 95% of such shares would lie by chance if the groups were independent (they share a model, "
-        "so they are not "
-        f"quite). Single markers: direct estimates, at their level {level(spec)}. Where a group is small, "
-        "its known value is that of a finite population, and the interval to judge is the one for it; where "
-        "that ends on the known value, it counts in part, as the level asks. "
+        "where 95% of such shares would lie by chance if the values were independent (they come from one "
+        f"model, so they are not quite). Single markers: direct estimates, at their level {level(spec)}. "
+        "Where a group is small, its known value is that of a finite population, and the interval to judge "
+        "is the one for it; where that ends on the known value, it counts in part, as the level asks. "
         f"Model {result.name}.",
         alt=f"Coverage against level. {'; '.join(words)}.",
         model=result.name,
@@ -107,6 +136,7 @@ def accuracy_words(spec: MrpAnalysis, table: pd.DataFrame) -> str:
     """Errors and coverage in words; the table of the report has the rest."""
     scores = accuracy(table)
     sentences = []
+    what = "shares of answers of groups" if has_answers(spec) else "groups"
     for where, part in scores.groupby("where", sort=False):
         rows = part.set_index("kind")
         model = "predicted" if "predicted" in rows.index else "model"
@@ -121,7 +151,7 @@ def accuracy_words(spec: MrpAnalysis, table: pd.DataFrame) -> str:
         )
         who = "in" if where == "sampled" else "not in"
         sentences.append(
-            f"Over the {rows.at[model, 'groups']} groups {who} the sample the root mean square error is: "
+            f"Over the {rows.at[model, 'groups']} {what} {who} the sample the root mean square error is: "
             f"{listed('rmse')}; the mean absolute error: {listed('mae')}; {level(spec)} intervals that "
             "hold the "
             f"truth: {covered}."

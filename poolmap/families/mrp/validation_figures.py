@@ -9,7 +9,8 @@ import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import EVERY_MODEL, ModelResult, NamedFigure
-from poolmap.families.mrp.report_words import by_words, decimals, joined, level, noun, value_name
+from poolmap.families.mrp.arrange import Order, ordered_levels
+from poolmap.families.mrp.report_words import by_words, decimals, has_answers, joined, level, noun, value_name
 from poolmap.figures.against import Against, draw_against
 from poolmap.figures.by_size import Sized, draw_by_size
 from poolmap.figures.dot_whisker import Panel, Series, dot_whisker
@@ -39,6 +40,7 @@ def factor_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigure | None:
     low, high = float(every.min().min()), float(every.max().max())
     room = 0.04 * (high - low) or 0.01
     cut = f" The first {MOST_PANELS} of {len(names)} factors." if len(names) > MOST_PANELS else ""
+    each = ", an answer at a time" if has_answers(spec) else ""
     figure = draw_against(
         panels,
         x_label="observed, average of the respondents",
@@ -51,7 +53,7 @@ def factor_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigure | None:
         figure=figure,
         title="Observed and replicated, by the levels of each factor",
         caption="Posterior predictive check: the average over the respondents of each level of each factor "
-        f"of the varying effects, observed, and in data replicated from the model, with {level(spec)} "
+        f"of the varying effects{each}, observed, and in data replicated from the model, with {level(spec)} "
         "intervals; hollow where the interval does not hold what was observed. Replicates are of the same "
         "respondents, so a factor of this model follows its data closely; one that only another model has "
         f"may not.{cut} Model {result.name}.",
@@ -61,7 +63,9 @@ def factor_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigure | None:
     )
 
 
-def left_out_figure(spec: MrpAnalysis, results: Mapping[str, ModelResult]) -> NamedFigure | None:
+def left_out_figure(
+    spec: MrpAnalysis, order: Order, results: Mapping[str, ModelResult]
+) -> NamedFigure | None:
     """How much better or worse other models predict each area that is left out; None with a single model."""
     tables = {
         name: result.companions["left_out"].drop_duplicates(spec.leave_out).set_index(spec.leave_out)
@@ -75,6 +79,9 @@ def left_out_figure(spec: MrpAnalysis, results: Mapping[str, ModelResult]) -> Na
     differences = pd.DataFrame({name: tables[name]["elpd"] - tables[primary]["elpd"] for name in others})
     away = differences.abs().max(axis=1).sort_values(ascending=False, kind="stable")
     rows = differences.loc[away.index[:MOST_ROWS]].sort_values(others[0], ascending=False, kind="stable")
+    rows = rows.loc[
+        [v for v in ordered_levels(spec, order, str(spec.leave_out)) if v in rows.index] or rows.index
+    ]
     series = [
         Series(name, rows[name].to_numpy(dtype=float), marker=marker, colour=colour)
         for name, (colour, marker) in zip(others, OTHERS, strict=False)
@@ -124,6 +131,7 @@ def expected_error_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigure
     if not panels:
         return None
     surveys = int(table["surveys"].max())
+    each = ", a dot for each answer" if has_answers(spec) else ""
     figure = draw_by_size(
         panels,
         x_label="respondents in the group (log axis)",
@@ -136,10 +144,9 @@ def expected_error_figure(spec: MrpAnalysis, result: ModelResult) -> NamedFigure
         figure=figure,
         title="Expected error of each group's estimate",
         caption=f"Root mean square error of the MrP estimates of the {value_name(spec)} over {surveys} "
-        "surveys simulated from the fitted model and fitted again, against the respondents of the group: "
-        "the error to "
-        f"be expected if the model is right. With {surveys} surveys an error is itself known to about "
-        f"{100 / np.sqrt(2 * surveys):.0f}%. Model {result.name}.",
+        f"surveys simulated from the fitted model and fitted again, against the respondents of the group"
+        f"{each}: the error to be expected if the model is right. With {surveys} surveys an error is itself "
+        f"known to about {100 / np.sqrt(2 * surveys):.0f}%. Model {result.name}.",
         alt=f"Scatter plots of the expected error against respondents: {'; '.join(words)}.",
         model=result.name,
     )
