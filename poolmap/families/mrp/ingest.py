@@ -16,7 +16,7 @@ from poolmap.families.mrp.cells import survey_cells
 from poolmap.families.mrp.census import aggregated, cell_rows, columns_of, person_rows, repeated
 from poolmap.families.mrp.extend import extend
 from poolmap.families.mrp.inputs import Inputs, read_inputs
-from poolmap.families.mrp.levels import check_levels, check_people, check_varies, index_levels, level_report
+from poolmap.families.mrp.levels import check_people, check_varies, index_levels, level_report
 from poolmap.families.mrp.margins import margin_cells
 from poolmap.families.mrp.needs import Needs, needs_of
 from poolmap.families.mrp.order import MISSING_LEVEL, order_of, unordered
@@ -25,6 +25,7 @@ from poolmap.families.mrp.pooled import SurveyTable, pool
 from poolmap.families.mrp.predictors import join_area_predictors, predictor_kinds, scale, settle
 from poolmap.families.mrp.recode import LeftOut
 from poolmap.families.mrp.respondents import respondents
+from poolmap.families.mrp.same_levels import check_levels
 from poolmap.families.mrp.truth import read_truth
 from poolmap.tables import MISSING, Table, exclusions, nearest
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.errors import InputError, Problem
+from poolmap.families.mrp.absent import absent_from_census
 from poolmap.families.mrp.census import check_duplicates
 from poolmap.families.mrp.margins import check_margins
 from poolmap.families.mrp.needs import Needs
 from poolmap.families.mrp.pooled import SURVEY
 from poolmap.families.mrp.recode import LeftOut, harmonise
-from poolmap.tables import Table, close_to, nearest, nearest_then, read_header, read_table
+from poolmap.tables import Table, read_header, read_table
 
 RESERVED = frozenset(
     """line file yes y weight n count total mean within_ss exposure stratum truth answer value table
@@ -135,18 +136,6 @@ def _wanted(spec: MrpAnalysis, needs: Needs) -> frozenset[str]:
     return frozenset(name for name in names if name is not None)
 
 
-def absent_from_census(needs: Needs, name: str, columns: Sequence[str]) -> str:
-    """What to do about a variable that the census lacks."""
-    if name == SURVEY:
-        return f"name it in `house`: [{SURVEY}]"
-    if name not in needs.factors or close_to(name, columns):
-        return nearest(name, columns)
-    return (
-        f"{nearest_then(name, columns, '')} If it says how the survey was taken, name it in `house`; a trait "
-        "of people can be put into the census by `extend`"
-    )
-
-
 def _check_columns(spec: MrpAnalysis, needs: Needs, inputs: Inputs) -> None:
     """Note columns that are needed and not there, and names that are poolmap's own."""
     outcome, design = spec.outcome, spec.design
@@ -181,9 +170,11 @@ def _check_columns(spec: MrpAnalysis, needs: Needs, inputs: Inputs) -> None:
         of = "formula" if name in (*needs.factors, *needs.predictors) else "contrasts"
         of = "estimates" if of == "contrasts" and name in estimated else of
         there = "there is no" if inputs.census is not None else "no margin has a"
+        known = first.names if inputs.census is not None else sorted(columns)
+        surveyed = list(dict.fromkeys(column for table in inputs.surveys.values() for column in table.names))
         first.problem(
             f"{there} column '{name}' (asked for by '{of}')",
-            absent_from_census(needs, name, first.names if inputs.census is not None else sorted(columns)),
+            absent_from_census(spec, needs, name, known, surveyed),
         )
     for name in needs.house:
         if name in columns:

@@ -1,4 +1,4 @@
-"""The levels of the variables: whether survey and census spell them alike, their numbering, the report."""
+"""The levels of the variables: whether their people are believable, their numbering, the report."""
 
 from __future__ import annotations
 
@@ -11,55 +11,8 @@ import pandas as pd
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.families.mrp.formula import term_name
 from poolmap.families.mrp.needs import Needs
-from poolmap.families.mrp.order import MISSING_LEVEL, folded, listed, rule
-from poolmap.tables import Table, nearest_then
-
-_SHOWN = 20
-
-
-def check_levels(
-    spec: MrpAnalysis, survey: Table, people: pd.DataFrame, levels: Mapping[str, Sequence[str]], census: str
-) -> None:
-    """Note each level of the survey that the census lacks, with the nearest that it has.
-
-    Args:
-        people: the respondents used.
-        levels: of each variable that both sides have, the census's levels.
-        census: what the census is called.
-    """
-    for variable, known in levels.items():
-        counts = people[variable].astype(object).value_counts(sort=False)
-        unknown = counts[~counts.index.isin(list(known))]
-        if rule(spec, variable) == "level":
-            unknown = unknown.drop(MISSING_LEVEL, errors="ignore")
-        short = {level.lstrip("0"): level for level in known if level.isdigit()}
-        lost = [level for level in unknown.index if level.isdigit() and level.lstrip("0") in short]
-        if lost:
-            many = "1 level" if len(lost) == 1 else f"{len(lost):,} levels"
-            survey.problem(
-                f"{many} of the survey match the census, {census}, only without leading zeros: "
-                f"'{lost[0]}' is '{short[lost[0].lstrip('0')]}' there",
-                "leading zeros were lost in one of the files (a spreadsheet does that): write the codes as "
-                "text, all of one length",
-                column=variable,
-            )
-            unknown = unknown.drop(lost)
-        for level, count in unknown.head(_SHOWN).items():
-            rows = "1 row" if count == 1 else f"{count:,} rows"
-            near, target = nearest_then(level, known, ""), "a level of the census"
-            alike = [other for other in known if folded(other) == folded(level)]
-            if alike:
-                near = f"did you mean '{alike[0]}'? It differs only in capitals, blanks or accents."
-                target = alike[0]
-            survey.problem(
-                f"'{level}' ({rows}) is not a '{variable}' of the census, {census}",
-                f"{near} Spell it alike in both files, or recode it: "
-                f"`recode: {{{variable}: {{{level}: {target}}}}}`",
-                column=variable,
-            )
-        if len(unknown) > _SHOWN:
-            more = f"the same for {len(unknown) - _SHOWN:,} more levels"
-            survey.problem(more, column=variable)
+from poolmap.families.mrp.order import folded, listed
+from poolmap.tables import Table
 
 
 def check_people(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.errors import Problem
 from poolmap.families.mrp.recode import band_labels
-from poolmap.tables import nearest
+from poolmap.spelling import close_to, nearest, numbers_in
 
 MISSING_LEVEL = "missing"
 IN_ORDER = ("rw1", "ar1")
@@ -86,6 +86,14 @@ def folded(level: str) -> str:
     """A level without what spelling may differ in: capitals, accents, blanks, punctuation."""
     plain = unicodedata.normalize("NFKD", str(level).casefold())
     return "".join(c for c in plain if c.isalnum())
+
+
+def close_level(level: str, known: Iterable[str]) -> str | None:
+    """The level that is probably meant: spelt nearly alike, or the only one with the same numbers."""
+    known = list(known)
+    same = [other for other in known if numbers_in(other) == numbers_in(level)] if numbers_in(level) else []
+    alike = [other for other in known if folded(other) == folded(level)]
+    return next(iter([*alike, *(same if len(same) == 1 else [])]), None) or close_to(level, known)
 
 
 def listed(levels: Sequence[str], most: int = 10) -> str:
