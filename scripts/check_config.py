@@ -23,6 +23,8 @@ try:
     for name, spec in config.analyses.items() if "--tables" in options else ():
         try:
             data = door(spec.family, "ingest")(spec)
+            for doubt in data.facts.get("doubts", ()):
+                print(f"{name}, look at this: {doubt}.")
             if spec.has_graph:
                 analysis_graph(spec, data.geometry)
         except InputError as error:

@@ -36,6 +36,7 @@ class Inputs:
         seed: the cells that margins start from, where they are a table.
         truth: known values.
         left_out: rows that are left out of survey or census.
+        doubts: what is most likely a slip (see `doubts`).
     """
 
     surveys: dict[str, Table]
@@ -46,6 +47,7 @@ class Inputs:
     areas: list[Table] = field(default_factory=list)
     truth: Table | None = None
     left_out: list[LeftOut] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
     def tables(self) -> Iterator[Table]:
         """All tables but the truth."""
@@ -105,7 +107,7 @@ def read_inputs(spec: MrpAnalysis, needs: Needs) -> Inputs:
     check_margins(spec, inputs.margins)
     if inputs.seed is not None:
         inputs.seed.has(spec.count or "", key="count")
-    inputs.left_out, problems = harmonise(spec, list(inputs.tables()))
+    inputs.left_out, problems, inputs.doubts = harmonise(spec, list(inputs.tables()))
     if inputs.truth is not None:
         harmonise(spec, [inputs.truth])
     _check_columns(spec, needs, inputs)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
+from poolmap.families.mrp.doubts import noted
 from poolmap.families.mrp.formula import term_name
 from poolmap.families.mrp.needs import Needs
 from poolmap.families.mrp.order import folded, listed
@@ -145,6 +146,7 @@ def level_report(
     people: pd.DataFrame,
     census: pd.DataFrame,
     repeated: Mapping[str, int],
+    odd: Mapping[tuple[str, str], str],
 ) -> pd.DataFrame:
     """Every level of every variable, beside each other in survey and census.
 
@@ -153,6 +155,7 @@ def level_report(
         order: of the levels of each variable.
         people, census: respondents and cells.
         repeated: as for `index_levels`.
+        odd: what is odd of a level, by variable and level.
 
     Returns:
         `variable`, `level` (in order), `survey_n` and `survey_weight` (NaN: the survey lacks the variable),
@@ -171,7 +174,8 @@ def level_report(
             codes = index.get_indexer(census[variable].cat.categories)[census[variable].cat.codes]
             people_of = np.bincount(codes, census["count"], len(levels))
             part["census_n"] = people_of / _times(repeated, [variable])
-        part["note"] = _notes(variable, levels, part, variable in needs.extended)
+        notes = _notes(variable, levels, part, variable in needs.extended)
+        part["note"] = noted(notes, variable, levels, odd)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
 

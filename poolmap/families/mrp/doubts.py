@@ -1,0 +1,200 @@
+"""What in the data is allowed and yet most likely a slip: codes for missing values, odd times, lost weights.
+
+Every doubt is a sentence for the report and the run's messages; nothing is changed or left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from poolmap.config.mrp import MrpAnalysis
+from poolmap.families.mrp.census import like_weight
+from poolmap.families.mrp.codes import code_doubt
+from poolmap.families.mrp.inputs import Inputs
+from poolmap.families.mrp.order import MISSING_LEVEL, folded, listed, ordered
+from poolmap.families.mrp.pooled import SurveyTable
+from poolmap.families.mrp.same_levels import written
+from poolmap.families.mrp.words import counted
+
+FEW = 5  # respondents of a level that may be a slip
+SHARE = 0.02  # of the median of the other levels
+ALONE = 20  # median of the others beside which a single respondent is odd
+YEARS = (1850, 2100)
+GAP = 10  # median gaps between times: farther away is far
+MANY_TIMES = 20
+
+
+@dataclass(frozen=True)
+class OddLevel:
+    """A level that may be a slip.
+
+    Attributes:
+        variable, level: which.
+        note: what is odd, in a few words, for the table of levels.
+        said: the same as a sentence, with what to do.
+    """
+
+    variable: str
+    level: str
+    note: str
+    said: str
+
+
+def doubts(
+    spec: MrpAnalysis,
+    inputs: Inputs,
+    survey: SurveyTable,
+    people: pd.DataFrame,
+    predictors: Sequence[str],
+    odd: Sequence[OddLevel],
+) -> list[str]:
+    """All that a reader should look at before trusting the results.
+
+    Args:
+        survey: as read.
+        people: the respondents used.
+        predictors: the numeric ones.
+        odd: levels that `odd_levels` found.
+    """
+    found = list(inputs.doubts)
+    columns = {"y": spec.outcome.column} if spec.outcome.kind in ("continuous", "count") else {}
+    columns |= {"exposure": spec.outcome.exposure, "weight": spec.weight}
+    columns |= {name: name for name in predictors}
+    for name, column in columns.items():
+        if column in survey.frame and name in people:
+            text = survey.frame.loc[people.index, column]
+            found += code_doubt(survey.where(column=column), column, text, people[name])
+    for source, table in zip(spec.area_predictors, inputs.areas, strict=True):
+        for column in set(source.columns) & set(predictors):
+            numbers = pd.to_numeric(table.frame[column].astype(object), errors="coerce")
+            found += code_doubt(table.where(column=column), None, table.frame[column], numbers)
+    found += [level.said for level in odd]
+    if spec.time in people:
+        found += crowd_of_times(people, spec.time)
+    if spec.microdata and spec.count is None and inputs.census is not None:
+        found += _lost_weight(inputs.census.path, inputs.census.names)
+    return found
+
+
+def _lost_weight(path: str, names: Sequence[str]) -> list[str]:
+    column = next((name for name in names if like_weight(name)), None)
+    if column is None:
+        return []
+    return [
+        f"{path} has a column '{column}', which looks like the weight of a person, and the analysis does not "
+        f"use it: each row counts as one person. If it is the weight, write `count: {column}`"
+    ]
+
+
+def odd_levels(people: pd.DataFrame, time: str | None) -> list[OddLevel]:
+    """Levels of variables that no census checks which hardly anybody has, or which are odd times.
+
+    A level is odd that has 5 respondents or fewer, and less than 2% of the median of the other levels (or a
+    single respondent where that median is 20 or more). A time is odd, besides, that lies away from its
+    neighbour by more than 10 times the median gap between times and has less than a fifth of the median.
+
+    Args:
+        people: of the respondents used the variables that no census checks: time, surveys, house variables,
+            ones that `extend` brings.
+        time: the variable of time, if there is one.
+    """
+    found = []
+    for variable in people:
+        counts = people[variable].astype(object).value_counts(sort=False)
+        counts = counts.drop(MISSING_LEVEL, errors="ignore")
+        if len(counts) < 2:
+            continue
+        far = _far_times(counts) if variable == time else {}
+        for level, count in counts.items():
+            others = counts.drop(level)
+            usual = others.median()
+            few = (count <= FEW and count < SHARE * usual) or (count == 1 and usual >= ALONE)
+            twins = [other for other in others.index if folded(other) and folded(other) == folded(level)]
+            twins = [other for other in twins if counts[other] >= count]
+            reasons = ["hardly any respondents"] if few else []
+            reasons += [far[level]] if level in far else []
+            reasons += [f"spelt nearly as {listed(twins)}"] if twins and not few else []
+            if reasons:
+                found.append(_odd(variable, str(level), int(count), others, reasons, twins))
+    return found
+
+
+def crowd_of_times(people: pd.DataFrame, time: str) -> list[str]:
+    """A sentence where the times are so many, with so few respondents, that they may be dates."""
+    counts = people[time].astype(object).value_counts()
+    if len(counts) <= MANY_TIMES or counts.median() >= FEW:
+        return []
+    return [
+        f"The time '{time}' has {len(counts):,} levels, half of them with {counts.median():g} respondents or "
+        f"fewer ({listed(ordered(counts.index), 3)}). Each is a time of its own: if these are dates, put a "
+        "column with the month, quarter or year into the survey and name that as the time"
+    ]
+
+
+def remarks(odd: Sequence[OddLevel]) -> dict[tuple[str, str], str]:
+    """The notes of odd levels, by variable and level."""
+    return {(level.variable, level.level): level.note for level in odd}
+
+
+def _far_times(counts: pd.Series) -> dict[str, str]:
+    """Times that lie far from all others, and what is said of them."""
+    numbers = _as_times(list(counts.index))
+    if numbers is None or len(counts) < 3:
+        return {}
+    found = {}
+    no_year = (numbers < YEARS[0]) | (numbers > YEARS[1])
+    if 2 * no_year.sum() < len(numbers) and (numbers[~no_year] % 1 == 0).all():
+        found = dict.fromkeys(counts.index[no_year], "not a year as the others are")
+    order = np.argsort(numbers)
+    gaps = np.diff(numbers[order])
+    for place in range(len(gaps)):
+        if gaps[place] <= GAP * np.median(np.delete(gaps, place)):
+            continue
+        sides = (counts.iloc[order[: place + 1]], counts.iloc[order[place + 1 :]])
+        side = min(sides, key=lambda part: part.sum())
+        if side.max() < 0.2 * counts.drop(side.index).median():
+            rest = ordered(map(str, counts.index.difference(side.index)))
+            found |= {level: f"far from the other times ({rest[0]} to {rest[-1]})" for level in side.index}
+    return found
+
+
+def _as_times(levels: Sequence[str]) -> np.ndarray | None:
+    """Times as numbers: numbers as they are, dates (2021-03-15) as days; None where some are neither."""
+    try:
+        return np.array([float(level) for level in levels])
+    except ValueError:
+        pass
+    try:
+        return np.array([float(date.fromisoformat(level).toordinal()) for level in levels])
+    except ValueError:
+        return None
+
+
+def _odd(
+    variable: str, level: str, count: int, others: pd.Series, reasons: Sequence[str], twins: Sequence[str]
+) -> OddLevel:
+    meant = written(str(twins[0])) if twins else "..."
+    low, high = int(others.min()), int(others.max())
+    each = f"{low:,} to {high:,}" if low < high else f"{low:,}"
+    said = (
+        f"'{variable}' has the level '{level}' with {counted(count, 'respondent')} (the others: {each}): "
+        f"{' and '.join(reasons)}. It counts as a level like the others; if it is a slip, mend the file or "
+        f"write `recode: {{{variable}: {{{written(level)}: {meant}}}}}`"
+    )
+    return OddLevel(variable, level, "; ".join(reasons), said)
+
+
+def noted(
+    notes: Sequence[str], variable: str, levels: Sequence[str], more: Mapping[tuple[str, str], str]
+) -> list[str]:
+    """Notes of levels, with the remarks on odd ones that they do not hold yet."""
+    found = []
+    for level, note in zip(levels, notes, strict=True):
+        said = [part for part in more.get((variable, level), "").split("; ") if part and part not in note]
+        found.append("; ".join([*said, *([note] if note else [])]))
+    return found
