@@ -24,7 +24,7 @@ try:
         try:
             data = door(spec.family, "ingest")(spec)
             for doubt in data.facts.get("doubts", ()):
-                print(f"{name}, look at this: {doubt}.")
+                print(f"{name}, look at this: {doubt}")
             if spec.has_graph:
                 analysis_graph(spec, data.geometry)
         except InputError as error:

@@ -257,6 +257,7 @@ class MrpAnalysis(Analysis):
             ("outcome", "column"): self.outcome.column,
             ("outcome", "exposure"): self.outcome.exposure,
             ("weight",): self.weight,
+            ("time",): self.time,
             ("design", "strata"): self.design.strata,
         }
         in_survey |= {("design", "clusters", str(i)): name for i, name in enumerate(self.design.clusters)}

@@ -25,6 +25,9 @@ def _estimates_conflicts(spec: MrpAnalysis) -> list[Conflict]:
         repeated = next((name for name in grouping if grouping.count(name) > 1), None)
         if "" in grouping:
             found.append(Conflict(at, f"'{text}' lacks a variable", "write variables with : between them"))
+        elif "*" in text:
+            remedy = f"write variables with : between them: {text.replace('*', ':')}"
+            found.append(Conflict(at, f"'{text}' is no name of variables", remedy))
         elif repeated:
             found.append(Conflict(at, f"'{text}' has '{repeated}' twice", "write each variable once"))
         elif table in tables:
@@ -58,6 +61,10 @@ def _conflicts(spec: MrpAnalysis) -> list[Conflict]:
         if path in paths[:i]:
             what = f"the file '{path}' stands twice: its respondents would count twice"
             found.append(Conflict(f"survey.{name}", what, "name each file once"))
+    if spec.census in paths and not spec.microdata:
+        found.append(
+            Conflict("census", f"'{spec.census}' is the survey", "name the file with the population")
+        )
     for i, contrast in enumerate(spec.contrasts):
         found += contrast.conflicts(f"contrasts.{i}")
     if spec.outcome.kind in ("binary", "ordered", "categorical"):

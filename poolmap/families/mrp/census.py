@@ -23,8 +23,12 @@ def like_weight(name: str) -> bool:
     return bool(_WEIGHT.fullmatch(name) or _COUNT.fullmatch(name))
 
 
-def check_duplicates(table: Table, count: str) -> None:
-    """Note each row that repeats another in all columns but the count."""
+def check_duplicates(table: Table, count: str, more: str = "") -> None:
+    """Note each row that repeats another in all columns but the count.
+
+    Args:
+        more: what else to do about it.
+    """
     columns = [column for column in table.frame.columns if column != count]
     if not columns:
         return
@@ -40,7 +44,7 @@ def check_duplicates(table: Table, count: str) -> None:
         table.problem(
             f"duplicated cell: {cell} stands already in {table.unit} {first[group[line]]}",
             "give each cell one row; where the counts belong to different groups, add the column that tells "
-            "them apart",
+            f"them apart{more}",
             line=line,
         )
     if len(lines) > _SHOWN:

@@ -73,7 +73,7 @@ def code_doubt(where: str, column: str | None, text: pd.Series, numbers: pd.Seri
     remedy = f"to have it read as missing, write `recode: {{{column}: {{{recoded}}}}}`"
     return [
         f"{where}: {each}, far from all other values ({codes.lowest:,.6g} to {codes.highest:,.6g}). A code "
-        f"for a missing value? It counts as a number; {remedy if column else 'if it is one, mend the file'}"
+        f"for a missing value? It counts as a number; {remedy if column else 'if it is one, mend the file'}."
     ]
 
 

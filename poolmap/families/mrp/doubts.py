@@ -5,7 +5,8 @@ Every doubt is a sentence for the report and the run's messages; nothing is chan
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,13 +14,16 @@ import numpy as np
 import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
+from poolmap.families.mrp.categories import present
 from poolmap.families.mrp.census import like_weight
 from poolmap.families.mrp.codes import code_doubt
 from poolmap.families.mrp.inputs import Inputs
-from poolmap.families.mrp.order import MISSING_LEVEL, folded, listed, ordered
-from poolmap.families.mrp.pooled import SurveyTable
+from poolmap.families.mrp.order import MISSING_LEVEL, alike, listed, ordered
+from poolmap.families.mrp.pooled import SURVEY, SurveyTable
+from poolmap.families.mrp.recode import band_labels
 from poolmap.families.mrp.same_levels import written
 from poolmap.families.mrp.words import counted
+from poolmap.tables import Table
 
 FEW = 5  # respondents of a level that may be a slip
 SHARE = 0.02  # of the median of the other levels
@@ -27,6 +31,8 @@ ALONE = 20  # median of the others beside which a single respondent is odd
 YEARS = (1850, 2100)
 GAP = 10  # median gaps between times: farther away is far
 MANY_TIMES = 20
+LARGEST = 100  # times the second largest cell
+_TIME = re.compile(r"(.*_)?(year|yr|wave|period|date|time|quarter|month|week)s?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ def doubts(
     inputs: Inputs,
     survey: SurveyTable,
     people: pd.DataFrame,
+    cells: pd.DataFrame,
+    order: Mapping[str, Sequence[str]],
     predictors: Sequence[str],
     odd: Sequence[OddLevel],
 ) -> list[str]:
@@ -58,6 +66,8 @@ def doubts(
     Args:
         survey: as read.
         people: the respondents used.
+        cells: of the population.
+        order: the levels of each variable.
         predictors: the numeric ones.
         odd: levels that `odd_levels` found.
     """
@@ -76,8 +86,59 @@ def doubts(
     found += [level.said for level in odd]
     if spec.time in people:
         found += crowd_of_times(people, spec.time)
-    if spec.microdata and spec.count is None and inputs.census is not None:
-        found += _lost_weight(inputs.census.path, inputs.census.names)
+    if inputs.census is not None:
+        used = {*order, *cells.columns, spec.count}
+        if spec.microdata and spec.count is None:
+            found += _lost_weight(inputs.census.path, [n for n in inputs.census.names if n not in used])
+        found += _unused_time(spec, inputs.census, used)
+        found += _one_large_cell(inputs.census.path, cells, [v for v in order if v in cells])
+    return [*found, *_other_bands(spec, cells, order)]
+
+
+def _unused_time(spec: MrpAnalysis, census: Table, used: Collection[str | None]) -> list[str]:
+    """A census with a year that the analysis does not know of holds the same people several times."""
+    found = []
+    for name in census.frame.columns if not spec.microdata else ():
+        levels = present(census.frame[name]) if _TIME.fullmatch(name) and name not in used else []
+        if len(levels) > 1:
+            found.append(
+                f"{census.path} has a column '{name}' ({listed(ordered(levels), 3)}) that the analysis does "
+                "not use: the people of all its levels are added up. If they are the same people at several "
+                f"times, keep one of these, or write `time: {name}`."
+            )
+    return found
+
+
+def _one_large_cell(path: str, cells: pd.DataFrame, variables: Sequence[str]) -> list[str]:
+    """A cell beside which all others are nothing is a slip, or a row of a total."""
+    counts = cells["count"].to_numpy()
+    if len(counts) < 10 or (counts > 0).sum() < 2:
+        return []
+    first, second = np.sort(counts)[[-1, -2]]
+    if first < LARGEST * second:
+        return []
+    row = cells.iloc[int(counts.argmax())]
+    cell = ", ".join(f"{variable} {row[variable]}" for variable in variables)
+    return [
+        f"{path}: the cell {cell} has {first:,.6g} people, the next largest of the {len(counts):,} cells "
+        f"{second:,.6g}. Is it a slip, or the row of a total?"
+    ]
+
+
+def _other_bands(spec: MrpAnalysis, cells: pd.DataFrame, order: Mapping[str, Sequence[str]]) -> list[str]:
+    """Bands that the census had already and that are none of those into which numbers are cut."""
+    found = []
+    for name, bands in spec.bands.items():
+        renamed = spec.recode.get(name, {})
+        labels = [renamed.get(label, label) for label in band_labels(bands)]
+        others = [level for level in order.get(name, ()) if level not in (*labels, MISSING_LEVEL)]
+        if others and name in cells:
+            lived = cells.loc[cells[name].isin(others), "count"].sum() / cells["count"].sum()
+            found.append(
+                f"numbers are cut into the bands {listed(labels)} of '{name}', and the census has "
+                f"{listed(others)} besides ({100 * lived:.1f}% of the people), which no respondent whose "
+                "number is cut can have: write bands that hold on both sides."
+            )
     return found
 
 
@@ -87,7 +148,7 @@ def _lost_weight(path: str, names: Sequence[str]) -> list[str]:
         return []
     return [
         f"{path} has a column '{column}', which looks like the weight of a person, and the analysis does not "
-        f"use it: each row counts as one person. If it is the weight, write `count: {column}`"
+        f"use it: each row counts as one person. If it is the weight, write `count: {column}`."
     ]
 
 
@@ -114,8 +175,7 @@ def odd_levels(people: pd.DataFrame, time: str | None) -> list[OddLevel]:
             others = counts.drop(level)
             usual = others.median()
             few = (count <= FEW and count < SHARE * usual) or (count == 1 and usual >= ALONE)
-            twins = [other for other in others.index if folded(other) and folded(other) == folded(level)]
-            twins = [other for other in twins if counts[other] >= count]
+            twins = [other for other in alike(str(level), others.index) if counts[other] >= count]
             reasons = ["hardly any respondents"] if few else []
             reasons += [far[level]] if level in far else []
             reasons += [f"spelt nearly as {listed(twins)}"] if twins and not few else []
@@ -132,7 +192,7 @@ def crowd_of_times(people: pd.DataFrame, time: str) -> list[str]:
     return [
         f"The time '{time}' has {len(counts):,} levels, half of them with {counts.median():g} respondents or "
         f"fewer ({listed(ordered(counts.index), 3)}). Each is a time of its own: if these are dates, put a "
-        "column with the month, quarter or year into the survey and name that as the time"
+        "column with the month, quarter or year into the survey and name that as the time."
     ]
 
 
@@ -181,11 +241,13 @@ def _odd(
     meant = written(str(twins[0])) if twins else "..."
     low, high = int(others.min()), int(others.max())
     each = f"{low:,} to {high:,}" if low < high else f"{low:,}"
-    said = (
-        f"'{variable}' has the level '{level}' with {counted(count, 'respondent')} (the others: {each}): "
-        f"{' and '.join(reasons)}. It counts as a level like the others; if it is a slip, mend the file or "
-        f"write `recode: {{{variable}: {{{written(level)}: {meant}}}}}`"
+    first = (
+        f"'{variable}' has the level '{level}' with" if variable != SURVEY else f"the survey '{level}' has"
     )
+    remedy = "It counts as a level like the others; if it is a slip, mend the file or write"
+    recoded = f"`recode: {{{variable}: {{{written(level)}: {meant}}}}}`"
+    end = f"{remedy} {recoded}" if variable != SURVEY else "Is it the right file, and whole?"
+    said = f"{first} {counted(count, 'respondent')} (the others: {each}): {' and '.join(reasons)}. {end}"
     return OddLevel(variable, level, "; ".join(reasons), said)
 
 

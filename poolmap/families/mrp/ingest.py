@@ -67,7 +67,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     survey = pool(inputs.surveys, _survey_columns(spec, needs, inputs.margins))
     facts: dict[str, Any] = {}
     census = _census_table(spec, inputs, survey, facts)
-    joined = _join(spec, inputs, survey, census)
+    joined = _join(spec, needs, inputs, survey, census)
     kinds = predictor_kinds(needs, census.frame, survey.frame)
     _raise(_clashes(spec, needs, kinds))
 
@@ -120,8 +120,9 @@ def ingest(spec: MrpAnalysis) -> Dataset:
         if kinds[name] == "factor":
             predictors[name] = {"type": "factor", "levels": order[name]}
         else:
-            predictors[name] = {"type": "numeric", **_scale(census, cells, name), **sources[name]}
-    _raise(census.problems)
+            table = _holder(spec, inputs, census, name)
+            predictors[name] = {"type": "numeric", **_scale(table, cells, name), **sources[name]}
+    _raise([problem for table in (census, *inputs.areas) for problem in table.problems])
 
     keys = list(dict.fromkeys([*needs.factors, *needs.predictors]))
     tables = survey_cells(spec.outcome.kind, people, keys, asked.answers)
@@ -129,7 +130,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     tables["levels"] = index_levels(needs.terms, needs.house, tables["cells"], cells, repeated_for)
     odd = odd_levels(_unchecked(needs, survey, people, known), spec.time)
     tables["variables"] = level_report(needs, order, people, cells, repeated_for, remarks(odd))
-    facts["doubts"] = doubts(spec, inputs, survey, people, numeric, odd)
+    facts["doubts"] = doubts(spec, inputs, survey, people, cells, order, numeric, odd)
     facts |= _facts(spec, needs, inputs, survey, asked.answers, people, len(asked.excluded))
     facts |= {
         "order": order,
@@ -202,9 +203,10 @@ def _seed_of_survey(spec: MrpAnalysis, inputs: Inputs, survey: SurveyTable) -> p
     return rows[whole]
 
 
-def _join(spec: MrpAnalysis, inputs: Inputs, survey: SurveyTable, census: Table) -> set[str]:
+def _join(spec: MrpAnalysis, needs: Needs, inputs: Inputs, survey: SurveyTable, census: Table) -> set[str]:
     """The columns that the survey got from tables of areas; the census gets them all."""
-    joined = join_area_predictors(spec, inputs.areas, survey, census.frame, census.path)
+    where, forced = census.path, needs.forced
+    joined = join_area_predictors(spec, inputs.areas, survey, census.frame, where, forced)
     _raise([problem for table in inputs.areas for problem in table.problems])
     return joined
 
@@ -274,11 +276,17 @@ def _in_order(
     return order
 
 
-def _scale(census: Table, cells: pd.DataFrame, name: str) -> dict[str, float]:
+def _holder(spec: MrpAnalysis, inputs: Inputs, census: Table, name: str) -> Table:
+    """The table that a predictor of the census comes from."""
+    sources = zip(spec.area_predictors, inputs.areas, strict=True)
+    return next((table for source, table in sources if name in source.columns), census)
+
+
+def _scale(table: Table, cells: pd.DataFrame, name: str) -> dict[str, float]:
     mean, sd = scale(cells, name)
     if not sd > 1e-12 * max(abs(mean), 1e-300):
         what = "the predictor has the same value for everyone"
-        census.problem(what, "take it out of the formula", column=name)
+        table.problem(what, "take it out of the formula", column=name)
     return {"mean": mean, "sd": sd}
 
 

@@ -103,7 +103,7 @@ def read_inputs(spec: MrpAnalysis, needs: Needs) -> Inputs:
         truth=truth,
     )
     if census is not None and not spec.microdata and census.has(spec.count or "", key="count"):
-        check_duplicates(census, spec.count or "")
+        check_duplicates(census, spec.count or "", "; where each row is a person, write `microdata: true`")
     check_margins(spec, inputs.margins)
     if inputs.seed is not None:
         inputs.seed.has(spec.count or "", key="count")
@@ -146,6 +146,7 @@ def _check_columns(spec: MrpAnalysis, needs: Needs, inputs: Inputs) -> None:
     named |= {"weight": [spec.weight], "design: strata": [design.strata], "design: clusters": design.clusters}
     named |= {"design: population_sizes": design.population_sizes, "design: inclusion": design.inclusion}
     named |= {"formula": needs.factors, "extend": needs.extended}
+    named |= {"time": [] if spec.time in needs.factors else [spec.time]}
     for table in inputs.surveys.values():
         for key, columns in named.items():
             for column in columns:

@@ -12,7 +12,7 @@ from poolmap.config.mrp import MrpAnalysis
 from poolmap.families.mrp.doubts import noted
 from poolmap.families.mrp.formula import term_name
 from poolmap.families.mrp.needs import Needs
-from poolmap.families.mrp.order import folded, listed
+from poolmap.families.mrp.order import folded, listed, spelling
 from poolmap.tables import Table
 
 
@@ -186,13 +186,13 @@ def _times(repeated: Mapping[str, int], variables: Sequence[str]) -> int:
 
 
 def _notes(variable: str, levels: Sequence[str], part: pd.DataFrame, extended: bool) -> list[str]:
-    like: dict[str, list[str]] = {}
+    like: dict[tuple, list[str]] = {}
     for level in levels:
-        like.setdefault(folded(level) or level, []).append(level)
+        like.setdefault(spelling(level) if folded(level) else (level,), []).append(level)
     notes = []
     for level, asked, lived in zip(levels, part["survey_n"], part["census_n"], strict=True):
         said = []
-        twins = [other for other in like[folded(level) or level] if other != level]
+        twins = [other for other in like[spelling(level) if folded(level) else (level,)] if other != level]
         if twins:
             said.append(f"spelt nearly as {listed(twins)}")
         if asked == 0:

@@ -93,8 +93,8 @@ def _cut(
         codes = np.where(values.isna(), 0, codes)
         below = values.notna() & (codes == 0)
         table.frame[name] = pd.Categorical.from_codes(codes, pd.Index(["", *labels], dtype=object))
-        for line, value in values[below].items():
-            left_out.append((table, line, f"{column} {value:g} is below the first band of '{name}'"))
+        reason = f"'{column}' is below the first band of '{name}', {labels[0]}"
+        left_out += [(table, line, reason) for line in values.index[below]]
         table.frame = table.frame[~below]
         if table.frame.empty:
             what = f"every number is below the first band of '{name}', {bands.lower[0]:g}"
