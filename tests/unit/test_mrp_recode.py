@@ -85,8 +85,8 @@ def test_numbers_below_the_first_band_are_left_out_and_listed(tmp_path):
     assert (data.facts["rows_excluded"], data.facts["census_rows_excluded"]) == (1, 1)
     rows = data.exclusions[["row", "reason"]].to_numpy().tolist()
     assert sorted(rows) == [
-        [2, "age 17.5 is below the first band of 'age'"],
-        [5, "age 17 is below the first band of 'age'"],
+        [2, "'age' is below the first band of 'age', young"],
+        [5, "'age' is below the first band of 'age', young"],
     ]
     assert data.facts["order"]["age"] == ["young", "old"]
 

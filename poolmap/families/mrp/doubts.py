@@ -26,8 +26,7 @@ from poolmap.families.mrp.words import counted
 from poolmap.tables import Table
 
 FEW = 5  # respondents of a level that may be a slip
-SHARE = 0.02  # of the median of the other levels
-ALONE = 20  # median of the others beside which a single respondent is odd
+TIMES = 20  # as many as that has each level that is not as small
 YEARS = (1850, 2100)
 GAP = 10  # median gaps between times: farther away is far
 MANY_TIMES = 20
@@ -155,9 +154,9 @@ def _lost_weight(path: str, names: Sequence[str]) -> list[str]:
 def odd_levels(people: pd.DataFrame, time: str | None) -> list[OddLevel]:
     """Levels of variables that no census checks which hardly anybody has, or which are odd times.
 
-    A level is odd that has 5 respondents or fewer, and less than 2% of the median of the other levels (or a
-    single respondent where that median is 20 or more). A time is odd, besides, that lies away from its
-    neighbour by more than 10 times the median gap between times and has less than a fifth of the median.
+    A level is odd that has 5 respondents or fewer where every level with more has 20 times as many. A time is
+    odd, besides, that lies away from its neighbour by more than 10 times the median of the other gaps and has
+    less than a fifth of the median of the others' respondents; or that is no year where the others are.
 
     Args:
         people: of the respondents used the variables that no census checks: time, surveys, house variables,
@@ -173,8 +172,8 @@ def odd_levels(people: pd.DataFrame, time: str | None) -> list[OddLevel]:
         far = _far_times(counts) if variable == time else {}
         for level, count in counts.items():
             others = counts.drop(level)
-            usual = others.median()
-            few = (count <= FEW and count < SHARE * usual) or (count == 1 and usual >= ALONE)
+            large = others[others > FEW]
+            few = count <= FEW and len(large) > 0 and large.min() >= TIMES * count
             twins = [other for other in alike(str(level), others.index) if counts[other] >= count]
             reasons = ["hardly any respondents"] if few else []
             reasons += [far[level]] if level in far else []
@@ -241,12 +240,15 @@ def _odd(
     meant = written(str(twins[0])) if twins else "..."
     low, high = int(others.min()), int(others.max())
     each = f"{low:,} to {high:,}" if low < high else f"{low:,}"
-    first = (
-        f"'{variable}' has the level '{level}' with" if variable != SURVEY else f"the survey '{level}' has"
+    first, end = (
+        f"'{variable}' has the level '{level}' with",
+        (
+            "It counts as a level like the others; if it is a slip, mend the file or write "
+            f"`recode: {{{variable}: {{{written(level)}: {meant}}}}}`."
+        ),
     )
-    remedy = "It counts as a level like the others; if it is a slip, mend the file or write"
-    recoded = f"`recode: {{{variable}: {{{written(level)}: {meant}}}}}`"
-    end = f"{remedy} {recoded}" if variable != SURVEY else "Is it the right file, and whole?"
+    if variable == SURVEY:
+        first, end = f"the survey '{level}' has", "Is it the right file, and whole?"
     said = f"{first} {counted(count, 'respondent')} (the others: {each}): {' and '.join(reasons)}. {end}"
     return OddLevel(variable, level, "; ".join(reasons), said)
 

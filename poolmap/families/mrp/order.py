@@ -114,7 +114,7 @@ def close_level(level: str, known: Iterable[str]) -> str | None:
 
 
 def initials(levels: Iterable[str], known: Iterable[str]) -> dict[str, str]:
-    """Which levels are the beginnings of which ("f", "m" of "Female", "Male"); empty unless all are, one each."""
+    """Which levels begin which ("f" and "m": "Female" and "Male"); empty unless all do, one each."""
     levels, known = [level for level in levels if folded(level)], [other for other in known if folded(other)]
     found = {}
     for level in levels:
