@@ -49,9 +49,9 @@ TIMED = {"time": "wave", "formula": "vote ~ 1 + (1 | state) + (1 | wave)", "esti
 def test_a_wave_that_is_a_slip_is_told(tmp_path):
     (said,), data = doubts(tmp_path, survey=survey(wave=waves("2205")), **TIMED)
     assert said == (
-        "'wave' has the level '2205' with 1 respondent (the others: 79 to 80): hardly any respondents and far "
-        "from the other times (2021 to 2025). It counts as a level like the others; if it is a slip, mend the "
-        'file or write `recode: {wave: {"2205": ...}}`.'
+        "'wave' has the level '2205' with 1 respondent (the others: 79 to 80): hardly any respondents and "
+        "far from the other times (2021 to 2025). It counts as a level like the others; if it is a slip, "
+        'mend the file or write `recode: {wave: {"2205": ...}}`.'
     )
     notes = data.tables["variables"].set_index(["variable", "level"])["note"]
     assert notes["wave", "2205"] == "hardly any respondents; far from the other times (2021 to 2025)"
@@ -172,10 +172,10 @@ def test_several_codes_of_one_column():
 def test_a_table_of_cells_is_no_table_of_persons(tmp_path):
     (found,) = refused(spec_of(tmp_path, microdata=True, count=None))
     assert found == (
-        "census.csv: by `microdata: true` each row is one person, but no two of its 12 rows are alike, and 'n' "
-        "looks like the number of people: this seems to be a table of cells\n    -> take `microdata` out and "
-        "write `count: n`. If each row is a person, rename that column; if it is the person's weight, write "
-        "`count: n` beside `microdata: true`"
+        "census.csv: by `microdata: true` each row is one person, but no two of its 12 rows are alike, and "
+        "'n' looks like the number of people: this seems to be a table of cells\n    -> take `microdata` out "
+        "and write `count: n`. If each row is a person, rename that column; if it is the person's weight, "
+        "write `count: n` beside `microdata: true`"
     )
 
 
@@ -186,8 +186,6 @@ def test_a_weight_of_persons_that_is_not_used_is_told(tmp_path):
     assert said.startswith("census.csv has a column 'PERWT', which looks like the weight of a person")
     assert "write `count: PERWT`" in said
     assert doubts(tmp_path, census=census, microdata=True, count="PERWT")[0] == []
-    (found,) = refused(spec_of(tmp_path, census=census.replace("120", "12"), count="PERWT"))[-1:]
-    assert "the same in" in found
 
 
 def test_rows_of_persons_taken_for_cells_are_pointed_at_microdata(tmp_path):
@@ -213,7 +211,9 @@ def test_bands_of_the_census_that_no_number_falls_into_are_told(tmp_path):
 
 def test_a_cell_with_nearly_all_people_is_told(tmp_path):
     (said,), _ = doubts(tmp_path, census=CENSUS.replace("A,30+,f,50", "A,30+,f,5000000"))
-    assert "the cell state A, age 30+, sex f has 5e+06 people, the next largest of the 12 cells 510" in said
+    assert (
+        "the cell state A, age 30+, sex f has 5,000,000 people, the next largest of the 12 cells 510" in said
+    )
 
 
 def test_combinations_that_the_census_lacks_are_named(tmp_path):
@@ -221,14 +221,13 @@ def test_combinations_that_the_census_lacks_are_named(tmp_path):
     spec = spec_of(tmp_path, survey=survey(), census=census)
     text = "\n".join(block for block in describe(spec, ingest(spec)) if isinstance(block, str))
     assert (
-        "60 rows of the survey belong to 3 combinations of levels that the census does not list: they inform "
-        "the model, but no population is there. The combinations: B / 18-29 / f (20 respondents); C / 30+ / f "
-        "(20 respondents); C / 30+ / m (20 respondents)."
+        "60 rows of the survey belong to 3 combinations of levels that the census does not list: they "
+        "inform the model, but no population is there. The combinations: B / 18-29 / f (20 respondents); "
+        "C / 30+ / f (20 respondents); C / 30+ / m (20 respondents)."
     ) in text
     timed = {"formula": "vote ~ 1 + (1 | state) + (1 | age) + (1 | wave)", "time": "wave"}
-    spec = spec_of(tmp_path, survey=survey(wave=waves()), census=census.replace("C,", "B,"), **timed)
-    assert any("C" in problem for problem in refused(spec))  # a state that the census lacks is refused
-    wide = "state,age,n\n" + "".join(f"{s},{a},9\n" for s in "ABC" for a in ("18-29", "30+"))[:-8]
+    wide = "state,age,n\n" + "".join(f"{s},{a},99\n" for s in "ABC" for a in ("18-29", "30+"))
+    wide = wide.replace("C,30+,99\n", "")
     facts = ingest(spec_of(tmp_path, survey=survey(wave=waves()), census=wide, count="n", **timed)).facts
     assert facts["combinations_outside_census"] == 1  # not one for each wave
     assert facts["first_outside_census"] == ["C / 30+ (40 respondents)"]

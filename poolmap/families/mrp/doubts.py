@@ -119,8 +119,8 @@ def _one_large_cell(path: str, cells: pd.DataFrame, variables: Sequence[str]) ->
     row = cells.iloc[int(counts.argmax())]
     cell = ", ".join(f"{variable} {row[variable]}" for variable in variables)
     return [
-        f"{path}: the cell {cell} has {first:,.6g} people, the next largest of the {len(counts):,} cells "
-        f"{second:,.6g}. Is it a slip, or the row of a total?"
+        f"{path}: the cell {cell} has {first:,.0f} people, the next largest of the {len(counts):,} cells "
+        f"{second:,.0f}. Is it a slip, or the row of a total?"
     ]
 
 

@@ -69,7 +69,9 @@ def _recode(maps: Mapping[str, Mapping[str, str]], tables: Sequence[Table]) -> l
         for level in levels:
             if level not in there:
                 what = f"no table has the level '{level}'"
-                problems.append(Problem(f"config: recode.{name}", what, nearest(level, filter(None, there))))
+                problems.append(
+                    Problem(f"config: recode.{name}", what, nearest(level, sorted(filter(None, there))))
+                )
         for table in having:
             table.frame[name] = mapped(table.frame[name], lambda level, of=levels: of.get(level, level))
     return problems

@@ -161,13 +161,13 @@ def _uncut(variable: str, unknown: Sequence[str], known: Sequence[str], census: 
     in_survey = sum(map(_is_number, unknown)) > sum(map(_is_band, unknown))
     sides = (unknown, known) if in_survey else (known, unknown)
     numbers = ordered([level for level in sides[0] if _is_number(level)])
-    bands = ordered([level for level in sides[1] if _is_band(level)])
+    bands = sorted((level for level in sides[1] if _is_band(level)), key=_lower_bound)
     whose = [f"the census, {census},", "the survey"]
     what = (
         f"{whose[in_survey]} has numbers ({listed(numbers, 3)}), and {whose[not in_survey]} has bands "
         f"({listed(bands, 5)})"
     )
-    lower = [0.0 if _BELOW.match(band) else numbers_in(band)[0] for band in bands]
+    lower = [_lower_bound(band) for band in bands]
     if lower != sorted(set(lower)):
         return what, f"cut the numbers into these bands by `bands: {{{variable}: {{lower: [...]}}}}`"
     named = "" if band_labels(Bands(lower=lower)) == bands else f", labels: {json.dumps(bands)}"
@@ -180,6 +180,10 @@ def _uncut(variable: str, unknown: Sequence[str], known: Sequence[str], census: 
 
 def _is_number(level: str) -> bool:
     return bool(_NUMBER.fullmatch(level))
+
+
+def _lower_bound(band: str) -> float:
+    return 0.0 if _BELOW.match(band) else numbers_in(band)[0]
 
 
 def _is_band(level: str) -> bool:
