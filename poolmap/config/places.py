@@ -25,6 +25,8 @@ def places(path: str | Path) -> Callable[[str, str], str]:
         _, lines = read_yaml(path)
     except InputError:
         return lambda text, analysis: text
+    if Path(path).is_relative_to(Path.cwd()):
+        path = Path(path).relative_to(Path.cwd())
 
     def placed(text: str, analysis: str) -> str:
         def said(found: re.Match[str]) -> str:

@@ -340,7 +340,7 @@ def test_what_a_later_step_finds_gets_the_line_of_the_config(told, tmp_path):
         f"  - c.yaml, line {line}: analyses.a.contrasts.1.levels: the census has no age 'x'\n"
         in failure.message
     )
-    assert places("c.yaml")("config: recode.sex", "a").startswith("c.yaml, line ")
+    assert places(tmp_path / "c.yaml")("config: recode.sex", "a").startswith("c.yaml, line ")
     assert places("no.yaml")("config: recode.sex", "a") == "config: recode.sex"
 
 
@@ -349,8 +349,8 @@ def test_truth_without_the_columns_of_the_estimates(tmp_path):
     changes = {"truth": truth, "estimates": ["state", "age"], "files": {"truth.csv": "State_,share\nA,0.5\n"}}
     assert refused(spec_of(tmp_path, **changes)) == [
         "truth.csv: the file has the columns 'State_', 'share', and lacks 'state', 'age': the estimates "
-        "(state, age) need a column for each of their variables\n    -> rename 'State_' to 'state'; add the columns, "
-        "empty in rows that are not about them, or estimate less"
+        "(state, age) need a column for each of their variables\n    -> rename 'State_' to 'state'; add the "
+        "columns, empty in rows that are not about them, or estimate less"
     ]
 
 
