@@ -36,6 +36,10 @@ EXPECTED = {
     "string_too_long": ("a shorter text is expected", "shorten it"),
     "string_too_short": ("a text is expected", "write it, or leave the key away"),
 }
+SEVERAL = {  # keys that take one thing, or several by name
+    "survey": "name the file, or give each of several a name: {first: a.csv, second: b.csv}",
+    "missing": "write drop or level, for all or by variable: {income: level}",
+}
 TYPES = ("constrained-str", "str", "int", "float", "bool")  # of a value that may be of several
 _BRANCH = re.compile(r"(literal|tuple|dict|list)\[.*\]$")  # one of several things that a value may be
 LONGEST = 60  # characters of a wrong value that are shown
@@ -212,6 +216,8 @@ def _words(item: Any, at: Location, content: Any, schema: Schema) -> tuple[str, 
             remedy = 'write it in quotes, such as "vote ~ 1 + (1 | state)"'
         if item["loc"][-1] in TYPES:
             what, remedy = "a text or a number is expected", "put it in quotes, spelt as in the table"
+        if kind == "dict_type" and at[-1] in SEVERAL:
+            return f"a single value or a section is expected (given: {written})", SEVERAL[str(at[-1])]
         if kind == "string_type" and isinstance(given, list):
             remedy = "write a single one, without brackets"
         if given is None and at[-2:-1] == ("models",):

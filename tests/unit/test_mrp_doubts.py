@@ -142,6 +142,24 @@ def test_codes_in_counts_weights_and_numbers_that_are_cut_are_told(tmp_path):
     assert "column 'visits': 99 stands in 3 rows, far from all other values (0 to 3)" in said[1]
 
 
+def test_codes_among_the_predictors_of_areas_are_told_at_their_table(tmp_path):
+    states = [f"S{i}" for i in range(12)]
+    rows = "".join(f"{'yes' if i % 3 else 'no'},{states[i % 12]}\n" for i in range(60))
+    areas = "state,income\n" + "".join(f"{s},{-99 if i < 2 else 20 + i}\n" for i, s in enumerate(states))
+    (said,), _ = doubts(
+        tmp_path,
+        survey=f"vote,state\n{rows}",
+        census="state,n\n" + "".join(f"{state},900\n" for state in states),
+        files={"areas.csv": areas},
+        area_predictors=[{"data": str(tmp_path / "areas.csv"), "area": "state", "columns": ["income"]}],
+        formula="vote ~ 1 + income + (1 | state)",
+    )
+    assert said == (
+        "areas.csv, column 'income': -99 stands in 2 rows, far from all other values (22 to 31). A code for "
+        "a missing value? It counts as a number; if it is one, mend the file."
+    )
+
+
 @pytest.mark.parametrize(
     "draw",
     [

@@ -302,6 +302,10 @@ BLOCK = {
         "- x",
     ),
     "extend.1": ({"extend": [{"variable": "sex"}, {"variable": "sex"}]}, "- variable: sex"),
+    "extend.0.formula": (
+        {"extend": [{"variable": "sex", "formula": "~ 1 + log(w)"}], "formula": "vote ~ 1 + (1 | sex)"},
+        "formula: ~ 1 + log(w)",
+    ),
     "formula": ({"formula": "vote ~ 1 + vote + (1 | state)"}, "formula: "),
 }
 
@@ -318,6 +322,10 @@ def test_a_value_of_several_kinds_has_one_complaint(told):
     for key in ("outcome.negative", "missing", "missing.sex", "survey.A B", "bands.age"):
         assert len(told(**BLOCK[key][0])) == 1
     assert "-> write it in brackets, [no]; or others" in told(**BLOCK["outcome.negative"][0])[0][0]
+    ((found, line),) = told(survey=["survey.csv", "m1.csv"])
+    assert "give each of several a name: {first: a.csv" in found and line == "survey:"
+    ((found, _),) = told(missing=["sex"])
+    assert found.endswith("-> write drop or level, for all or by variable: {income: level}")
     assert "'A B' cannot be a name" in told(**BLOCK["survey.A B"][0])[0][0]
     assert "-> write {lower: [18, 30]}" in told(**BLOCK["bands.age"][0])[0][0]
     assert "a number is expected (given: '30')" in told(**BLOCK["bands.age.lower.1"][0])[0][0]

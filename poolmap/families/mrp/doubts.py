@@ -73,13 +73,15 @@ def doubts(
     found = list(inputs.doubts)
     columns = {"y": spec.outcome.column} if spec.outcome.kind in ("continuous", "count") else {}
     columns |= {"exposure": spec.outcome.exposure, "weight": spec.weight}
-    columns |= {name: name for name in predictors}
+    joined = {column for source in spec.area_predictors for column in source.columns}
+    columns |= {name: name for name in predictors if name not in joined}
     for name, column in columns.items():
         if column in survey.frame and name in people:
             text = survey.frame.loc[people.index, column]
             found += code_doubt(survey.where(column=column), column, text, people[name])
-    for source, table in zip(spec.area_predictors, inputs.areas, strict=True):
-        for column in set(source.columns) & set(predictors):
+    for table in inputs.areas + ([inputs.census] if inputs.census is not None else []):
+        of_table = joined if table is not inputs.census else {*predictors} - {*joined, *survey.frame}
+        for column in (name for name in table.frame if name in of_table and name in predictors):
             numbers = pd.to_numeric(table.frame[column].astype(object), errors="coerce")
             found += code_doubt(table.where(column=column), None, table.frame[column], numbers)
     found += [level.said for level in odd]

@@ -34,6 +34,14 @@ def look(spec: MrpAnalysis, files: bool) -> list[Conflict]:
             continue
         problems = structure_problems(spec, name, formula)
         found |= {Conflict(problem.where, problem.what, problem.remedy): None for problem in problems}
+    for i, extension in enumerate(spec.extend):
+        try:
+            parse_formula(
+                f"`{extension.variable}` {extension.formula or '~ 1'}", extension.variable, pooled=False
+            )
+        except InputError as error:
+            at = f"extend.{i}.formula"
+            found |= {Conflict(at, problem.what, problem.remedy): None for problem in error.problems}
     if not readable:
         return list(found)
     try:
