@@ -206,6 +206,19 @@ def test_a_weight_of_persons_that_is_not_used_is_told(tmp_path):
     assert doubts(tmp_path, census=census, microdata=True, count="PERWT")[0] == []
 
 
+def test_a_weight_that_outweighs_all_is_told(tmp_path):
+    weights = np.where(np.arange(PEOPLE) == 3, "1000", "2")
+    (said,), _ = doubts(tmp_path, survey=survey(w=weights), weight="w")
+    assert said == (
+        "survey.csv, column 'w': one of 240 respondents, with the weight 1,000 (the median is 2), stands for "
+        "68% of all. Is the weight a slip?"
+    )
+    rng = np.random.default_rng(2)
+    for spread in (0.3, 1, 1.5):
+        weights = rng.lognormal(0, spread, PEOPLE).round(3).astype(str)
+        assert doubts(tmp_path, survey=survey(w=weights), weight="w")[0] == []
+
+
 def test_rows_of_persons_taken_for_cells_are_pointed_at_microdata(tmp_path):
     found = refused(spec_of(tmp_path, census=CENSUS + "A,18-29,f,100\n"))
     assert "line 14: duplicated cell" in found[0] and "where each row is a person, write `micr" in found[0]

@@ -275,6 +275,23 @@ def test_a_number_under_another_name_is_pointed_at_bands(told):
     )
 
 
+def test_a_census_with_a_column_for_each_band(told, tmp_path):
+    (tmp_path / "wide.csv").write_text("state,18-29,30+,n\nA,1,2,3\nB,3,4,7\n")
+    ((found, _),) = told(census="wide.csv")
+    assert (
+        "its levels seem to stand side by side, a column each ('18-29', '30+'): give every cell a row"
+        in found
+    )
+
+
+def test_measurements_taken_for_yes_and_no(tmp_path):
+    rows = "".join(f"{i},A,18-29,f,1\n{i},B,30+,m,1\n" for i in range(20))
+    outcome = {"column": "vote", "positive": 1}
+    (found,) = refused(spec_of(tmp_path, f"vote,state,age,sex,w\n{rows}", outcome=outcome))
+    assert "beside '1' there are 19 other answers" in found
+    assert "these seem to be measurements or counts: write `kind: continuous` or `kind: count`" in found
+
+
 BLOCK = {
     "outcome.negative": (
         {"outcome": {"column": "vote", "positive": "yes", "negative": "no"}},

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.families.mrp.needs import Needs
+from poolmap.families.mrp.order import listed
 from poolmap.families.mrp.pooled import SURVEY
+from poolmap.families.mrp.same_levels import is_band
 from poolmap.spelling import close_to, nearest, nearest_then
 
 _AGE = re.compile(r"(?<![a-z])(age(?!n)|years)", re.IGNORECASE)
@@ -48,6 +50,12 @@ def absent_from_census(
         return nearest(name, valid if near or not close_to(name, surveyed) else surveyed)
     if near:
         return f"did you mean '{near}'? Then call it alike in both files. Else {_ways(spec, needs, name)}"
+    bands = [column for column in columns if is_band(column)]
+    if len(bands) > 1 and not near:
+        return (
+            f"its levels seem to stand side by side, a column each ({listed(bands, 3)}): give every cell a "
+            f"row, with its level in a column '{name}' and its number in another"
+        )
     number = next((column for column in columns if _is_age(column)), "")
     if number and _is_age(name):
         return (

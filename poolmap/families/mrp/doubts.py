@@ -30,6 +30,7 @@ TIMES = 20  # as many as that has each level that is not as small
 YEARS = (1850, 2100)
 GAP = 10  # median gaps between times: farther away is far
 MANY_TIMES = 20
+MANY_WEIGHTS, HEAVY = 100, 0.2  # of so many respondents one has this share of all weights
 LARGEST = 100  # times the second largest cell
 _TIME = re.compile(r"(.*_)?(year|yr|wave|period|date|time|quarter|month|week)s?", re.IGNORECASE)
 
@@ -84,6 +85,8 @@ def doubts(
         for column in (name for name in table.frame if name in of_table and name in predictors):
             numbers = pd.to_numeric(table.frame[column].astype(object), errors="coerce")
             found += code_doubt(table.where(column=column), None, table.frame[column], numbers)
+    if spec.weight is not None:
+        found += _one_large_weight(survey.where(column=spec.weight), people["weight"])
     found += [level.said for level in odd]
     if spec.time in people:
         found += crowd_of_times(people, spec.time)
@@ -141,6 +144,16 @@ def _other_bands(spec: MrpAnalysis, cells: pd.DataFrame, order: Mapping[str, Seq
                 "number is cut can have: write bands that hold on both sides."
             )
     return found
+
+
+def _one_large_weight(where: str, weights: pd.Series) -> list[str]:
+    share = weights.max() / weights.sum()
+    if len(weights) < MANY_WEIGHTS or share < HEAVY:
+        return []
+    return [
+        f"{where}: one of {len(weights):,} respondents, with the weight {weights.max():,.6g} (the median is "
+        f"{weights.median():,.6g}), stands for {100 * share:.0f}% of all. Is the weight a slip?"
+    ]
 
 
 def _lost_weight(path: str, names: Sequence[str]) -> list[str]:

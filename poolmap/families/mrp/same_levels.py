@@ -150,7 +150,7 @@ def _tell_each(variable: str, survey: Table, unknown: pd.Series, known: Sequence
 def _is_number_beside_bands(levels: Sequence[str], known: Sequence[str]) -> bool:
     """Whether one side has numbers where the other has bands ("47" beside "45-64")."""
     own, other = sum(map(_is_number, levels)), sum(map(_is_number, known))
-    banded = [sum(map(_is_band, side)) for side in (levels, known)]
+    banded = [sum(map(is_band, side)) for side in (levels, known)]
     return (own > 2 and own > banded[0] and 2 * banded[1] > len(known)) or (
         other > 2 and other > banded[1] and 2 * banded[0] > len(levels)
     )
@@ -158,10 +158,10 @@ def _is_number_beside_bands(levels: Sequence[str], known: Sequence[str]) -> bool
 
 def _uncut(variable: str, unknown: Sequence[str], known: Sequence[str], census: str) -> tuple[str, str]:
     """What is said of numbers where the other side has bands, and what to do."""
-    in_survey = sum(map(_is_number, unknown)) > sum(map(_is_band, unknown))
+    in_survey = sum(map(_is_number, unknown)) > sum(map(is_band, unknown))
     sides = (unknown, known) if in_survey else (known, unknown)
     numbers = ordered([level for level in sides[0] if _is_number(level)])
-    bands = sorted((level for level in sides[1] if _is_band(level)), key=_lower_bound)
+    bands = sorted((level for level in sides[1] if is_band(level)), key=_lower_bound)
     whose = [f"the census, {census},", "the survey"]
     what = (
         f"{whose[in_survey]} has numbers ({listed(numbers, 3)}), and {whose[not in_survey]} has bands "
@@ -186,7 +186,7 @@ def _lower_bound(band: str) -> float:
     return 0.0 if _BELOW.match(band) else numbers_in(band)[0]
 
 
-def _is_band(level: str) -> bool:
+def is_band(level: str) -> bool:
     """Whether a level is a range of numbers, or open on a side."""
     return bool(_BAND.fullmatch(level)) and not _is_number(level)
 
