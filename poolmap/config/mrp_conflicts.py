@@ -61,10 +61,6 @@ def _conflicts(spec: MrpAnalysis) -> list[Conflict]:
         if path in paths[:i]:
             what = f"the file '{path}' stands twice: its respondents would count twice"
             found.append(Conflict(f"survey.{name}", what, "name each file once"))
-    if spec.census in paths and not spec.microdata:
-        found.append(
-            Conflict("census", f"'{spec.census}' is the survey", "name the file with the population")
-        )
     for i, contrast in enumerate(spec.contrasts):
         found += contrast.conflicts(f"contrasts.{i}")
     if spec.outcome.kind in ("binary", "ordered", "categorical"):
