@@ -28,7 +28,8 @@ def test_duplicated_cells_name_both_lines(tmp_path):
     found = refused(spec_of(tmp_path, census=CENSUS + "B,30+,f,7\n"))
     assert found == [
         "census.csv, line 14: duplicated cell: state B, age 30+, sex f stands already in line 8\n    -> give "
-        "each cell one row; where the counts belong to different groups, add the column that tells them apart"
+        "each cell one row; where the counts belong to different groups, add the column that tells them "
+        "apart; where each row is a person, write `microdata: true`"
     ]
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.families.mrp.needs import Needs
+from poolmap.families.mrp.order import MISSING_LEVEL
 from poolmap.families.mrp.words import counted
 
 _SHOWN = 5
@@ -24,7 +26,8 @@ def outside(
         repeated_for: a variable for each level of which the census stands there once.
 
     Returns:
-        facts: the number of respondents, of combinations, and the largest five of these in words.
+        facts: the number of respondents, of combinations, and the largest five of these in words, those with
+        a missing value last.
     """
     keys = [name for name in needs.factors if name not in (*needs.house, *repeated_for)]
     found = pd.Series(dtype="int64")
@@ -32,6 +35,8 @@ def outside(
         known = pd.MultiIndex.from_frame(census[keys].drop_duplicates())
         lost = survey[~pd.MultiIndex.from_frame(survey[keys]).isin(known)]
         found = lost.groupby(keys, observed=True)["n"].sum().sort_values(ascending=False, kind="stable")
+        unknown = np.any([found.index.get_level_values(key) == MISSING_LEVEL for key in keys], axis=0)
+        found = pd.concat([found[~unknown], found[unknown]])
     labels = [" / ".join(key if isinstance(key, tuple) else (key,)) for key in found.index[:_SHOWN]]
     return {
         "respondents_outside_census_cells": int(found.sum()),

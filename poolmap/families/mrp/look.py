@@ -34,7 +34,7 @@ def look(spec: MrpAnalysis, files: bool) -> list[Conflict]:
             continue
         problems = structure_problems(spec, name, formula)
         found |= {Conflict(problem.where, problem.what, problem.remedy): None for problem in problems}
-    if spec.census in spec.surveys.values() and not spec.microdata:
+    if files and spec.census in spec.surveys.values() and not spec.microdata:
         what = f"'{spec.census}' is the survey"
         found[Conflict("census", what, "name the file with the population")] = None
     for i, extension in enumerate(spec.extend):
