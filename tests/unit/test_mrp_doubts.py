@@ -39,7 +39,7 @@ def doubts(tmp_path, **changes):
     spec = spec_of(tmp_path, **changes)
     data = ingest(spec)
     text = [block for block in describe(spec, data) if isinstance(block, str)]
-    assert all(f"To look at: {doubt}" in text for doubt in data.facts["doubts"])
+    assert all(f"To look at: {doubt.replace('`', '')}" in text for doubt in data.facts["doubts"])
     return [doubt.replace(f"{tmp_path}/", "") for doubt in data.facts["doubts"]], data
 
 
