@@ -11,6 +11,7 @@ min_version("9.27")
 sys.path.insert(0, str(workflow.basedir))
 
 from poolmap.config import load_config
+from poolmap.config.places import places
 from poolmap.errors import PoolmapError
 from poolmap.families import look
 from poolmap.report.unfinished import close, withdraw
@@ -88,4 +89,5 @@ onsuccess:
 
 
 onerror:
-    logger.error(close(Path("results"), CONFIG, WATCH.failures))
+    failures = [failure.at(places(CONFIG_FILE)) for failure in WATCH.failures]
+    logger.error(close(Path("results"), CONFIG, failures))

@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 QUIET_EVENTS = {"job_started", "job_finished", "resources_info", "run_info", "progress"}
@@ -43,6 +43,10 @@ class Failure:
 
     def __str__(self) -> str:
         return f"{self.step}\n{self.message}"
+
+    def at(self, placed: Callable[[str, str], str]) -> Failure:
+        """The same with lines of the config, by `poolmap.config.places`; a step begins with its analysis."""
+        return replace(self, message=placed(self.message, self.step.partition(":")[0]))
 
 
 class Watch(logging.Handler):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ EXPECTED = {
     "model_attributes_type": SECTION,
     "tuple_type": ("a list is expected", "write it in brackets, also one entry: [entry]"),
     "float_parsing": ("a number is expected", "write it with a decimal point: 0.95, not 95%"),
-    "float_type": ("a number is expected", "write it with a decimal point, without quotes"),
+    "float_type": ("a number is expected", "write it without quotes, decimals behind a point"),
     "finite_number": ("a number is expected", "write it out"),
     "int_parsing": ("a whole number is expected", "write it without quotes or separators"),
     "int_type": ("a whole number is expected", "write it without quotes or separators"),
@@ -35,7 +36,12 @@ EXPECTED = {
     "string_too_long": ("a shorter text is expected", "shorten it"),
     "string_too_short": ("a text is expected", "write it, or leave the key away"),
 }
+SEVERAL = {  # keys that take one thing, or several by name
+    "survey": "name the file, or give each of several a name: {first: a.csv, second: b.csv}",
+    "missing": "write drop or level, for all or by variable: {income: level}",
+}
 TYPES = ("constrained-str", "str", "int", "float", "bool")  # of a value that may be of several
+_BRANCH = re.compile(r"(literal|tuple|dict|list)\[.*\]$")  # one of several things that a value may be
 LONGEST = 60  # characters of a wrong value that are shown
 BOUNDS = {
     "greater_than": ("gt", "above"),
@@ -78,7 +84,7 @@ class Schema:
 
     def place(self, loc: Location) -> Location:
         """The place in the config that pydantic means."""
-        at = tuple(part for part in loc if part != "[key]")
+        at = tuple(part for part in loc if part != "[key]" and not _BRANCH.match(str(part)))
         if len(at) > 2 and at[0] == "analyses" and at[2] in self.families:
             at = (*at[:2], *at[3:])
         return at[:-1] if at[-1:] and at[-1] in TYPES and at[-2] not in ("analyses", "models") else at
@@ -131,7 +137,7 @@ def complaints(
     """
     found = []
     wrong = [item["loc"] for item in error.errors()]
-    for item in error.errors():
+    for item in _of_its_kind(error.errors()):
         place = item["loc"]
         if item["type"] == "too_short" and any(at[: len(place)] == place != at for at in wrong):
             continue  # pydantic does not count the entries that are wrong
@@ -151,6 +157,23 @@ def complaints(
     return [(at, line_of(lines, at) or 0, Problem(said(at), what, remedy)) for at, what, remedy in found]
 
 
+def _of_its_kind(items: Sequence[Any]) -> list[Any]:
+    """Of a value that may be a name, a list or a section: what is wrong with what it is."""
+    groups: dict[Location, list[Any]] = {}
+    for item in items:
+        loc = item["loc"]
+        ends = [i for i, part in enumerate(loc) if _BRANCH.match(str(part))]
+        ends += [len(loc) - 1] if loc and loc[-1] in TYPES else []
+        groups.setdefault(loc[: min(ends)] if ends else loc, []).append(item)
+    found = []
+    for place, group in groups.items():
+        inside = [item for item in group if len(item["loc"]) > len(place) + 1]
+        words = [i for i in group if i["type"] == "literal_error" and isinstance(i["input"], str)]
+        shapes = [item for item in group if item["type"] in ("dict_type", "tuple_type")]
+        found += inside or words or shapes or group
+    return found
+
+
 def _words(item: Any, at: Location, content: Any, schema: Schema) -> tuple[str, str]:
     """What is wrong, and what to do."""
     kind, given, context = item["type"], item.get("input"), item.get("ctx", {})
@@ -166,6 +189,8 @@ def _words(item: Any, at: Location, content: Any, schema: Schema) -> tuple[str, 
             ratio = ", with `estimate_scale: ratio`" if str(given).lower() in ("hr", "hazard ratio") else ""
             return f"'{given}' is not one of {context['expected']}", f"write {measure}{ratio}"
         given = given if isinstance(given, str) else written
+        if at[-1] == "negative":
+            return f"a list is expected (given: {written})", f"write it in brackets, [{given}]; or others"
         return f"'{given}' is not one of {context['expected']}", nearest(given, _valid_values(context))
     if kind == "union_tag_invalid":
         family = given.get("family")
@@ -173,7 +198,7 @@ def _words(item: Any, at: Location, content: Any, schema: Schema) -> tuple[str, 
         return f"'{said}' is not a family", nearest(said, schema.families)
     if kind == "union_tag_not_found":
         return "this key is needed and is not there", nearest("", schema.families)
-    if kind == "string_pattern_mismatch" and len(at) <= 4 and at[-2:-1] in (("analyses",), ("models",)):
+    if kind == "string_pattern_mismatch" and "~" not in context["pattern"]:
         remedy = "use lower-case letters, digits and underscores, beginning with a letter"
         return f"'{at[-1]}' cannot be a name", remedy
     if kind in BOUNDS:
@@ -191,6 +216,10 @@ def _words(item: Any, at: Location, content: Any, schema: Schema) -> tuple[str, 
             remedy = 'write it in quotes, such as "vote ~ 1 + (1 | state)"'
         if item["loc"][-1] in TYPES:
             what, remedy = "a text or a number is expected", "put it in quotes, spelt as in the table"
+        if kind == "dict_type" and at[-1] in SEVERAL:
+            return f"a single value or a section is expected (given: {written})", SEVERAL[str(at[-1])]
+        if kind == "string_type" and isinstance(given, list):
+            remedy = "write a single one, without brackets"
         if given is None and at[-2:-1] == ("models",):
             remedy = "write {} behind it for a model with all keys left at their defaults"
         elif at[-1] == "models":

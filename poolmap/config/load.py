@@ -117,8 +117,8 @@ def load_config(
         path: the YAML file.
         overrides: values from the command line, by key; they win over the file.
         check_files: also check that the input files exist and hold the columns that the config names.
-        look: with `check_files`: what else to check of each analysis; with its files where its keys and files
-            are in order.
+        look: with `check_files`: what else to check of each analysis; with its files where its keys are in
+            order and its files can be read.
 
     Returns:
         the config, defaults filled in (`Config.resolved`).
@@ -139,9 +139,10 @@ def load_config(
     if config is not None and check_files:
         wrong = {at[:2] for at, _, _ in found}
         for name, spec in config.analyses.items():
-            at, problems = ("analyses", name), file_problems(spec)
+            at = ("analyses", name)
+            problems, headers = file_problems(spec)
             if look is not None:
-                problems += look(spec, not problems and at not in wrong)
+                problems += look(spec, headers and at not in wrong)
             for problem in problems:
                 place = (*at, *problem.at.split("."))
                 told = Problem(said(place), problem.what, problem.remedy)
@@ -194,8 +195,12 @@ def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def file_problems(spec: Analysis) -> list[Conflict]:
-    """Input files that do not exist or cannot be read, and columns that they do not have."""
+def file_problems(spec: Analysis) -> tuple[list[Conflict], bool]:
+    """Input files that do not exist or cannot be read, and columns that they do not have.
+
+    Returns:
+        these, and whether every file could be read.
+    """
     found = []
     headers: dict[str, list[str]] = {}
     for key, path in spec.input_files().items():
@@ -209,15 +214,16 @@ def file_problems(spec: Analysis) -> list[Conflict]:
             hint = f"did you mean '{folder / near}'? " if near else "check the path; "
             remedy = f"{hint}{'It' if near else 'it'} is relative to the project folder"
             found.append(Conflict(key, f"the file '{path}' does not exist", remedy))
-        elif key not in ("geometry", "graph.file"):
+        elif key not in ("geometry", "map.geometry", "graph.file"):
             try:
                 headers[key] = read_header(path, getattr(spec, "sheet", None))
             except InputError as error:
                 for problem in error.problems:
                     at = "sheet" if "sheet" in problem.what else key
                     found.append(Conflict(at, f"{problem.where}: {problem.what}", problem.remedy))
+    readable = not found
     for key, file, column in spec.column_references():
         if file in headers and column not in headers[file]:
             what = f"'{spec.input_files()[file]}' has no column '{column}'"
             found.append(Conflict(".".join(key), what, nearest(column, headers[file])))
-    return found
+    return found, readable

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, field_validator, model_validator
 
 from poolmap.config.base import Analysis, Column, Name, PathText, Section, first_read_by
 from poolmap.config.conflicts import Conflict, tell
 from poolmap.config.graph import GraphSpec
+from poolmap.config.mrp_conflicts import mrp_conflicts
 from poolmap.config.mrp_frame import AreaPredictors, Extension, Margin
 from poolmap.config.mrp_model import MrpModel
 from poolmap.config.mrp_survey import Answer, Bands, SurveyDesign, SurveyOutcome
@@ -84,7 +84,8 @@ class MrpAnalysis(Analysis):
     design: SurveyDesign = SurveyDesign()
     """How the survey was drawn, for the standard errors of the weighted estimates."""
     recode: dict[Column, dict[Text, Text]] = Field(default_factory=dict)
-    """New names of levels, by variable, for survey and census alike: `{sex: {M: male, F: female}}`."""
+    """New names of levels, by variable, for survey and census alike: `{sex: {M: male, F: female}}`. NA stands
+    for a missing value: `{income: {"999": NA}}`."""
     bands: dict[Column, Bands] = Field(default_factory=dict)
     """Numbers cut into bands, by the name of the new variable, for survey and census alike:
     `{age: {column: age_years, lower: [18, 30, 45, 65]}}`."""
@@ -148,91 +149,26 @@ class MrpAnalysis(Analysis):
     outcome_name: str = Field("", json_schema_extra=first_read_by("report"))
     """What the share or mean is called in the report; of a rate with its unit ("visits a year")."""
 
+    @field_validator("recode", mode="before")
+    @classmethod
+    def _named(cls, recode: Any) -> Any:
+        """A level that is recoded to nothing."""
+        if isinstance(recode, dict):
+            tell(
+                [
+                    Conflict(f"{name}.{old}", f"'{old}' gets no name", "write NA for a missing value")
+                    for name, levels in recode.items()
+                    if isinstance(levels, dict)
+                    for old, new in levels.items()
+                    if new is None or new == ""
+                ]
+            )
+        return recode
+
     @model_validator(mode="after")
     def _consistent(self) -> MrpAnalysis:
-        tell(self._conflicts())
-        tables = ["total", "parameters", "levels", "contrasts", "contributions", "calibration", "left_out"]
-        for grouping in self.groupings()[1:]:
-            table = self.table_name(grouping)
-            if "" in grouping or len(set(grouping)) < len(grouping) or table in tables:
-                raise PydanticCustomError(
-                    "estimates",
-                    "'{grouping}' is empty, repeats a variable, or would be written to the same table as "
-                    "another grouping ('{table}')",
-                    {"grouping": ":".join(grouping), "table": table, "at": "estimates"},
-                )
-            tables.append(table)
+        tell(mrp_conflicts(self))
         return self
-
-    def _conflicts(self) -> list[Conflict]:
-        found = []
-        if (self.census is None) == (not self.margins):
-            found.append(Conflict("census", "give either `census` or `margins`, not both and not neither"))
-        if self.census is not None and self.count is None and not self.microdata:
-            what = "name the column with the number of people; or write `microdata: true` for a row a person"
-            found.append(Conflict("count", what))
-        if self.design.inclusion and self.weight is None:
-            what = "units drawn with unequal probabilities need the sampling weights: name them in `weight`"
-            found.append(Conflict("design.inclusion", what))
-        found += self._population_conflicts()
-        if self.map is not None and not any(self.map.variable in grouping for grouping in self.groupings()):
-            what = f"'{self.map.variable}' is mapped but not estimated: add it to 'estimates'"
-            found.append(Conflict("map.variable", what))
-        paths = list(self.surveys.values())
-        for i, (name, path) in enumerate(self.surveys.items()):
-            if path in paths[:i]:
-                what = f"the file '{path}' stands twice: its respondents would count twice"
-                found.append(Conflict(f"survey.{name}", what, "name each file once"))
-        for i, contrast in enumerate(self.contrasts):
-            found += contrast.conflicts(f"contrasts.{i}")
-        if self.outcome.kind in ("binary", "ordered", "categorical"):
-            found += [
-                Conflict(
-                    f"thresholds.{i}",
-                    f"a share lies between 0 and 1 (given: {threshold:g})",
-                    f"write {threshold / 100:g} for {threshold:g}%" if 1 < threshold < 100 else "",
-                )
-                for i, threshold in enumerate(self.thresholds)
-                if not 0 < threshold < 1
-            ]
-        areal = [name for name, model in self.models.items() if model.is_areal]
-        if areal and self.map is None:
-            what = "icar and bym2 need `map`: the polygons of the areas"
-            found.append(Conflict(f"models.{areal[0]}.structure", what))
-        return found
-
-    def _population_conflicts(self) -> list[Conflict]:
-        """Keys of census, margins and extensions that do not go together."""
-        found = []
-        table = self.seed_table not in ("survey", "uniform")
-        if self.margins:
-            if self.microdata:
-                found.append(Conflict("microdata", "margins are no microdata: leave one of the two away"))
-            if table and self.count is None:
-                found.append(
-                    Conflict("count", "name the column of the `seed_table` with the number of people")
-                )
-            if self.count is not None and not table:
-                what = "each margin names its own `count`: leave this one away"
-                found.append(Conflict("count", what))
-        elif self.seed_table != "uniform":
-            found.append(Conflict("seed_table", "it goes with `margins`: leave it away"))
-        for i, extension in enumerate(self.extend):
-            at = f"extend.{i}"
-            if (extension.known is None) != (extension.count is None):
-                found.append(
-                    Conflict(at, "`known` and its column `count` go together: give both, or neither")
-                )
-            if extension.variable in [other.variable for other in self.extend[:i]]:
-                found.append(Conflict(at, f"'{extension.variable}' is put into the census twice"))
-            if extension.variable in (*self.house, self.time):
-                what = (
-                    f"'{extension.variable}' is a house variable or the time, which the census need not have"
-                )
-                found.append(Conflict(at, what))
-        if self.time is not None and self.time in self.house:
-            found.append(Conflict("time", f"'{self.time}' stands in `house` too: keep one of the two"))
-        return found
 
     def groupings(self) -> list[tuple[str, ...]]:
         """The variables of each requested table of estimates; the empty tuple is the total."""
@@ -299,15 +235,15 @@ class MrpAnalysis(Analysis):
         files = {f"survey.{name}" if pooled else "survey": path for name, path in self.surveys.items()}
         if self.census is not None:
             files["census"] = self.census
-        files |= {f"margins.{i}": margin.data for i, margin in enumerate(self.margins)}
+        files |= {f"margins.{i}.data": margin.data for i, margin in enumerate(self.margins)}
         if self.margins and self.seed_table not in ("survey", "uniform"):
             files["seed_table"] = self.seed_table
-        files |= {f"extend.{i}": e.known for i, e in enumerate(self.extend) if e.known is not None}
-        files |= {f"area_predictors.{i}": p.data for i, p in enumerate(self.area_predictors)}
+        files |= {f"extend.{i}.known": e.known for i, e in enumerate(self.extend) if e.known is not None}
+        files |= {f"area_predictors.{i}.data": p.data for i, p in enumerate(self.area_predictors)}
         if self.truth is not None:
-            files["truth"] = self.truth.data
+            files["truth.data"] = self.truth.data
         if self.map is not None:
-            files["geometry"] = self.map.geometry
+            files["map.geometry"] = self.map.geometry
         if self.has_graph and self.graph.file is not None:
             files["graph.file"] = self.graph.file
         return files
@@ -315,12 +251,13 @@ class MrpAnalysis(Analysis):
     def column_references(self) -> Iterator[tuple[tuple[str, ...], str, str]]:
         """What the config names in the survey, the census and the further tables.
 
-        Variables that `bands`, `extend`, `area_predictors` or the time may bring are left to `ingest`.
+        The variables of formulas and estimates are left to the family's `look`.
         """
         in_survey = {
             ("outcome", "column"): self.outcome.column,
             ("outcome", "exposure"): self.outcome.exposure,
             ("weight",): self.weight,
+            ("time",): self.time,
             ("design", "strata"): self.design.strata,
         }
         in_survey |= {("design", "clusters", str(i)): name for i, name in enumerate(self.design.clusters)}
@@ -335,31 +272,22 @@ class MrpAnalysis(Analysis):
             for key, column in in_survey.items():
                 if column is not None and column not in made:
                     yield key, file, column
-        joined = {column for source in self.area_predictors for column in source.columns}
-        made |= {*joined, *(e.variable for e in self.extend), *([self.time] if self.time else [])}
-        if self.census is not None:
-            if self.count is not None:
-                yield ("count",), "census", self.count
-            for at, grouping in enumerate(self.groupings()[1:]):
-                for variable in grouping:
-                    if variable not in made:
-                        yield ("estimates", str(at)), "census", variable
-        elif self.count is not None:
-            yield ("count",), "seed_table", self.count
+        if self.count is not None:
+            yield ("count",), "census" if self.census is not None else "seed_table", self.count
         for i, margin in enumerate(self.margins):
-            yield ("margins", str(i), "count"), f"margins.{i}", margin.count
+            yield ("margins", str(i), "count"), f"margins.{i}.data", margin.count
         for i, extension in enumerate(self.extend):
             if extension.count is not None:
-                yield ("extend", str(i), "count"), f"extend.{i}", extension.count
+                yield ("extend", str(i), "count"), f"extend.{i}.known", extension.count
         for i, source in enumerate(self.area_predictors):
             if source.area not in self.bands:
-                yield ("area_predictors", str(i), "area"), f"area_predictors.{i}", source.area
-            for column in source.columns:
-                yield ("area_predictors", str(i), "columns"), f"area_predictors.{i}", column
+                yield ("area_predictors", str(i), "area"), f"area_predictors.{i}.data", source.area
+            for j, column in enumerate(source.columns):
+                yield ("area_predictors", str(i), "columns", str(j)), f"area_predictors.{i}.data", column
         if self.truth is not None:
-            yield ("truth", "value"), "truth", self.truth.value
+            yield ("truth", "value"), "truth.data", self.truth.value
             if self.truth.level is not None:
-                yield ("truth", "level"), "truth", self.truth.level
+                yield ("truth", "level"), "truth.data", self.truth.level
 
     def program(self, model: str) -> str:
         """The program, one for all kinds of outcome."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictFloat, StrictInt, StrictStr, model_validator
 
@@ -144,11 +144,18 @@ class Bands(Section):
     column: Column | None = None
     """Column with the number, where it is called otherwise than the new variable. A side (survey or census)
     that has the new variable already, and not this column, is left as it is."""
-    lower: tuple[StrictInt | StrictFloat, ...] = Field(min_length=1)
+    lower: tuple[StrictFloat, ...] = Field(min_length=1)
     """Lower bounds of the bands, ascending; the last one is open above. Numbers below the first are left
     out and listed."""
     labels: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Names of the bands; by default "18-29", "30-44", ..., "75+"."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_keys(cls, given: Any) -> Any:
+        if isinstance(given, list | tuple):
+            tell([Conflict("", "a list stands where keys are expected", f"write {{lower: {list(given)}}}")])
+        return given
 
     @model_validator(mode="after")
     def _consistent(self) -> Bands:

@@ -126,10 +126,14 @@ def _plain(node: Any, at: Location, lines: dict[Location, int]) -> Any:
 
 
 def line_of(lines: Mapping[Location, int], at: Sequence[str | int]) -> int | None:
-    """The line of a place, or of the nearest enclosing key that stands in the file."""
-    place = tuple(at)
+    """The line of a place, or of the nearest enclosing key that stands in the file.
+
+    The number of a list's entry may be text.
+    """
+    known = {tuple(map(str, place)): line for place, line in lines.items()}
+    place = tuple(map(str, at))
     while place:
-        if place in lines:
-            return lines[place]
+        if place in known:
+            return known[place]
         place = place[:-1]
     return None

@@ -26,11 +26,11 @@ def _spec(tmp_path, table="id,cases,pop\nD1,2,100\nD2,3,100\nD3,1,90\n", **keys)
         ("graph.cut", {"graph": {"cut": [["D33", "D1"]]}}),
     ],
 )
-def test_unknown_areas_are_told_once_with_the_nearest_one(tmp_path, at, keys):
+def test_unknown_areas_are_told_once_with_the_valid_ones(tmp_path, at, keys):
     spec = _spec(tmp_path, **keys)
     (found,) = look(spec, files=True)
     assert (found.at, found.what) == (at, "'D33' is not an area of the map")
-    assert "did you mean 'D3'?" in found.remedy
+    assert found.remedy == "valid names: D1, D2, D3"
     assert look(spec, files=False) == []
 
 

@@ -194,7 +194,7 @@ def test_levels_spelt_otherwise(tmp_path, slip):
     survey = SURVEY.replace(",B,", f",{slip},")
     (found,) = told(tmp_path, survey=survey)
     assert f"'{slip}' (3 rows) is not a 'state' of the census" in found
-    assert "did you mean 'B'? It differs only in capitals, blanks or accents." in found
+    assert "did you mean 'B'? It differs only in how it is written." in found
     assert f"`recode: {{state: {{{slip}: B}}}}`" in found
 
 
@@ -205,7 +205,7 @@ def test_blanks_around_levels_do_not_matter(tmp_path):
 def test_accents_and_double_blanks(tmp_path):
     census = CENSUS.replace("B,", "San José,")
     (found,) = told(tmp_path, survey=SURVEY.replace(",B,", ",San  Jose,"), census=census)
-    assert "did you mean 'San José'? It differs only in capitals, blanks or accents." in found
+    assert "did you mean 'San José'? It differs only in how it is written." in found
 
 
 def test_a_factor_with_one_level_in_the_survey(tmp_path):

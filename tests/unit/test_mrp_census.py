@@ -28,7 +28,8 @@ def test_duplicated_cells_name_both_lines(tmp_path):
     found = refused(spec_of(tmp_path, census=CENSUS + "B,30+,f,7\n"))
     assert found == [
         "census.csv, line 14: duplicated cell: state B, age 30+, sex f stands already in line 8\n    -> give "
-        "each cell one row; where the counts belong to different groups, add the column that tells them apart"
+        "each cell one row; where the counts belong to different groups, add the column that tells them "
+        "apart; where each row is a person, write `microdata: true`"
     ]
 
 
@@ -156,7 +157,7 @@ def test_margins_from_the_weighted_survey(tmp_path):
         ),
         (
             (BY_STATE_AGE, "state,sex,people\na,f,160\na,m,160\nB,f,360\nB,m,360\nC,f,500\nC,m,560\n"),
-            "'a' is spelt otherwise",
+            "it has 'a' and lacks 'A', unlike TMP/margin_0.csv",
         ),
         (
             (BY_STATE_AGE, BY_SEX + "f,3\n"),
@@ -179,8 +180,12 @@ def test_bad_margins(tmp_path, texts, message):
 
 
 def test_a_seed_without_cells_for_people(tmp_path):
-    found = refused(margins(tmp_path, BY_STATE_AGE, BY_SEX, seed_table="survey"))
-    assert any("C, 18-29: 1,010 people, but no cell of the seed (survey) holds it" in text for text in found)
+    (found,) = refused(margins(tmp_path, BY_STATE_AGE, BY_SEX, seed_table="survey"))
+    assert found.startswith("margin_0.csv, column 'state': the survey, where the cells start from, has no")
+    assert "has no 'state' 'C'; its levels are 'A', 'B'\n    -> spell levels alike in all files" in found
+    survey = SURVEY + "no,C,30+,m,1\n"
+    (found,) = refused(margins(tmp_path, BY_STATE_AGE, BY_SEX, survey=survey, seed_table="survey"))
+    assert "C, 18-29: 1,010 people, but no cell of the seed (survey) holds it" in found
 
 
 def test_zeros_that_rule_the_margins_out(tmp_path):

@@ -56,8 +56,11 @@ def test_recoding_bands_missing_levels_and_excluded_census_rows(tmp_path):
     )
     assert "Levels recoded, in every table alike: sex (f to female, m to male)." in text
     assert "'age' from 'years' (18-29, 30+)" in text
-    assert "1 row of the survey could not be used (years 16 is below the first band of 'age': 1)" in text
-    assert "1 row of the census could not be used (years 15 is below" in text
+    assert (
+        "1 row of the survey could not be used ('years' is below the first band of 'age', 18-29: 1)" in text
+    )
+    assert "1 row of the census could not be used ('years' is below" in text
+    assert "The combinations: B / 30+ / male (1 respondent); B / 30+ / missing (1 respondent)." in text
     table = tables["The"].set_index(["Variable", "Level"])
     assert table.loc[("sex", "missing"), "Remark"] == "no answer; nobody in the census"
 

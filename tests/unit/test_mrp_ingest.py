@@ -108,7 +108,7 @@ def test_levels_absent_from_the_census_are_listed_together(write):
     assert "'a' (2 rows) is not a 'state' of the census" in found[0]
     assert "did you mean 'A'?" in found[0]
     assert "'Z' (1 row)" in found[1]
-    assert "'middle' (1 row) is not a 'age'" in found[2]
+    assert "'middle' (1 row) is not an 'age'" in found[2]
     assert "valid names: young, old" in found[2]
 
 
@@ -242,9 +242,18 @@ def test_map_needs_every_area(write, tmp_path):
     assert "there is no polygon for state 'C' of the census" in found[0]
 
 
-@pytest.mark.parametrize("estimates", [["state", "state"], ["state:state"], ["total"], ["state:"]])
-def test_estimates_that_would_share_a_table_are_refused(write, estimates):
-    with pytest.raises(ValueError, match="would be written to the same table"):
+@pytest.mark.parametrize(
+    ("estimates", "message"),
+    [
+        (["state", "state"], "estimates.1: 'state' stands twice"),
+        (["state:state"], "estimates.0: 'state:state' has 'state' twice"),
+        (["total"], "the table of 'total' would be called 'total', as that of the total is"),
+        (["a b", "a-b"], "estimates.1: the table of 'a-b' would be called 'a_b', as that of 'a b' is"),
+        (["state:"], "estimates.0: 'state:' lacks a variable"),
+    ],
+)
+def test_estimates_that_cannot_be(write, estimates, message):
+    with pytest.raises(ValueError, match=message):
         write(estimates=estimates)
 
 

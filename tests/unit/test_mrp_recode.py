@@ -85,8 +85,8 @@ def test_numbers_below_the_first_band_are_left_out_and_listed(tmp_path):
     assert (data.facts["rows_excluded"], data.facts["census_rows_excluded"]) == (1, 1)
     rows = data.exclusions[["row", "reason"]].to_numpy().tolist()
     assert sorted(rows) == [
-        [2, "age 17.5 is below the first band of 'age'"],
-        [5, "age 17 is below the first band of 'age'"],
+        [2, "'age' is below the first band of 'age', young"],
+        [5, "'age' is below the first band of 'age', young"],
     ]
     assert data.facts["order"]["age"] == ["young", "old"]
 
@@ -238,17 +238,17 @@ def test_a_census_with_the_time_is_taken_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"house": ["mode"]}, "config: house: 'mode' is none of the variables"),
+        ({"house": ["mode"]}, "config: house.0: 'mode' is none of the variables"),
         ({"house": ["state"]}, "'state' is estimated for"),
         ({"time": "wave"}, "config: time: 'wave' is none of the variables"),
-        ({"order": {"agee": ["18-29"]}}, "config: order: 'agee'"),
+        ({"order": {"agee": ["18-29"]}}, "config: order.agee: 'agee'"),
         ({"order": {"age": ["30+", "18-30"]}}, "has the level '18-30'"),
         ({"order": {"age": ["30+"]}}, "it lacks the level '18-29'"),
-        ({"missing": {"agee": "level"}}, "config: missing: 'agee'"),
+        ({"missing": {"agee": "level"}}, "config: missing.agee: 'agee'"),
         ({"leave_out": "region"}, "config: leave_out: 'region' is none of the variables"),
         (
             {"contrasts": [{"variable": "age", "levels": ["30+", "18-30"]}]},
-            "config: contrasts.0.levels: the census has no age '18-30'\n    -> did you mean '18-29'?",
+            "config: contrasts.0.levels: the census has no age '18-30'\n    -> valid names: 18-29, 30+",
         ),
         ({"house": ["sex"]}, "the census has 'sex', so it is no house variable"),
     ],

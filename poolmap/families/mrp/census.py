@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,10 +14,21 @@ from poolmap.families.mrp.recode import LeftOut
 from poolmap.tables import Table
 
 _SHOWN = 10
+_COUNT = re.compile(r"n|(n_?)?(people|persons|pop(ulation)?)(_?\d+)?|counts?|freq(uency)?|cnt|total", re.I)
+_WEIGHT = re.compile(r"(.*_)?(weights?|wt|wgt|wts)|w|perwt|pweight|pwgtp", re.I)
 
 
-def check_duplicates(table: Table, count: str) -> None:
-    """Note each row that repeats another in all columns but the count."""
+def like_weight(name: str) -> bool:
+    """Whether a column is called as the weight of a person, or as a number of people."""
+    return bool(_WEIGHT.fullmatch(name) or _COUNT.fullmatch(name))
+
+
+def check_duplicates(table: Table, count: str, more: str = "") -> None:
+    """Note each row that repeats another in all columns but the count.
+
+    Args:
+        more: what else to do about it.
+    """
     columns = [column for column in table.frame.columns if column != count]
     if not columns:
         return
@@ -32,7 +44,7 @@ def check_duplicates(table: Table, count: str) -> None:
         table.problem(
             f"duplicated cell: {cell} stands already in {table.unit} {first[group[line]]}",
             "give each cell one row; where the counts belong to different groups, add the column that tells "
-            "them apart",
+            f"them apart{more}",
             line=line,
         )
     if len(lines) > _SHOWN:
@@ -95,6 +107,8 @@ def person_rows(
             more = f" (and {len(missing) - 1} more rows)" if len(missing) > 1 else ""
             what = f"the person's weight is missing{more}"
             table.problem(what, "every person needs one", line=missing[0], column=spec.count)
+    else:
+        _check_persons(table, names, kinds)
     reason = pd.Series("", index=rows.index, dtype=object)
     for name in [*names, *kinds]:
         lacking = table.is_missing(name) if kinds.get(name) == "numeric" else table.frame[name] == ""
@@ -104,6 +118,19 @@ def person_rows(
     if not table.problems and rows["count"].sum() <= 0:
         table.problem("no person can be used", "every row lacks a variable or its weight is 0")
     return rows
+
+
+def _check_persons(table: Table, names: Sequence[str], kinds: Mapping[str, str]) -> None:
+    """Note a table of cells that is taken for one of persons: it has a count, and no two rows are alike."""
+    counts = [name for name in table.names if _COUNT.fullmatch(name) and name not in (*names, *kinds)]
+    if not counts or len(table.frame) < 2 or table.frame[list(names)].duplicated().any():
+        return
+    table.problem(
+        f"by `microdata: true` each row is one person, but no two of its {len(table.frame):,} rows are "
+        f"alike, and '{counts[0]}' looks like the number of people: this seems to be a table of cells",
+        f"take `microdata` out and write `count: {counts[0]}`. If each row is a person, rename that column; "
+        f"if it is the person's weight, write `count: {counts[0]}` beside `microdata: true`",
+    )
 
 
 def aggregated(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:

@@ -43,7 +43,7 @@ def _inputs(spec: MrpAnalysis, data: Dataset) -> list[Item]:
     predictors = [name for name in facts["predictors"] if facts["predictors"][name].get("type") != "factor"]
     used = {"census": "The population", "margins": "The population", "seed_table": "Cells to start from"}
     used |= {"extend": "Known shares", "area_predictors": "Predictors of areas", "truth": "Known values"}
-    used |= {"geometry": "Boundaries", "graph": "Neighbours"}
+    used |= {"map": "Boundaries", "graph": "Neighbours"}
     files: dict[str, list[str]] = {}
     for name, path in spec.input_files().items():
         key = name.partition(".")[0]

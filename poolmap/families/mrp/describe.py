@@ -22,6 +22,7 @@ def describe(spec: MrpAnalysis, data: Dataset) -> list[Block]:
     """What the survey and the census hold, what was left out, which levels nobody was asked in."""
     facts, tables = data.facts, data.tables
     blocks: list[Block] = [f"{_survey(spec, data)} {_census(spec, facts)} {_outcome(spec, data)}"]
+    blocks += [f"To look at: {doubt.replace('`', '')}" for doubt in facts["doubts"]]
     blocks += _left_out(spec, data)
     blocks += _recoded(spec)
     if facts["notes"]:
@@ -50,14 +51,20 @@ def describe(spec: MrpAnalysis, data: Dataset) -> list[Block]:
     if facts["respondents_outside_census_cells"]:
         blocks.append(
             f"{counted(facts['respondents_outside_census_cells'], 'row')} of the survey belong to "
-            "combinations of levels that the census does not list: they inform the model, but no "
-            "population is there."
+            f"{counted(facts['combinations_outside_census'], 'combination')} of levels that the census does "
+            "not list: they inform the model, but no population is there. The combinations: "
+            f"{_first(facts['first_outside_census'], facts['combinations_outside_census'])}."
         )
     for table, groups in facts["groups_without_people"].items():
         blocks.append(
             f"Without population in the census, so without an estimate in '{table}': {listed(groups)}."
         )
     return blocks + _boundaries(facts)
+
+
+def _first(shown: Sequence[str], number: int) -> str:
+    """The first few, and how many more there are."""
+    return "; ".join(shown) + (f"; and {number - len(shown):,} more" if number > len(shown) else "")
 
 
 def _survey(spec: MrpAnalysis, data: Dataset) -> str:
@@ -242,7 +249,9 @@ def _variables_table(variables: pd.DataFrame, weighted: bool, same: Sequence[str
                         "Sample": _percent(row["survey_n"], asked),
                         "Weighted": _percent(row["survey_weight"], part["survey_weight"].sum()),
                         "Population": "" if name in same else _percent(row["census_n"], lived),
-                        "Remark": "one census for all" if name in same else _remark(row, in_census),
+                        "Remark": "; ".join(filter(None, [row["note"], "one census for all"]))
+                        if name in same
+                        else _remark(row, in_census),
                     }
                 )
             continue

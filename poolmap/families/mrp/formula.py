@@ -136,6 +136,10 @@ def parse_formula(text: str, outcome: str, *, pooled: bool = True) -> Formula:
         groups += _groups(part, where, problems, factors)
     _check_twice(groups, where, problems)
     _check_margins(common, where, problems)
+    slopes = [slope for group in groups for slope in group.slopes]
+    if outcome in {name for part in (*common, *slopes, *(g.factor for g in groups)) for name in part}:
+        what = f"the outcome '{outcome}' stands on its right-hand side too"
+        problems.append(Problem(where, what, "an outcome cannot predict itself: take it out there"))
     if not inner and pooled:
         problems.append(
             Problem(where, "it has no varying intercept, so nothing is pooled", f"add one; {SUPPORTED}")
@@ -271,4 +275,10 @@ def _variable(term: Any) -> str | None:
 def _remedy(term: Any) -> str:
     if re.match(r"(scale|center|standardize)\(", term.name):
         return "write the column alone: predictors are standardised in any case"
+    if inside := re.match(r"(?:as\.)?factor\((\w+)\)", term.name):
+        return f"write C({inside[1]}), which takes numbers for levels"
+    if inside := re.match(r"(?:s|ns|bs|cr|poly|lo)\((\w+)", term.name):
+        name = inside[1]
+        walk = f"(1 | {name}) with `structure: {{{name}: rw1}}`"
+        return f"for a curve, have '{name}' cut by `bands`, and write {walk}"
     return _COMPUTED

@@ -14,14 +14,16 @@ from poolmap.errors import InputError, Problem
 from poolmap.families.mrp.categories import present
 from poolmap.families.mrp.cells import survey_cells
 from poolmap.families.mrp.census import aggregated, cell_rows, columns_of, person_rows, repeated
+from poolmap.families.mrp.doubts import doubts, odd_levels, remarks
 from poolmap.families.mrp.extend import extend
+from poolmap.families.mrp.gaps import empty_groups, outside
 from poolmap.families.mrp.inputs import Inputs, read_inputs
-from poolmap.families.mrp.levels import check_levels, check_people, check_varies, index_levels, level_report
+from poolmap.families.mrp.levels import check_people, check_varies, index_levels, level_report
 from poolmap.families.mrp.margins import margin_cells
 from poolmap.families.mrp.needs import Needs, needs_of
 from poolmap.families.mrp.order import MISSING_LEVEL, order_of, unordered
 from poolmap.families.mrp.polygons import read_polygons
-from poolmap.families.mrp.pooled import SurveyTable, pool
+from poolmap.families.mrp.pooled import SURVEY, SurveyTable, pool
 from poolmap.families.mrp.predictors import (
     join_area_predictors,
     number_and_factor,
@@ -31,6 +33,7 @@ from poolmap.families.mrp.predictors import (
 )
 from poolmap.families.mrp.recode import LeftOut
 from poolmap.families.mrp.respondents import respondents
+from poolmap.families.mrp.same_levels import check_levels
 from poolmap.families.mrp.truth import read_truth
 from poolmap.tables import MISSING, Table, exclusions, nearest
 
@@ -58,7 +61,8 @@ def ingest(spec: MrpAnalysis) -> Dataset:
 
     Facts: `kind`, `answers` (in order; ordered, categorical), `answer_counts`, `terms`, `predictors`,
     `order` (levels of each variable), `outcome_scale` (continuous: mean, sd), `house`, `time`, `times` (how
-    often the census is repeated), numbers of respondents, cells and people, `raking`, `extensions`, `notes`.
+    often the census is repeated), numbers of respondents, cells and people, `raking`, `extensions`, `notes`,
+    `doubts` (sentences on what is most likely a slip).
 
     Raises:
         InputError: a missing column, a level of the survey that the census does not know, counts, weights or
@@ -70,7 +74,7 @@ def ingest(spec: MrpAnalysis) -> Dataset:
     survey = pool(inputs.surveys, _survey_columns(spec, needs, inputs.margins))
     facts: dict[str, Any] = {}
     census = _census_table(spec, inputs, survey, facts)
-    joined = _join(spec, inputs, survey, census)
+    joined = _join(spec, needs, inputs, survey, census)
     kinds = predictor_kinds(needs, census.frame, survey.frame)
     both = number_and_factor(needs, census.frame, survey.frame)
     _raise(_clashes(spec, needs, kinds, both))
@@ -126,21 +130,24 @@ def ingest(spec: MrpAnalysis) -> Dataset:
         if kinds[name] == "factor":
             predictors[name] = {"type": "factor", "levels": order[name]}
         else:
-            predictors[name] = {"type": "numeric", **_scale(census, cells, name), **sources[name]}
-    _raise(census.problems)
+            table = _holder(spec, inputs, census, name)
+            predictors[name] = {"type": "numeric", **_scale(table, cells, name), **sources[name]}
+    _raise([problem for table in (census, *inputs.areas) for problem in table.problems])
 
     keys = list(dict.fromkeys([*needs.factors, *needs.predictors]))
     tables = survey_cells(spec.outcome.kind, people, keys, asked.answers)
     repeated_for = {spec.time: facts["times"]} if facts["times"] > 1 else {}
     tables["levels"] = index_levels(needs.terms, needs.house, tables["cells"], cells, repeated_for)
-    tables["variables"] = level_report(needs, order, people, cells, repeated_for)
+    odd = odd_levels(_unchecked(needs, survey, people, known), spec.time)
+    tables["variables"] = level_report(needs, order, people, cells, repeated_for, remarks(odd))
+    facts["doubts"] = doubts(spec, inputs, survey, people, cells, order, numeric, odd)
     facts |= _facts(spec, needs, inputs, survey, asked.answers, people, len(asked.excluded))
     facts |= {
         "order": order,
         "predictors": predictors,
         "survey_cells": len(tables["cells"]),
-        "respondents_outside_census_cells": _outside(needs, tables["cells"], cells),
-        "groups_without_people": _empty_groups(spec, cells),
+        **outside(needs, tables["cells"], cells, repeated_for),
+        "groups_without_people": empty_groups(spec, cells),
     }
     in_census = {v: present(cells[v]) for v in needs.of_census}
     _raise(_unknown_levels(spec, {v: present(cells.loc[cells["count"] > 0, v]) for v in needs.of_census}))
@@ -208,9 +215,10 @@ def _seed_of_survey(spec: MrpAnalysis, inputs: Inputs, survey: SurveyTable) -> p
     return rows[whole]
 
 
-def _join(spec: MrpAnalysis, inputs: Inputs, survey: SurveyTable, census: Table) -> set[str]:
+def _join(spec: MrpAnalysis, needs: Needs, inputs: Inputs, survey: SurveyTable, census: Table) -> set[str]:
     """The columns that the survey got from tables of areas; the census gets them all."""
-    joined = join_area_predictors(spec, inputs.areas, survey, census.frame, census.path)
+    where, forced = census.path, needs.forced
+    joined = join_area_predictors(spec, inputs.areas, survey, census.frame, where, forced)
     _raise([problem for table in inputs.areas for problem in table.problems])
     return joined
 
@@ -284,11 +292,17 @@ def _in_order(
     return order
 
 
-def _scale(census: Table, cells: pd.DataFrame, name: str) -> dict[str, float]:
+def _holder(spec: MrpAnalysis, inputs: Inputs, census: Table, name: str) -> Table:
+    """The table that a predictor of the census comes from."""
+    sources = zip(spec.area_predictors, inputs.areas, strict=True)
+    return next((table for source, table in sources if name in source.columns), census)
+
+
+def _scale(table: Table, cells: pd.DataFrame, name: str) -> dict[str, float]:
     mean, sd = scale(cells, name)
     if not sd > 1e-12 * max(abs(mean), 1e-300):
         what = "the predictor has the same value for everyone"
-        census.problem(what, "take it out of the formula", column=name)
+        table.problem(what, "take it out of the formula", column=name)
     return {"mean": mean, "sd": sd}
 
 
@@ -322,25 +336,14 @@ def _facts(
     return facts
 
 
-def _outside(needs: Needs, survey: pd.DataFrame, census: pd.DataFrame) -> int:
-    """Respondents whose combination of levels the census does not list."""
-    keys = [variable for variable in needs.factors if variable not in needs.house]
-    if not keys:
-        return 0
-    known = pd.MultiIndex.from_frame(census[keys].drop_duplicates())
-    return int(survey.loc[~pd.MultiIndex.from_frame(survey[keys]).isin(known), "n"].sum())
-
-
-def _empty_groups(spec: MrpAnalysis, cells: pd.DataFrame) -> dict[str, list[str]]:
-    """Groups of the census whose counts are all 0, by table of estimates."""
-    found = {}
-    for grouping in spec.groupings()[1:]:
-        size = cells.groupby(list(grouping), observed=True)["count"].sum()
-        keys = size.index[size.to_numpy() == 0]
-        if len(keys):
-            names = [" / ".join(key) if isinstance(key, tuple) else str(key) for key in keys]
-            found[spec.table_name(grouping)] = names
-    return found
+def _unchecked(
+    needs: Needs, survey: SurveyTable, people: pd.DataFrame, known: Mapping[str, Sequence[str]]
+) -> pd.DataFrame:
+    """The variables of the respondents whose levels no census checks, the survey among them."""
+    frame = people[[name for name in needs.variables if name in people and name not in known]]
+    if survey.origin["file"].nunique() > 1 and SURVEY not in frame:
+        frame = frame.assign(**{SURVEY: survey.origin.loc[people.index, "file"]})
+    return frame
 
 
 def _texts(table: pd.DataFrame) -> pd.DataFrame:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.errors import InputError, Problem
+from poolmap.families.mrp.absent import absent_from_census
 from poolmap.families.mrp.census import check_duplicates
 from poolmap.families.mrp.margins import check_margins
 from poolmap.families.mrp.needs import Needs
 from poolmap.families.mrp.pooled import SURVEY
 from poolmap.families.mrp.recode import LeftOut, harmonise
-from poolmap.tables import Table, close_to, nearest, nearest_then, read_header, read_table
+from poolmap.tables import Table, read_header, read_table
 
 RESERVED = frozenset(
     """line file yes y weight n count total mean within_ss exposure stratum truth answer value table
@@ -36,6 +37,7 @@ class Inputs:
         seed: the cells that margins start from, where they are a table.
         truth: known values.
         left_out: rows that are left out of survey or census.
+        doubts: what is most likely a slip (see `doubts`).
     """
 
     surveys: dict[str, Table]
@@ -46,6 +48,7 @@ class Inputs:
     areas: list[Table] = field(default_factory=list)
     truth: Table | None = None
     left_out: list[LeftOut] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
     def tables(self) -> Iterator[Table]:
         """All tables but the truth."""
@@ -101,14 +104,14 @@ def read_inputs(spec: MrpAnalysis, needs: Needs) -> Inputs:
         truth=truth,
     )
     if census is not None and not spec.microdata and census.has(spec.count or "", key="count"):
-        check_duplicates(census, spec.count or "")
+        check_duplicates(census, spec.count or "", "; where each row is a person, write `microdata: true`")
     check_margins(spec, inputs.margins)
     if inputs.seed is not None:
         inputs.seed.has(spec.count or "", key="count")
     for table, extension in zip(inputs.extensions, spec.extend, strict=True):
         if table is not None and extension.count in table.frame:
             check_duplicates(table, extension.count or "")
-    inputs.left_out, problems = harmonise(spec, list(inputs.tables()))
+    inputs.left_out, problems, inputs.doubts = harmonise(spec, list(inputs.tables()))
     if inputs.truth is not None:
         harmonise(spec, [inputs.truth])
     _check_columns(spec, needs, inputs)
@@ -139,18 +142,6 @@ def _wanted(spec: MrpAnalysis, needs: Needs) -> frozenset[str]:
     return frozenset(name for name in names if name is not None)
 
 
-def absent_from_census(needs: Needs, name: str, columns: Sequence[str]) -> str:
-    """What to do about a variable that the census lacks."""
-    if name == SURVEY:
-        return f"name it in `house`: [{SURVEY}]"
-    if name not in needs.factors or close_to(name, columns):
-        return nearest(name, columns)
-    return (
-        f"{nearest_then(name, columns, '')} If it says how the survey was taken, name it in `house`; a trait "
-        "of people can be put into the census by `extend`"
-    )
-
-
 def _check_columns(spec: MrpAnalysis, needs: Needs, inputs: Inputs) -> None:
     """Note columns that are needed and not there, and names that are poolmap's own."""
     outcome, design = spec.outcome, spec.design
@@ -159,6 +150,7 @@ def _check_columns(spec: MrpAnalysis, needs: Needs, inputs: Inputs) -> None:
     named |= {"weight": [spec.weight], "design: strata": [design.strata], "design: clusters": design.clusters}
     named |= {"design: population_sizes": design.population_sizes, "design: inclusion": design.inclusion}
     named |= {"formula": needs.factors, "extend": needs.extended}
+    named |= {"time": [] if spec.time in needs.factors else [spec.time]}
     for table in inputs.surveys.values():
         for key, columns in named.items():
             for column in columns:
@@ -185,9 +177,11 @@ def _check_columns(spec: MrpAnalysis, needs: Needs, inputs: Inputs) -> None:
         of = "formula" if name in (*needs.factors, *needs.predictors) else "contrasts"
         of = "estimates" if of == "contrasts" and name in estimated else of
         there = "there is no" if inputs.census is not None else "no margin has a"
+        known = first.names if inputs.census is not None else sorted(columns)
+        surveyed = list(dict.fromkeys(column for table in inputs.surveys.values() for column in table.names))
         first.problem(
             f"{there} column '{name}' (asked for by '{of}')",
-            absent_from_census(needs, name, first.names if inputs.census is not None else sorted(columns)),
+            absent_from_census(spec, needs, name, known, surveyed),
         )
     for name in needs.house:
         if name in columns:

@@ -1,4 +1,4 @@
-"""The levels of the variables: whether survey and census spell them alike, their numbering, the report."""
+"""The levels of the variables: whether their people are believable, their numbering, the report."""
 
 from __future__ import annotations
 
@@ -9,57 +9,11 @@ import numpy as np
 import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
+from poolmap.families.mrp.doubts import noted
 from poolmap.families.mrp.formula import term_name
 from poolmap.families.mrp.needs import Needs
-from poolmap.families.mrp.order import MISSING_LEVEL, folded, listed, rule
-from poolmap.tables import Table, nearest_then
-
-_SHOWN = 20
-
-
-def check_levels(
-    spec: MrpAnalysis, survey: Table, people: pd.DataFrame, levels: Mapping[str, Sequence[str]], census: str
-) -> None:
-    """Note each level of the survey that the census lacks, with the nearest that it has.
-
-    Args:
-        people: the respondents used.
-        levels: of each variable that both sides have, the census's levels.
-        census: what the census is called.
-    """
-    for variable, known in levels.items():
-        counts = people[variable].astype(object).value_counts(sort=False)
-        unknown = counts[~counts.index.isin(list(known))]
-        if rule(spec, variable) == "level":
-            unknown = unknown.drop(MISSING_LEVEL, errors="ignore")
-        short = {level.lstrip("0"): level for level in known if level.isdigit()}
-        lost = [level for level in unknown.index if level.isdigit() and level.lstrip("0") in short]
-        if lost:
-            many = "1 level" if len(lost) == 1 else f"{len(lost):,} levels"
-            survey.problem(
-                f"{many} of the survey match the census, {census}, only without leading zeros: "
-                f"'{lost[0]}' is '{short[lost[0].lstrip('0')]}' there",
-                "leading zeros were lost in one of the files (a spreadsheet does that): write the codes as "
-                "text, all of one length",
-                column=variable,
-            )
-            unknown = unknown.drop(lost)
-        for level, count in unknown.head(_SHOWN).items():
-            rows = "1 row" if count == 1 else f"{count:,} rows"
-            near, target = nearest_then(level, known, ""), "a level of the census"
-            alike = [other for other in known if folded(other) == folded(level)]
-            if alike:
-                near = f"did you mean '{alike[0]}'? It differs only in capitals, blanks or accents."
-                target = alike[0]
-            survey.problem(
-                f"'{level}' ({rows}) is not a '{variable}' of the census, {census}",
-                f"{near} Spell it alike in both files, or recode it: "
-                f"`recode: {{{variable}: {{{level}: {target}}}}}`",
-                column=variable,
-            )
-        if len(unknown) > _SHOWN:
-            more = f"the same for {len(unknown) - _SHOWN:,} more levels"
-            survey.problem(more, column=variable)
+from poolmap.families.mrp.order import folded, listed, spelling
+from poolmap.tables import Table
 
 
 def check_people(
@@ -192,6 +146,7 @@ def level_report(
     people: pd.DataFrame,
     census: pd.DataFrame,
     repeated: Mapping[str, int],
+    odd: Mapping[tuple[str, str], str],
 ) -> pd.DataFrame:
     """Every level of every variable, beside each other in survey and census.
 
@@ -200,6 +155,7 @@ def level_report(
         order: of the levels of each variable.
         people, census: respondents and cells.
         repeated: as for `index_levels`.
+        odd: what is odd of a level, by variable and level.
 
     Returns:
         `variable`, `level` (in order), `survey_n` and `survey_weight` (NaN: the survey lacks the variable),
@@ -218,7 +174,8 @@ def level_report(
             codes = index.get_indexer(census[variable].cat.categories)[census[variable].cat.codes]
             people_of = np.bincount(codes, census["count"], len(levels))
             part["census_n"] = people_of / _times(repeated, [variable])
-        part["note"] = _notes(variable, levels, part, variable in needs.extended)
+        notes = _notes(variable, levels, part, variable in needs.extended)
+        part["note"] = noted(notes, variable, levels, odd)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
@@ -229,13 +186,13 @@ def _times(repeated: Mapping[str, int], variables: Sequence[str]) -> int:
 
 
 def _notes(variable: str, levels: Sequence[str], part: pd.DataFrame, extended: bool) -> list[str]:
-    like: dict[str, list[str]] = {}
+    like: dict[tuple, list[str]] = {}
     for level in levels:
-        like.setdefault(folded(level) or level, []).append(level)
+        like.setdefault(spelling(level) if folded(level) else (level,), []).append(level)
     notes = []
     for level, asked, lived in zip(levels, part["survey_n"], part["census_n"], strict=True):
         said = []
-        twins = [other for other in like[folded(level) or level] if other != level]
+        twins = [other for other in like[spelling(level) if folded(level) else (level,)] if other != level]
         if twins:
             said.append(f"spelt nearly as {listed(twins)}")
         if asked == 0:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from poolmap.config.conflicts import Conflict
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.errors import InputError
+from poolmap.families.mrp.absent import absent_from_census, absent_from_survey, made
 from poolmap.families.mrp.formula import parse_formula
-from poolmap.families.mrp.inputs import absent_from_census
 from poolmap.families.mrp.needs import Needs, needs_of
 from poolmap.families.mrp.pooled import SURVEY
 from poolmap.families.mrp.structures import structure_problems
@@ -15,6 +15,8 @@ from poolmap.tables import nearest, read_header
 
 def look(spec: MrpAnalysis, files: bool) -> list[Conflict]:
     """Formulas that cannot be read, structures and keys that do not fit it; with `files`, absent columns.
+
+    `files`: whether the header of each file can be read.
 
     The contents of the tables are `ingest`'s to check.
     """
@@ -32,6 +34,17 @@ def look(spec: MrpAnalysis, files: bool) -> list[Conflict]:
             continue
         problems = structure_problems(spec, name, formula)
         found |= {Conflict(problem.where, problem.what, problem.remedy): None for problem in problems}
+    if files and spec.census in spec.surveys.values() and not spec.microdata:
+        what = f"'{spec.census}' is the survey"
+        found[Conflict("census", what, "name the file with the population")] = None
+    for i, extension in enumerate(spec.extend):
+        try:
+            parse_formula(
+                f"`{extension.variable}` {extension.formula or '~ 1'}", extension.variable, pooled=False
+            )
+        except InputError as error:
+            at = f"extend.{i}.formula"
+            found |= {Conflict(at, problem.what, problem.remedy): None for problem in error.problems}
     if not readable:
         return list(found)
     try:
@@ -52,26 +65,56 @@ def _formulas(spec: MrpAnalysis) -> dict[str, str]:
 
 
 def _absent(spec: MrpAnalysis, needs: Needs) -> list[Conflict]:
-    """Variables of the formulas that a survey or the census lacks."""
-    made = set(spec.bands)
-    pooled = isinstance(spec.survey, dict)
+    """Variables that a survey or the population lacks, each at the key that asks for it."""
+    surveys = {path: read_header(path) for path in spec.surveys.values()}
+    surveyed = list(dict.fromkeys(column for columns in surveys.values() for column in columns))
+    whose, columns = _population(spec)
+    pooled = [SURVEY] if isinstance(spec.survey, dict) else []
+    told = {*needs.house, *needs.extended}  # at their own keys
     found = []
-    for path in spec.surveys.values():
-        columns = read_header(path)
-        for name in needs.factors:
-            if name not in columns and name not in made and not (pooled and name == SURVEY):
-                found.append(_lacking(spec, path, name, nearest(name, columns)))
-    if spec.census is not None:
-        columns = read_header(spec.census)
-        made |= {*needs.house, *needs.extended, *([spec.time] if spec.time else [])}
-        made |= {column for source in spec.area_predictors for column in source.columns}
-        for name in dict.fromkeys([*needs.factors, *needs.predictors]):
-            if name not in columns and name not in made:
-                remedy = absent_from_census(needs, name, columns)
-                found.append(_lacking(spec, spec.census, name, remedy))
+    for name, key in _asked(spec, needs).items():
+        lacking = [path for path, there in surveys.items() if name not in there]
+        if name not in needs.factors or name in {*told, *pooled, *spec.bands}:
+            lacking = []
+        free = name in {*columns, *told, *made(spec), *([spec.time] if spec.time else [])}
+        if lacking == list(surveys) and not free:
+            valid = dict.fromkeys([*columns, *made(spec), *surveyed])
+            what = f"neither survey nor {whose[0]} has a column '{name}'"
+            found.append(Conflict(key, what, nearest(name, list(valid))))
+            continue
+        for path in lacking:
+            remedy = absent_from_survey(spec, name, surveys[path])
+            found.append(Conflict(key, f"'{path}' has no column '{name}'", remedy))
+        if not free:
+            remedy = absent_from_census(spec, needs, name, columns, [*surveyed, *pooled])
+            found.append(Conflict(key, f"{whose[1]} column '{name}'", remedy))
     return found
 
 
-def _lacking(spec: MrpAnalysis, path: str, name: str, remedy: str) -> Conflict:
-    key = next((key for key, text in _formulas(spec).items() if name in text), "formula")
-    return Conflict(key, f"'{path}' has no column '{name}'", remedy)
+def _population(spec: MrpAnalysis) -> tuple[tuple[str, str], list[str]]:
+    """What the population is called, and the columns that its variables can be."""
+    if spec.census is not None:
+        return ("census", f"'{spec.census}' has no"), read_header(spec.census)
+    columns: dict[str, None] = {}
+    for margin in spec.margins:
+        columns |= dict.fromkeys(name for name in read_header(margin.data) if name != margin.count)
+    if spec.seed_table not in ("survey", "uniform"):
+        columns |= dict.fromkeys(name for name in read_header(spec.seed_table) if name != spec.count)
+    return ("margins", "no margin has a"), list(columns)
+
+
+def _asked(spec: MrpAnalysis, needs: Needs) -> dict[str, str]:
+    """Each variable that the analysis needs, with the first key that asks for it."""
+    found: dict[str, str] = {}
+    for key, text in _formulas(spec).items():
+        formula = parse_formula(text, spec.outcome.column, pooled=spec.outcome.test is None)
+        for name in (*formula.variables, *formula.predictors):
+            found.setdefault(name, key)
+    for i, grouping in enumerate(spec.groupings()[1:]):
+        for name in grouping:
+            found.setdefault(name, f"estimates.{i}")
+    for i, contrast in enumerate(spec.contrasts):
+        found.setdefault(contrast.variable, f"contrasts.{i}.variable")
+        for name in contrast.within:
+            found.setdefault(name, f"contrasts.{i}.within")
+    return found

@@ -11,10 +11,12 @@ import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.errors import InputError, Problem
+from poolmap.families.mrp.categories import present
 from poolmap.families.mrp.census import aggregated, check_duplicates
-from poolmap.families.mrp.order import folded
+from poolmap.families.mrp.order import close_level, listed, ordered
 from poolmap.families.mrp.raking import Raked, rake
-from poolmap.tables import Table, nearest
+from poolmap.families.mrp.same_levels import written
+from poolmap.tables import Table
 
 AGREE = 1e-6  # totals of two margins, relative
 MOST_CELLS = 5_000_000
@@ -54,6 +56,7 @@ def margin_cells(
     totals = [float(margin["count"].sum()) for margin in margins]
     _raise(_disagreements(spec, margins, totals))
     cells = _seeded(spec, margins, seed)
+    _raise(_unknown_to_seed(spec, margins, cells))
     members, targets = [], []
     for margin, total in zip(margins, totals, strict=True):
         names = [name for name in margin.columns if name != "count"]
@@ -106,7 +109,13 @@ def _margin(table: Table, count: str) -> pd.DataFrame:
 def _disagreements(
     spec: MrpAnalysis, margins: Sequence[pd.DataFrame], totals: Sequence[float]
 ) -> list[Problem]:
-    """Margins with different totals, or different numbers of a variable that they share."""
+    """Margins with different levels, totals, or numbers of a variable that they share; the first of these.
+
+    A level that is misspelt or lacking makes totals and numbers differ as well, so these are compared only
+    where the levels agree.
+    """
+    if found := _other_levels(spec, margins):
+        return found
     paths = [margin.data for margin in spec.margins]
     if max(totals) - min(totals) > AGREE * max(totals):
         told = "; ".join(f"{path}: {total:,.10g}" for path, total in zip(paths, totals, strict=True))
@@ -118,27 +127,56 @@ def _disagreements(
         return [Problem("config: margins", "the margins sum to 0", "name the columns with the counts")]
     found = []
     for (a, first), (b, second) in combinations(enumerate(margins), 2):
-        shared = [name for name in first.columns if name in second.columns and name != "count"]
-        for name in shared:
-            left, right = set(first[name].cat.categories), set(second[name].cat.categories)
-            for level in sorted(left ^ right):
-                has, lacks, path = (left, right, paths[b]) if level in left else (right, left, paths[a])
-                near = [o for o in lacks if folded(o) == folded(level)] or [None]
-                hint = f"'{near[0]}' is spelt otherwise" if near[0] else nearest(level, sorted(lacks))
-                what = f"it lacks the {name} '{level}' of the margin {paths[a] if has is left else paths[b]}"
-                found.append(Problem(path, what, f"{hint} Spell levels alike in all margins, or recode them"))
-        if found or not shared:
+        shared = [name for name in _variables(first) if name in second.columns]
+        if not shared:
             continue
         sums = [
             margin.assign(**{n: margin[n].astype(object) for n in shared}).groupby(shared)["count"].sum()
             for margin in (first, second)
         ]
         gap = (sums[0] - sums[1]).abs()
-        for key in gap.index[gap > AGREE * totals[0]][:_SHOWN]:
+        off = gap.index[gap > AGREE * totals[0]]
+        for key in off[:_SHOWN]:
             group = ", ".join(key) if isinstance(key, tuple) else key
             what = f"{group}: {sums[0][key]:,.10g} people, but {sums[1][key]:,.10g} in {paths[b]}"
             found.append(Problem(paths[a], what, "make margins that share a variable agree on it"))
+        if len(off) > _SHOWN:
+            found.append(Problem(paths[a], f"the same for {len(off) - _SHOWN:,} more groups"))
     return found
+
+
+def _other_levels(spec: MrpAnalysis, margins: Sequence[pd.DataFrame]) -> list[Problem]:
+    """Margins whose levels of a variable are not those of the others that have it; one problem each."""
+    found = []
+    for name in dict.fromkeys(name for margin in margins for name in _variables(margin)):
+        having = [i for i, margin in enumerate(margins) if name in margin.columns]
+        held = {i: set(present(margins[i][name])) for i in having}
+        usual = max(having, key=lambda i: (sum(other == held[i] for other in held.values()), -len(held[i])))
+        for i in having:
+            if held[i] != held[usual]:
+                found.append(_unlike(spec, name, i, usual, held[i], held[usual]))
+    return found
+
+
+def _unlike(
+    spec: MrpAnalysis, name: str, margin: int, other: int, has: set[str], should: set[str]
+) -> Problem:
+    """How the levels of a variable differ between two margins."""
+    added, lacking = sorted(has - should), sorted(should - has)
+    told = [f"has {listed(added)}"] if added else []
+    told += [f"lacks {listed(lacking)}"] if lacking else []
+    what = (
+        f"it {' and '.join(told)}, unlike {spec.margins[other].data}; margins that share a variable hold the "
+        "same levels of it"
+    )
+    near = {level: close_level(level, lacking) or close_level(level, sorted(should)) for level in added}
+    meant = {level: other for level, other in near.items() if other is not None}
+    if not meant:
+        remedy = "spell levels alike in all margins, or recode them; a level without people has a row with 0"
+    else:
+        pairs = ", ".join(f"{written(old)}: {written(new)}" for old, new in list(meant.items())[:_SHOWN])
+        remedy = f"spell levels alike, or write `recode: {{{name}: {{{pairs}}}}}`"
+    return Problem(f"{spec.margins[margin].data}, column '{name}'", what, remedy)
 
 
 def _seeded(
@@ -194,6 +232,35 @@ def _ruled_out(margins: Sequence[pd.DataFrame], cells: pd.DataFrame) -> int:
     keys = list(possible)
     held = pd.MultiIndex.from_frame(cells[keys].astype(object))
     return int((~pd.MultiIndex.from_frame(possible).isin(held)).sum())
+
+
+def _variables(margin: pd.DataFrame) -> list[str]:
+    return [name for name in margin.columns if name != "count"]
+
+
+def _unknown_to_seed(
+    spec: MrpAnalysis, margins: Sequence[pd.DataFrame], cells: pd.DataFrame
+) -> list[Problem]:
+    """Levels with people that no cell of the seed has, by variable."""
+    found = {}
+    whose = "the survey" if spec.seed_table == "survey" else spec.seed_table
+    for margin, table in zip(margins, spec.margins, strict=True):
+        for name in _variables(margin):
+            known = ordered(present(cells[name]))
+            lived = present(margin.loc[margin["count"] > 0, name])
+            lacking = [level for level in lived if level not in known]
+            if not lacking or name in found:
+                continue
+            unused = [level for level in known if level not in present(margin[name])]
+            meant = {level: near for level in lacking if (near := close_level(level, unused)) is not None}
+            like = f" (did you mean {listed(list(meant.values()))}?)" if meant else ""
+            what = (
+                f"{whose}, where the cells start from, has no '{name}' {listed(lacking)}; its levels are "
+                f"{listed(known)}"
+            )
+            remedy = f"spell levels alike in all files, or recode them{like}; or write `seed_table: uniform`"
+            found[name] = Problem(f"{table.data}, column '{name}'", what, remedy)
+    return list(found.values())
 
 
 def _without_cells(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.errors import InputError, Problem
 from poolmap.families.mrp.formula import Formula, parse_formula
+from poolmap.spelling import close_to
 
 
 @dataclass(frozen=True)
@@ -92,14 +93,16 @@ def _misfits(spec: MrpAnalysis, needs: Needs) -> list[Problem]:
     found = []
 
     def check(key: str, names: Sequence[str], among: Sequence[str], remedy: str) -> None:
-        for name in names:
+        for i, name in enumerate(names):
             if name not in among:
                 listed = ", ".join(f"'{v}'" for v in among)
                 what = f"'{name}' is none of the variables that can stand here: {listed}"
-                found.append(Problem(f"config: {key}", what, remedy))
+                near = close_to(name, among)
+                said = f"did you mean '{near}'? Else {remedy}" if near else remedy
+                found.append(Problem(f"config: {key.format(i=i, name=name)}", what, said))
 
     leave = "leave it away, or write it into the formula"
-    check("house", needs.house, needs.factors, f"{leave}, e.g. (1 | {next(iter(needs.house), '')})")
+    check("house.{i}", needs.house, needs.factors, f"{leave}, e.g. (1 | {next(iter(needs.house), '')})")
     if spec.time is not None:
         remedy = (
             f"leave it away, write it as a varying intercept, (1 | {spec.time}), or add it to the estimates"
@@ -107,16 +110,17 @@ def _misfits(spec: MrpAnalysis, needs: Needs) -> list[Problem]:
         check("time", [spec.time], needs.variables, remedy)
     if spec.leave_out is not None:
         check("leave_out", [spec.leave_out], needs.factors, "leave it away, or name one of these")
-    check("extend", needs.extended, [*needs.variables, *needs.predictors], leave)
+    check("extend.{i}.variable", needs.extended, [*needs.variables, *needs.predictors], leave)
     if isinstance(spec.missing, dict):
-        check("missing", list(spec.missing), [*needs.variables, *needs.predictors], leave)
-    check("order", list(spec.order), [*needs.variables, *needs.predictors], leave)
-    for name in needs.house:
+        check("missing.{name}", list(spec.missing), [*needs.variables, *needs.predictors], leave)
+    check("order.{name}", list(spec.order), [*needs.variables, *needs.predictors], leave)
+    for i, name in enumerate(needs.house):
         if name in needs.predictors:
             what = f"'{name}' has a coefficient or a slope in the formula"
             remedy = f"effects of a house can be averaged over as varying intercepts only: write (1 | {name})"
-            found.append(Problem("config: house", what, remedy))
+            found.append(Problem(f"config: house.{i}", what, remedy))
         if name in needs.groups:
             what = f"'{name}' is estimated for, and nobody in the census belongs to a house"
-            found.append(Problem("config: house", what, "take it out of the estimates, or out of `house`"))
+            remedy = "take it out of the estimates, or out of `house`"
+            found.append(Problem(f"config: house.{i}", what, remedy))
     return found

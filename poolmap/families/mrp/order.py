@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.errors import Problem
 from poolmap.families.mrp.recode import band_labels
-from poolmap.tables import nearest
+from poolmap.spelling import close_to, nearest, numbers_in
 
 MISSING_LEVEL = "missing"
 IN_ORDER = ("rw1", "ar1")
@@ -123,6 +123,42 @@ def folded(level: str) -> str:
     """A level without what spelling may differ in: capitals, accents, blanks, punctuation."""
     plain = unicodedata.normalize("NFKD", str(level).casefold())
     return "".join(c for c in plain if c.isalnum())
+
+
+def spelling(level: str) -> tuple[str, tuple[float, ...]]:
+    """What levels share that differ only in how they are written: capitals, accents, blanks, "1.0" for 1.
+
+    Numbers have to agree: "1-4" is not 14.
+    """
+    if re.fullmatch(r"\d+(\.\d+)?", str(level)):
+        return repr(float(level)), ()
+    return folded(level), tuple(numbers_in(str(level)))
+
+
+def alike(level: str, known: Iterable[str]) -> list[str]:
+    """The levels that differ from this one only in how they are written (see `spelling`)."""
+    own = spelling(level)
+    return [other for other in known if other != level and own[0] and spelling(other) == own]
+
+
+def close_level(level: str, known: Iterable[str]) -> str | None:
+    """The level that is probably meant: spelt nearly alike, or the only one with the same numbers ("65 and
+    over" for "65+")."""
+    known, numbers = list(known), numbers_in(level)
+    same = [other for other in known if numbers and numbers_in(other) == numbers]
+    near = [*alike(level, known), *(same if len(same) == 1 else [])]
+    return near[0] if near else close_to(level, known)
+
+
+def initials(levels: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Which levels begin which ("f" and "m": "Female" and "Male"); empty unless all do, one each."""
+    levels, known = [level for level in levels if folded(level)], [other for other in known if folded(other)]
+    found = {}
+    for level in levels:
+        own = folded(level)
+        begun = [o for o in known if own.startswith(folded(o)) or folded(o).startswith(own)]
+        found |= {level: begun[0]} if len(begun) == 1 and not numbers_in(level) else {}
+    return found if len(set(found.values())) == len(levels) else {}
 
 
 def listed(levels: Sequence[str], most: int = 10) -> str:

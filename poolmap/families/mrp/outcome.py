@@ -12,6 +12,16 @@ from poolmap.config.mrp_survey import Answer
 from poolmap.families.mrp.order import ordered
 from poolmap.tables import Table, nearest_then
 
+MANY = 10  # other answers, all of them numbers: no yes or no
+_MEASURED = (
+    "these seem to be measurements or counts: write `kind: continuous` or `kind: count` in 'outcome', "
+    "without `positive`; or say which count as no, `negative: others`"
+)
+_WHICH_NO = (
+    "say which count as no, e.g. negative: [No] in 'outcome' (the rest is left out and listed), or negative: "
+    "others; mend different spellings of one answer in the file"
+)
+
 LeaveOut = Callable[[pd.Series, "pd.Series | str"], None]
 """Marks rows as left out, with one reason or a reason for each row; the first reason of a row counts."""
 
@@ -127,11 +137,11 @@ def _counts_as_no(spec: MrpAnalysis, survey: Table, answers: pd.Series) -> pd.Se
             no[hit.index[hit]] = True
         return no
     if others.nunique() > 1 and len(others) < len(answers):
+        measured = others.nunique() > MANY and pd.to_numeric(others, errors="coerce").notna().all()
         survey.problem(
             f"beside '{chosen.positive}' there are {others.nunique()} other answers: "
             f"{listed_answers(others)}",
-            "say which count as no, e.g. negative: [No] in 'outcome' (the rest is left out and listed), or "
-            "negative: others; mend different spellings of one answer in the file",
+            _MEASURED if measured else _WHICH_NO,
             column=column,
         )
     no[others.index] = True

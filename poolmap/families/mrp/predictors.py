@@ -11,15 +11,21 @@ import pandas as pd
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.families.mrp.categories import present
 from poolmap.families.mrp.needs import Needs
-from poolmap.families.mrp.order import folded, listed
+from poolmap.families.mrp.order import close_level, folded, listed
 from poolmap.tables import MISSING, Table, nearest, nearest_then
 
+TOTALS = frozenset({"total", "totals", "all", "sum", "overall", "grandtotal"})
 _SHOWN = 10
 _NEARLY = 0.1  # share of areas that may vary before a predictor counts as the respondent's own
 
 
 def join_area_predictors(
-    spec: MrpAnalysis, tables: Sequence[Table], survey: Table, census: pd.DataFrame, where: str
+    spec: MrpAnalysis,
+    tables: Sequence[Table],
+    survey: Table,
+    census: pd.DataFrame,
+    where: str,
+    forced: Collection[str] = (),
 ) -> set[str]:
     """Give census and survey the columns of the tables of predictors of areas, in place.
 
@@ -28,6 +34,7 @@ def join_area_predictors(
         survey: gets a column where it has the area and not a column of that name.
         census: categories of text by column, one row a cell (or a person).
         where: what the census is called.
+        forced: columns that are factors although their levels are numbers.
 
     Returns:
         the columns that the survey got.
@@ -45,6 +52,8 @@ def join_area_predictors(
         known = list(frame[source.area])
         lived = present(census[source.area])
         for name in source.columns:
+            if name not in forced and _is_numeric(frame[name].cat.categories):
+                table.numbers(name)
             values = dict(zip(known, frame[name], strict=True))
             for area in [a for a in lived if values.get(a, "") in MISSING][:20]:
                 if area in values:
@@ -53,12 +62,8 @@ def join_area_predictors(
                         "every area of the census needs one",
                     )
                 else:
-                    alike = [other for other in known if folded(other) == folded(area)]
                     what = f"there is no row for {source.area} '{area}' of the census"
-                    free = [other for other in known if other not in lived]
-                    remedy = "Spell it alike in both files, or add the row"
-                    near = f"did you mean '{alike[0]}'? {remedy}" if alike else ""
-                    remedy = near or nearest_then(area, free, remedy)
+                    remedy = _no_row(area, known, lived)
                 table.problem(what, remedy)
             if name in census:
                 what = f"the census, {where}, has a column '{name}' of its own"
@@ -74,10 +79,13 @@ def join_area_predictors(
 def predictor_kinds(needs: Needs, census: pd.DataFrame, survey: pd.DataFrame) -> dict[str, str]:
     """Whether each predictor is `numeric` or a `factor`: C(x), or text.
 
-    A column is text where fewer than half of its levels are numbers.
+    A column is text where fewer than half of its levels are numbers, be it with a comma for the point (that
+    is refused where they are read).
     """
     return {
-        name: "factor" if name in needs.forced or not _is_numeric(name, census, survey) else "numeric"
+        name: "factor"
+        if name in needs.forced or not _is_numeric(_levels(name, census, survey))
+        else "numeric"
         for name in needs.predictors
     }
 
@@ -85,13 +93,18 @@ def predictor_kinds(needs: Needs, census: pd.DataFrame, survey: pd.DataFrame) ->
 def number_and_factor(needs: Needs, census: pd.DataFrame, survey: pd.DataFrame) -> list[str]:
     """Numeric predictors that the formulas have with and without `C()`: two predictors of one name."""
     both = [name for name in needs.predictors if name in needs.forced and name in needs.plain]
-    return [name for name in both if _is_numeric(name, census, survey)]
+    return [name for name in both if _is_numeric(_levels(name, census, survey))]
 
 
-def _is_numeric(name: str, census: pd.DataFrame, survey: pd.DataFrame) -> bool:
-    levels = pd.Series(present((census if name in census else survey)[name]), dtype=object)
+def _levels(name: str, census: pd.DataFrame, survey: pd.DataFrame) -> list[str]:
+    return present((census if name in census else survey)[name])
+
+
+def _is_numeric(levels: Sequence[str]) -> bool:
+    levels = pd.Series(list(levels), dtype=object)
     levels = levels[~levels.isin(MISSING)]
-    return 2 * int(pd.to_numeric(levels, errors="coerce").notna().sum()) >= len(levels)
+    numbers = pd.to_numeric(levels.str.replace(",", ".", n=1), errors="coerce").notna().sum()
+    return bool(2 * numbers >= len(levels))
 
 
 def settle(
@@ -165,6 +178,17 @@ def _check_areas(table: Table, area: str, columns: Sequence[str]) -> None:
             values = " and ".join(dict.fromkeys(str(value) for value in rows[differ[0]]))
             what += f", and '{differ[0]}' varies within it ({values})"
         table.problem(what, "give every area one row", line=label)
+
+
+def _no_row(area: str, known: Sequence[str], lived: Sequence[str]) -> str:
+    """What to do about an area of the census without a row of predictors."""
+    if folded(area) in TOTALS:
+        return "take the rows of a total out of the census: with them everyone is counted twice"
+    remedy = "Spell it alike in both files, or add the row"
+    near = close_level(area, [other for other in known if other not in lived])
+    if near is not None:
+        return f"did you mean '{near}'? {remedy}"
+    return nearest_then(area, [other for other in known if other not in lived], remedy)
 
 
 def _looked_up(area: pd.Series, values: Mapping[str, str]) -> pd.Series:

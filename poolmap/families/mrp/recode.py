@@ -12,13 +12,14 @@ from poolmap.config.mrp import MrpAnalysis
 from poolmap.config.mrp_survey import Bands
 from poolmap.errors import Problem
 from poolmap.families.mrp.categories import mapped, present
+from poolmap.families.mrp.codes import code_doubt
 from poolmap.tables import Table, nearest
 
 LeftOut = tuple[Table, int, str]
 """A row that is left out: its table, its line, and why."""
 
 
-def harmonise(spec: MrpAnalysis, tables: Sequence[Table]) -> tuple[list[LeftOut], list[Problem]]:
+def harmonise(spec: MrpAnalysis, tables: Sequence[Table]) -> tuple[list[LeftOut], list[Problem], list[str]]:
     """Apply `recode` and `bands` to every table that has their columns, in place.
 
     A recoded column comes first, then bands, then a recoded variable of bands. Rows with a number below the
@@ -28,13 +29,16 @@ def harmonise(spec: MrpAnalysis, tables: Sequence[Table]) -> tuple[list[LeftOut]
         tables: columns of categories of text; numbers that cannot be read are noted in their problems.
 
     Returns:
-        the rows taken out, and what is wrong with the config.
+        the rows taken out, what is wrong with the config, and doubts (see `doubts`).
     """
     first = {name: levels for name, levels in spec.recode.items() if name not in spec.bands}
     then = {name: levels for name, levels in spec.recode.items() if name in spec.bands}
     problems = _recode(first, tables)
-    left_out = [row for name, bands in spec.bands.items() for row in _cut(name, bands, tables, problems)]
-    return left_out, problems + _recode(then, tables)
+    left_out: list[LeftOut] = []
+    doubts: list[str] = []
+    for name, bands in spec.bands.items():
+        left_out += _cut(name, bands, tables, problems, doubts)
+    return left_out, problems + _recode(then, tables), doubts
 
 
 def band_labels(bands: Bands) -> list[str]:
@@ -65,13 +69,17 @@ def _recode(maps: Mapping[str, Mapping[str, str]], tables: Sequence[Table]) -> l
         for level in levels:
             if level not in there:
                 what = f"no table has the level '{level}'"
-                problems.append(Problem(f"config: recode.{name}", what, nearest(level, filter(None, there))))
+                problems.append(
+                    Problem(f"config: recode.{name}", what, nearest(level, sorted(filter(None, there))))
+                )
         for table in having:
             table.frame[name] = mapped(table.frame[name], lambda level, of=levels: of.get(level, level))
     return problems
 
 
-def _cut(name: str, bands: Bands, tables: Sequence[Table], problems: list[Problem]) -> list[LeftOut]:
+def _cut(
+    name: str, bands: Bands, tables: Sequence[Table], problems: list[Problem], doubts: list[str]
+) -> list[LeftOut]:
     """Cut the column into bands wherever it stands; the rows below the first one."""
     column, labels = bands.column or name, band_labels(bands)
     left_out: list[LeftOut] = []
@@ -82,12 +90,13 @@ def _cut(name: str, bands: Bands, tables: Sequence[Table], problems: list[Proble
             continue
         found = True
         values = table.numbers(column, what=f"a number, which is cut into the bands of '{name}'")
+        doubts += code_doubt(table.where(column=column), column, table.frame[column], values)
         codes = np.searchsorted(np.asarray(bands.lower, dtype=float), values.to_numpy(), side="right")
         codes = np.where(values.isna(), 0, codes)
         below = values.notna() & (codes == 0)
         table.frame[name] = pd.Categorical.from_codes(codes, pd.Index(["", *labels], dtype=object))
-        for line, value in values[below].items():
-            left_out.append((table, line, f"{column} {value:g} is below the first band of '{name}'"))
+        reason = f"'{column}' is below the first band of '{name}', {labels[0]}"
+        left_out += [(table, line, reason) for line in values.index[below]]
         table.frame = table.frame[~below]
         if table.frame.empty:
             what = f"every number is below the first band of '{name}', {bands.lower[0]:g}"

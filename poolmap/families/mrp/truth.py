@@ -9,7 +9,9 @@ import pandas as pd
 
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.families.mrp.needs import Needs
-from poolmap.tables import MISSING, Table, nearest_then
+from poolmap.families.mrp.order import listed
+from poolmap.spelling import close_to, nearest_then
+from poolmap.tables import MISSING, Table
 
 TWICE = (
     "give each group one row; a row about a variable that neither the formula nor the estimates have counts "
@@ -47,11 +49,12 @@ def read_truth(
     elif answers:
         what = "the true shares of several answers need a column that says which answer they are of"
         truth.problem(what, "name it as `level` in `truth`")
-    for variable in grouping_variables:
-        truth.has(variable, key="estimates")
+    _check_columns(spec, truth, grouping_variables)
     truth.finish()
     if spec.outcome.kind in SHARES:
-        value = truth.numbers(spec.truth.value, lower=0, upper=1, what="a share between 0 and 1")
+        value = truth.numbers(
+            spec.truth.value, lower=0, upper=1, what="a share between 0 and 1, such as 0.55 for 55%"
+        )
     else:
         value = truth.numbers(spec.truth.value, what="the true mean, a number")
     frame = truth.frame.astype(object)
@@ -79,6 +82,23 @@ def read_truth(
     truth.finish()
     columns = ["table", *grouping_variables, *(["answer"] if answers else []), "value"]
     return pd.concat(parts, ignore_index=True)[columns]
+
+
+def _check_columns(spec: MrpAnalysis, truth: Table, variables: Sequence[str]) -> None:
+    """Note which columns of the variables of the estimates are lacking, and which are there."""
+    lacking = [variable for variable in variables if variable not in truth.frame]
+    if not lacking:
+        return
+    what = (
+        f"the file has the columns {listed(truth.names)}, and lacks {listed(lacking)}: the estimates "
+        f"({', '.join(spec.estimates)}) need a column for each of their variables"
+    )
+    free = [name for name in truth.names if name not in (*variables, spec.truth.value, spec.truth.level)]
+    near = {variable: close_to(variable, free) for variable in lacking}
+    renamed = [f"rename '{name}' to '{variable}'" for variable, name in near.items() if name is not None]
+    if len(renamed) < len(lacking):
+        renamed.append("add the columns, empty in rows that are not about them, or estimate less")
+    truth.problem(what, "; ".join(renamed))
 
 
 def _repeated(part: pd.DataFrame) -> np.ndarray:
