@@ -34,6 +34,7 @@ run: .venv/installed
 dry-run: .venv/installed
 	@$(BIN)/python scripts/check_config.py "$(CONFIG)" --tables
 	@$(SNAKEMAKE) --configfile "$(CONFIG)" --dry-run
+	@echo "Config and tables can be used. Above stands what a run would do, and before it what to look at."
 
 test: .venv/installed-dev
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile

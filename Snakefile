@@ -16,7 +16,7 @@ from poolmap.errors import PoolmapError
 from poolmap.families import look
 from poolmap.report.unfinished import close, withdraw
 from poolmap.stan.toolchain import find_toolchain
-from poolmap.terminal import watch
+from poolmap.terminal import not_to_be_used, watch
 from poolmap.workspace import lead, memory_mb, prepare_scripts
 
 STARTED = time.monotonic()
@@ -83,6 +83,8 @@ onstart:
 
 
 onsuccess:
+    for said in not_to_be_used(Path("results"), {name: spec.models for name, spec in ANALYSES.items()}):
+        logger.warning(said)
     logger.info(
         f"\nDone in {time.monotonic() - STARTED:.0f} s. Open the report: {Path('results/report.html').resolve()}"
     )

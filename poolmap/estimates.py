@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from poolmap.contracts import Companion, ModelResult, Predictive
-from poolmap.files import read_json, write_json, write_text
+from poolmap.files import DO_NOT_USE, read_json, write_json, write_text
 from poolmap.inference.checks import failures
 from poolmap.inference.predictive import (
     leave_one_out,
@@ -22,7 +22,6 @@ from poolmap.qgis import style
 if TYPE_CHECKING:
     import geopandas
 
-DO_NOT_USE = "DO_NOT_USE.txt"
 RATIOS = ("rr",)
 """Quantities that QGIS shows on a scale about 1."""
 _OWN_FILES = ("predictive", "predictive_statistics")

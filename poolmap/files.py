@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+DO_NOT_USE = "DO_NOT_USE.txt"
+"""Stands beside the tables of a fit that failed its checks, and says why."""
+
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from poolmap.files import DO_NOT_USE
 
 QUIET_EVENTS = {"job_started", "job_finished", "resources_info", "run_info", "progress"}
 QUIET_WORDS = (
@@ -145,6 +147,23 @@ def last_words(failures: Sequence[Failure], finished: Sequence[str], missing: Se
     if missing:
         lines.append("The same command goes on from here.")
     return "\n\n".join(["\n".join(lines), *map(str, failures)])
+
+
+def not_to_be_used(folder: Path, models: Mapping[str, Collection[str]]) -> list[str]:
+    """What a run that has come to its end says of fits that failed their checks.
+
+    Args:
+        folder: with the results.
+        models: of each analysis.
+    """
+    found = []
+    for analysis, names in models.items():
+        failed = [name for name in names if (folder / analysis / name / "estimates" / DO_NOT_USE).is_file()]
+        if failed:
+            found.append(
+                f"{analysis}: DO NOT USE the results of {', '.join(failed)}, whose fit failed its checks."
+            )
+    return found
 
 
 def _event(record: logging.LogRecord) -> str:

@@ -124,7 +124,8 @@ def fit(
             log.info("%s: worst %s (%s), %s", check.label, check.worst, check.where, state)
         if passed(checks):
             break
-        log.warning("attempt %d failed: %s", attempt + 1, ", ".join(attempts[-1]["failed"]))
+        again = "; sampling once more" if attempt == 0 else ""
+        log.warning("attempt %d failed: %s%s", attempt + 1, ", ".join(attempts[-1]["failed"]), again)
     verdict = {
         "passed": passed(checks),
         "checks": as_dicts(checks),

@@ -97,7 +97,7 @@ def render_index(
                 Cell(card["entry"].title, header=True, href=card["href"]),
                 Cell(card["family"]),
                 Cell(
-                    card["stamp"].words if card["stamp"] else "All checks passed",
+                    card["stamp"].words if card["stamp"] else "All checks of the fits passed",
                     verdict="failed" if card["stamp"] else "passed",
                 ),
             ]

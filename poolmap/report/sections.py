@@ -167,8 +167,9 @@ def _checks(page: AnalysisPage, views: Views) -> Section:
     for place, model in enumerate(page.models, 1):
         parts = [*views.blocks(_verdict(model)), _check_table(model, views)]
         attempts = model.checks.get("attempts") or []
-        if len(attempts) > 1:
-            parts.append(_attempt_table(model, attempts, views))
+        own = bool(attempts) and attempts[0].get("warmup") != page.settings.get("warmup")
+        if len(attempts) > 1 or own:
+            parts.append(_attempt_table(model, attempts, views, own=own))
         parts += [
             views.figure(figure)
             for figure in page.check_figures
@@ -200,7 +201,7 @@ def _check_table(model: ModelSection, views: Views) -> TableView:
         [
             Cell(check["label"], header=True),
             Cell(check["criterion"]),
-            Cell(_worst(check["worst"]), numeric=True),
+            Cell(_worst(check["worst"], 3 if check["name"] == "rhat" else None), numeric=True),
             Cell(check["where"] or "–"),
             Cell("Passed", verdict="passed") if check["passed"] else Cell("Failed", verdict="failed"),
         ]
@@ -209,12 +210,17 @@ def _check_table(model: ModelSection, views: Views) -> TableView:
     return views.table(headings, rows, f"Checks of the fit of model {model.name}.")
 
 
-def _worst(value: float | None) -> str:
+def _worst(value: float | None, places: int | None) -> str:
     """A check's worst value: sample sizes as whole numbers."""
+    if places is not None and value is not None:
+        return f"{value:.{places}f}"
     return f"{value:,.0f}" if value is not None and abs(value) >= 100 else cell_text(value)
 
 
-def _attempt_table(model: ModelSection, attempts: Sequence[Mapping[str, Any]], views: Views) -> TableView:
+def _attempt_table(
+    model: ModelSection, attempts: Sequence[Mapping[str, Any]], views: Views, *, own: bool
+) -> TableView:
+    """The settings and outcome of each attempt; own: the first did not take those of the config."""
     headings = [
         Cell("Attempt", numeric=True),
         Cell("Target acceptance", numeric=True),
@@ -238,7 +244,13 @@ def _attempt_table(model: ModelSection, attempts: Sequence[Mapping[str, Any]], v
                 else Cell(f"Failed: {failed}" if failed else "Failed", verdict="failed"),
             ]
         )
-    return views.table(headings, rows, f"Attempts to fit model {model.name}; the last one is reported.")
+    caption = f"Attempts to fit model {model.name}; the last one is reported."
+    if own:
+        caption += (
+            " It is sampled in whitened coordinates, which need a shorter warm-up and a lower target "
+            "acceptance than the settings below ask for."
+        )
+    return views.table(headings, rows, caption)
 
 
 def _reproducibility(page: AnalysisPage, views: Views) -> Section:

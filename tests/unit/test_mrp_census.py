@@ -350,7 +350,7 @@ def test_a_variable_that_the_census_lacks_is_put_into_it(tmp_path):
     assert about["terms"] == ["state", "sex"]
     assert about["levels"] == 2
     notes = data.tables["variables"].set_index(["variable", "level"])["note"]
-    assert "number in the census estimated from the survey" in notes["edu", "low"]
+    assert "put into the census by extend" in notes["edu", "low"]
 
 
 def test_missing_answers_are_no_level_of_the_extended_census(tmp_path):

@@ -46,7 +46,7 @@ def test_a_main_effect_within_groups_stands_once():
 def test_where_difference_and_ratio_are_one_the_table_has_one_row():
     spec, data, results = made("continuous", 12, waves=2, contrasts=TIMES)
     contrasts = results["main"].estimates["contrasts"]
-    first = contrasts.groupby("quantity")[["mean", "lower", "upper"]].transform("first")
+    first = contrasts.groupby("quantity")[["mean", "median", "lower", "upper"]].transform("first")
     results["main"].estimates["contrasts"] = contrasts.assign(**first)
     (table,) = tables_of(spec, data, results)
     assert table.frame.iloc[:, 0].tolist() == ["wave 2 − wave 1, every area (12)"]

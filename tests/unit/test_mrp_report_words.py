@@ -235,6 +235,26 @@ def test_weights_of_other_scales_are_told():
     assert "a respondent of the survey 'second' counts 400.0 times as much as one of 'survey' in" in said
 
 
+def test_doubts_stand_before_all_results():
+    spec, data, results = made("binary")
+    data.facts["doubts"] = ["'wave' has the level '2205' with 1 respondent: write `recode: ...`."]
+    said = findings(spec, data, results)
+    assert said[0] == "To look at first: 'wave' has the level '2205' with 1 respondent: write recode: ...."
+    assert "To look at first" not in text_of(said[1:])
+
+
+def test_contrasts_that_no_term_lets_differ_are_told():
+    """Women and men are compared within age groups."""
+    spec, data, results = made("binary")
+    apart = f"{spec.outcome.column} ~ 1 + (1 | area) + (1 | sex)"
+    said = text_of(findings(spec.model_copy(update={"formula": apart}), data, results))
+    assert "No term of the formula lets sex differ by age: on the scale" in said
+    assert "(1 | age:sex) would let them differ." in said
+    for term in ("(1 | age:sex)", "(1 | area:age:sex)", "age * sex", "(1 + sex | age)"):
+        joint = spec.model_copy(update={"formula": f"{apart} + {term}"})
+        assert "No term of the formula" not in text_of(findings(joint, data, results))
+
+
 def test_thresholds_are_counted():
     spec, data, results = made("binary", 12, thresholds=[0.3])
     table = results["main"].estimates["area"]
@@ -256,7 +276,7 @@ def test_contrasts_keep_difference_and_ratio_together():
     blocks = findings(spec, data, results)
     table = next(b for b in blocks if isinstance(b, ReportTable) and "Ratio" in b.frame)
     ratios = found[found["quantity"] == "share_ratio"]
-    assert [cell.split(" ")[0] for cell in table.frame["Ratio"]] == [f"{v:.2f}" for v in ratios["mean"]]
+    assert [cell.split(" ")[0] for cell in table.frame["Ratio"]] == [f"{v:.2f}" for v in ratios["median"]]
 
 
 def test_expected_errors():

@@ -393,9 +393,9 @@ def test_hostile_text_stays_text(page):
 def test_passing_page_bears_no_stamp(page, soup):
     assert "DO NOT USE" not in soup.get_text()
     assert soup.select(".stamped, .overlay, .banner.failed") == []
-    assert "All checks passed for both models" in soup.select_one(".banner").get_text()
+    assert "All checks of the fits passed for both models" in soup.select_one(".banner").get_text()
     one = BeautifulSoup(render_analysis(replace(page, models=page.models[:1])), "html.parser")
-    assert "All checks passed for the fitted model" in one.select_one(".banner").get_text()
+    assert "All checks of the fits passed for the fitted model" in one.select_one(".banner").get_text()
     three = replace(page, models=[*page.models, replace(page.models[1], name="third")])
     assert "passed for all 3 models" in BeautifulSoup(render_analysis(three), "html.parser").get_text()
 

@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 
 from poolmap.files import write_json
 from poolmap.report.unfinished import close, withdraw
-from poolmap.terminal import Failure, last_words, watch
+from poolmap.terminal import Failure, last_words, not_to_be_used, watch
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_the_index_of_a_run_that_failed_tells_what_stands(tmp_path):
     banner = page.select_one(".banner.failed").get_text(" ", strip=True)
     assert "The run did not come to its end : 1 of 2 analyses is finished" in banner
     assert "bad: reading line 3: <21> events" in banner
-    assert "All checks passed in" not in page.get_text()
+    assert "All checks of the fits passed in" not in page.get_text()
     rows = [[cell.get_text(strip=True) for cell in row.select("th, td")] for row in page.select("tbody tr")]
     assert rows[0][0] == "GOOD"
     assert rows[1] == ["BAD", "Meta-analysis", "✗Not finished"]
@@ -146,3 +146,11 @@ def test_pages_are_withdrawn(tmp_path):
     page.write_text("old")
     withdraw([str(page), str(page), str(tmp_path / "none.html")])
     assert not page.exists()
+
+
+def test_fits_that_failed_are_named_at_the_end(tmp_path):
+    (tmp_path / "vote/main/estimates").mkdir(parents=True)
+    (tmp_path / "vote/main/estimates/DO_NOT_USE.txt").write_text("R-hat")
+    (tmp_path / "vote/flat/estimates").mkdir(parents=True)
+    found = not_to_be_used(tmp_path, {"vote": ["main", "flat"], "other": ["main"]})
+    assert found == ["vote: DO NOT USE the results of main, whose fit failed its checks."]

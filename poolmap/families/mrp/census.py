@@ -15,6 +15,7 @@ from poolmap.tables import Table
 
 _SHOWN = 10
 _COUNT = re.compile(r"n|(n_?)?(people|persons|pop(ulation)?)(_?\d+)?|counts?|freq(uency)?|cnt|total", re.I)
+_THOUSANDS = r"[1-9]\d{0,2}(\.\d{3})+"
 _WEIGHT = re.compile(r"(.*_)?(weights?|wt|wgt|wts)|w|perwt|pweight|pwgtp", re.I)
 
 
@@ -51,6 +52,22 @@ def check_duplicates(table: Table, count: str, more: str = "") -> None:
         table.problem(f"the same in {len(lines) - _SHOWN} more rows")
 
 
+def check_points(table: Table, count: str) -> None:
+    """Note numbers of people such as 1.521 that may be 1,521: all fractions have three digits."""
+    texts = table.frame[count].astype(object).astype(str)
+    pointed = texts[texts.str.contains(".", regex=False)]
+    if pointed.empty or not pointed.str.fullmatch(_THOUSANDS).all():
+        return
+    rows = "1 row has" if len(pointed) == 1 else f"{len(pointed):,} rows have"
+    table.problem(
+        f"{rows} a point with three digits after it: is '{pointed.iloc[0]}' a fraction, or written with a "
+        "point between thousands?",
+        "write numbers of people without separators, and fractions with more decimals",
+        line=pointed.index[0],
+        column=count,
+    )
+
+
 def cell_rows(names: Sequence[str], kinds: Mapping[str, str], table: Table, count: str) -> pd.DataFrame:
     """The rows of a census of cells.
 
@@ -72,6 +89,7 @@ def cell_rows(names: Sequence[str], kinds: Mapping[str, str], table: Table, coun
         if len(empty) > 5:
             table.problem(f"the same in {len(empty) - 5} more rows", column=name)
     rows["count"] = table.numbers(count, lower=0, what="the number of people, 0 or more")
+    check_points(table, count)
     for name in [*(name for name, kind in kinds.items() if kind == "numeric"), count]:
         lines = table.frame.index[table.is_missing(name)]
         for line in lines[:20]:

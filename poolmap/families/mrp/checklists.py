@@ -22,6 +22,13 @@ def checklists(
     return gather([*_inputs(spec, data), *_analysis(spec, results), *_results(spec, results, figures)])
 
 
+def _put_in(spec: MrpAnalysis) -> str:
+    """Variables whose numbers of people are taken as known, although a model of the survey gives them."""
+    if not spec.extend:
+        return ""
+    return f" of the people by {listed([extension.variable for extension in spec.extend])},"
+
+
 def _inputs(spec: MrpAnalysis, data: Dataset) -> list[Item]:
     facts = data.facts
     groupings = [by_words(grouping) for grouping in spec.groupings()[1:]]
@@ -134,8 +141,8 @@ def _analysis(spec: MrpAnalysis, results: Mapping[str, ModelResult]) -> list[Ite
             "13", "How uncertainty was worked out",
             f"{level(spec)} posterior intervals{count}: they hold the randomness of the answers and the "
             "uncertainty of all parameters of the model, also of levels without respondents. They do not "
-            "hold errors of the census and of predictors, non-response within cells, nor the choice of "
-            "model.",
+            f"hold errors of the census and of predictors,{_put_in(spec)} non-response within cells, nor the "
+            "choice of model.",
             "Methods",
         ),
         Item(

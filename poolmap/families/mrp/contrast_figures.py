@@ -8,7 +8,7 @@ import pandas as pd
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import ModelResult, NamedFigure
 from poolmap.families.mrp.arrange import Order
-from poolmap.families.mrp.contrast_rows import compared, forms, labels
+from poolmap.families.mrp.contrast_rows import RATIO, VALUES, compared, forms, labels
 from poolmap.families.mrp.report_words import capital, decimals, fixed, is_share, level, noun, value_name
 from poolmap.figures.dot_whisker import Panel, Series, dot_whisker
 from poolmap.figures.style import BLUE
@@ -24,7 +24,7 @@ def contrast_figures(spec: MrpAnalysis, order: Order, result: ModelResult) -> li
     if table is None:
         return []
     return [
-        _contrasts(spec, result, compared(spec, order, rows), form)
+        _contrasts(spec, result, compared(spec, order, rows, RATIO if form == "ratio" else VALUES), form)
         for form, rows in forms(spec, table).items()
         if len(rows)
     ]
@@ -32,12 +32,12 @@ def contrast_figures(spec: MrpAnalysis, order: Order, result: ModelResult) -> li
 
 def _contrasts(spec: MrpAnalysis, result: ModelResult, rows: pd.DataFrame, form: str) -> NamedFigure:
     ratio = form == "ratio"
-    null = 1.0 if ratio else 0.0
+    null, middle = (1.0, "median") if ratio else (0.0, "mean")
     answers = list(dict.fromkeys(rows["answer"])) if "answer" in rows else [""]
     parts = [rows[rows["answer"] == answer] if answer else rows for answer in answers]
     cut, shown = "", np.arange(len(parts[0]))
     if len(shown) > MOST_ROWS:
-        means = np.stack([part["mean"].to_numpy(dtype=float) for part in parts])
+        means = np.stack([part[middle].to_numpy(dtype=float) for part in parts])
         away = np.nanmax(np.abs(np.log(means) if ratio else means), axis=0)
         shown = np.sort(np.argsort(-away, kind="stable")[:MOST_ROWS])
         cut = (
@@ -53,18 +53,21 @@ def _contrasts(spec: MrpAnalysis, result: ModelResult, rows: pd.DataFrame, form:
     about = f" ({pairs[0]})" if len(pairs) == 1 else ""
     several = len(answers) > 1
     figure = dot_whisker(
-        [Panel(names, _series(part, null), str(answer)) for part, answer in zip(parts, answers, strict=True)],
+        [
+            Panel(names, _series(part, null, middle), str(answer))
+            for part, answer in zip(parts, answers, strict=True)
+        ],
         x_label=f"{form}{about} of the {value_name(spec)}" + (", log axis" if ratio else ""),
         reference=(null, "no difference"),
         same_rows=several,
         across=(len(answers) if len(answers) <= MOST_ACROSS else 3) if several else None,
         log=ratio,
     )
-    drawn = pd.concat(parts, ignore_index=True).dropna(subset="mean")
+    drawn = pd.concat(parts, ignore_index=True).dropna(subset=middle)
     clear = ((drawn["lower"] > null) | (drawn["upper"] < null)).sum()
     places = decimals(drawn["upper"] - drawn["lower"], 2 if is_share(spec) or ratio else 0)
-    at = int((drawn["mean"] - null).abs().argmax())
-    mean, lower, upper = (fixed(drawn[column].iloc[at], places) for column in ("mean", "lower", "upper"))
+    at = int((drawn[middle] - null).abs().argmax())
+    mean, lower, upper = (fixed(drawn[column].iloc[at], places) for column in (middle, "lower", "upper"))
     once = (
         f" Where the model lets no group differ in the {form}, it stands once, with the number of groups."
         if (rows["groups"] > 1).any()
@@ -77,7 +80,7 @@ def _contrasts(spec: MrpAnalysis, result: ModelResult, rows: pd.DataFrame, form:
         figure=figure,
         title="Groups compared: " + ("ratios" if ratio else "differences"),
         caption=f"{capital(form)} of the {value_name(spec)}, {words}{panels}, each group with its own "
-        f"composition. Dots: posterior means; lines: {level(spec)} intervals, hollow where they hold no "
+        f"composition. Dots: posterior {middle}s; lines: {level(spec)} intervals, hollow where they hold no "
         f"difference; dashed line: no difference.{once}{cut} Model {result.name}.",
         alt=f"Dot plot of {len(drawn)} {form}s of {noun(spec)}s; the interval of {int(clear)} leaves out no "
         f"difference. The farthest from it is {labels(drawn, ratio=ratio)[at]}: {mean} ({lower} to {upper}).",
@@ -85,9 +88,9 @@ def _contrasts(spec: MrpAnalysis, result: ModelResult, rows: pd.DataFrame, form:
     )
 
 
-def _series(rows: pd.DataFrame, null: float) -> list[Series]:
+def _series(rows: pd.DataFrame, null: float, middle: str) -> list[Series]:
     """Filled where the interval leaves out no difference, else hollow."""
-    every = rows[["mean", "lower", "upper"]].to_numpy(dtype=float)
+    every = rows[[middle, "lower", "upper"]].to_numpy(dtype=float)
     clear = ((rows["lower"] > null) | (rows["upper"] < null)).to_numpy()
     return [
         Series(label, *np.where(chosen[:, None], every, np.nan).T, "o", BLUE, filled=filled, size=5.5)

@@ -12,6 +12,8 @@ from poolmap.families.mrp.arrange import Order, arranged
 from poolmap.families.mrp.report_words import by_words, noun
 
 VALUES = ("mean", "lower", "upper")
+RATIO = ("median", "lower", "upper")
+"""Of a ratio the median is shown: its mean is drawn up by the upper tail."""
 ALIKE = 1e-4
 """Share of an interval's width by which numbers that are the same may differ, from sums in another order."""
 

@@ -22,7 +22,6 @@ def describe(spec: MrpAnalysis, data: Dataset) -> list[Block]:
     """What the survey and the census hold, what was left out, which levels nobody was asked in."""
     facts, tables = data.facts, data.tables
     blocks: list[Block] = [f"{_survey(spec, data)} {_census(spec, facts)} {_outcome(spec, data)}"]
-    blocks += [f"To look at: {doubt.replace('`', '')}" for doubt in facts["doubts"]]
     blocks += _left_out(spec, data)
     blocks += _recoded(spec)
     if facts["notes"]:

@@ -23,6 +23,7 @@ from poolmap.families.mrp.pooled import SURVEY, SurveyTable
 from poolmap.families.mrp.recode import band_labels
 from poolmap.families.mrp.same_levels import written
 from poolmap.families.mrp.words import counted
+from poolmap.families.mrp.words import listed as words_of
 from poolmap.tables import Table
 
 FEW = 5  # respondents of a level that may be a slip
@@ -90,6 +91,7 @@ def doubts(
     found += [level.said for level in odd]
     if spec.time in people:
         found += crowd_of_times(people, spec.time)
+    found += _more_respondents(people, cells, [v for v in order if v in cells and v in people])
     if inputs.census is not None:
         used = {*order, *cells.columns, spec.count}
         if spec.microdata and spec.count is None:
@@ -97,6 +99,24 @@ def doubts(
         found += _unused_time(spec, inputs.census, used)
         found += _one_large_cell(inputs.census.path, cells, [v for v in order if v in cells])
     return [*found, *_other_bands(spec, cells, order)]
+
+
+def _more_respondents(people: pd.DataFrame, cells: pd.DataFrame, variables: Sequence[str]) -> list[str]:
+    """A survey with more people than there are: the census is in thousands, or of other people."""
+    found = []
+    for variable in variables:
+        asked = people[variable].astype(object).value_counts(sort=False)
+        lived = cells.groupby(variable, observed=True)["count"].sum()
+        lived.index = lived.index.astype(object)
+        lived = lived.reindex(asked.index)
+        over = asked.index[(asked > lived) & (lived > 0)]
+        if len(over):
+            each = [f"{level} ({asked[level]:,} respondents, {lived[level]:,.6g} people)" for level in over]
+            found.append(
+                f"the survey has more respondents than the census has people in '{variable}' "
+                f"{words_of(each, 3)}. Are the census's numbers in thousands, or with separators?"
+            )
+    return found
 
 
 def _unused_time(spec: MrpAnalysis, census: Table, used: Collection[str | None]) -> list[str]:

@@ -101,7 +101,12 @@ def _finite(spec: MrpAnalysis, data: Dataset) -> list[Block]:
     draws = spec.sampling.chains * spec.sampling.draws if spec.sampling else 0
     counts = data.tables["census"]["count"].to_numpy()
     if people_of(spec, counts, draws) is None:
-        return []
+        if (counts % 1 == 0).all():
+            return []
+        return [
+            f"The interval is that of the expected {noun(spec)}: there is none for a finite population, "
+            "since the numbers of people in the cells are not whole."
+        ]
     what, whom = noun(spec), ANSWERING[spec.outcome.kind]
     return [
         f"The interval of this expected {what} leaves out by how much the few members of a small group "

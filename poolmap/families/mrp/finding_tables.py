@@ -11,7 +11,7 @@ from poolmap.config.mrp import MrpAnalysis
 from poolmap.contracts import ModelResult, ReportTable
 from poolmap.families.mrp.accuracy import KINDS, accuracy
 from poolmap.families.mrp.arrange import Order
-from poolmap.families.mrp.contrast_rows import VALUES, compared, forms, keys_of, labels
+from poolmap.families.mrp.contrast_rows import RATIO, VALUES, compared, forms, keys_of, labels
 from poolmap.families.mrp.differences import model_differences
 from poolmap.families.mrp.group_tables import ends_of
 from poolmap.families.mrp.report_words import (
@@ -35,8 +35,8 @@ def contrast_table(spec: MrpAnalysis, order: Order, table: pd.DataFrame, model: 
     keys, parts = keys_of(spec, table), forms(spec, table)
     # read back from a file, empty keys are missing on both sides alike
     difference, ratio = (part.fillna(dict.fromkeys(keys, "")) for part in parts.values())
-    ratios = {name: f"ratio_{name}" for name in VALUES}
-    rows = difference.merge(ratio[[*keys, *VALUES]].rename(columns=ratios), on=keys, how="left")
+    ratios = {name: f"ratio_{name}" for name in RATIO}
+    rows = difference.merge(ratio[[*keys, *RATIO]].rename(columns=ratios), on=keys, how="left")
     shown = compared(spec, order, rows, (*VALUES, *(ratios.values() if len(ratio) else ())))
     least = 2 if is_share(spec) else 0
     once = " A contrast that is the same in every group stands once, with the number of groups."
@@ -54,7 +54,8 @@ def contrast_table(spec: MrpAnalysis, order: Order, table: pd.DataFrame, model: 
     columns["P(first higher)"] = shown["p_first_higher"].map("{:.2f}".format).tolist()
     frame = pd.DataFrame(columns)
     caption = (
-        f"Groups compared: difference and ratio of the {value_name(spec)} with {level(spec)} intervals, "
+        f"Groups compared: difference (mean) and ratio (median) of the {value_name(spec)} with {level(spec)} "
+        "intervals, "
         f"and the posterior probability that the first is higher.{said}{cut} Model {model}."
     )
     return ReportTable(frame, caption, list(frame.columns[1:]), model)

@@ -16,6 +16,7 @@ from poolmap.families.mrp.finding_tables import (
     contrast_table,
     models_table,
 )
+from poolmap.families.mrp.formula import parse_formula
 from poolmap.families.mrp.group_tables import group_tables
 from poolmap.families.mrp.left_out_figures import left_out_words
 from poolmap.families.mrp.parameters import SCALE
@@ -46,7 +47,9 @@ def findings(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult
     """Total, groups, contrasts and accuracy of the primary model, and how other models differ."""
     name, result = next(iter(results.items()))
     order = data.facts.get("order", {})
-    blocks: list[Block] = []
+    blocks: list[Block] = [
+        f"To look at first: {doubt.replace('`', '')}" for doubt in data.facts.get("doubts", ())
+    ]
     total = estimates_of_grouping(spec, result, ())
     if total is not None and len(total):
         blocks.append(" ".join([_total(spec, total), *_of_whom(spec, data)]))
@@ -57,7 +60,7 @@ def findings(spec: MrpAnalysis, data: Dataset, results: Mapping[str, ModelResult
         if table is not None and len(table):
             blocks.append(_groups(spec, grouping, table))
             blocks += group_tables(spec, order, grouping, table, name)
-    blocks += _contrasts(spec, order, result)
+    blocks += _contrasts(spec, order, result, alike_within(spec, name))
     blocks += _contributions(spec, result)
     blocks += _accuracy(spec, result)
     blocks += left_out_words(spec, result)
@@ -194,7 +197,27 @@ def _above(spec: MrpAnalysis, table: pd.DataFrame) -> str:
     return text
 
 
-def _contrasts(spec: MrpAnalysis, order: Order, result: ModelResult) -> list[Block]:
+def alike_within(spec: MrpAnalysis, model: str) -> str:
+    """A sentence on contrasts within groups that the model gives no difference of their own."""
+    formula = parse_formula(spec.formula_of(model), spec.outcome.column)
+    together = [set(part) for part in formula.common]
+    together += [{*group.factor, *slope} for group in formula.groups for slope in ((), *group.slopes)]
+    said = []
+    for contrast in spec.contrasts:
+        if contrast.within and not any(
+            contrast.variable in part and part & set(contrast.within) for part in together
+        ):
+            term = ":".join([*contrast.within, contrast.variable])
+            said.append(
+                f" No term of the formula lets {contrast.variable} differ by "
+                f"{' or '.join(contrast.within)}: on the scale of the linear predictor the model has one "
+                "difference for all groups, and what groups show beside it follows from their composition "
+                f"and level. (1 | {term}) would let them differ."
+            )
+    return "".join(dict.fromkeys(said))
+
+
+def _contrasts(spec: MrpAnalysis, order: Order, result: ModelResult, alike: str) -> list[Block]:
     table = result.estimates.get("contrasts")
     if table is None or table.empty:
         return []
@@ -217,7 +240,7 @@ def _contrasts(spec: MrpAnalysis, order: Order, result: ModelResult) -> list[Blo
             "leaves out 0. "
             f"The largest is {names[at]}: {said}."
         )
-    return [text, contrast_table(spec, order, table, result.name)]
+    return [text + alike, contrast_table(spec, order, table, result.name)]
 
 
 def _contributions(spec: MrpAnalysis, result: ModelResult) -> list[Block]:
@@ -243,10 +266,12 @@ def _accuracy(spec: MrpAnalysis, result: ModelResult) -> list[Block]:
     table = accuracy_table(spec, result)
     if table is None:
         return []
+    judged = "the intervals are too narrow for those"
+    if any("predicted_lower" in part for part in result.estimates.values()):
+        judged = "the interval for the finite population is the one to compare with those"
     return [
-        "True values are known here, so the estimates can be scored. A known value is that of a finite "
-        f"population, not the expected {noun(spec)} behind it: where a group is small, the interval to "
-        "compare it with is the one for the finite population.",
+        f"True values are known here, so the estimates can be scored. If they are of a finite population, "
+        f"and not the expected {noun(spec)} behind it, {judged} of small groups.",
         table,
     ]
 

@@ -202,7 +202,7 @@ def _notes(variable: str, levels: Sequence[str], part: pd.DataFrame, extended: b
         if asked > lived > 0:
             said.append("more respondents than people")
         if extended:
-            said.append("number in the census estimated from the survey")
+            said.append("put into the census by extend")
         notes.append("; ".join(said))
     return notes
 

@@ -12,7 +12,7 @@ import pandas as pd
 from poolmap.config.mrp import MrpAnalysis
 from poolmap.errors import InputError, Problem
 from poolmap.families.mrp.categories import present
-from poolmap.families.mrp.census import aggregated, check_duplicates
+from poolmap.families.mrp.census import aggregated, check_duplicates, check_points
 from poolmap.families.mrp.order import close_level, listed, ordered
 from poolmap.families.mrp.raking import Raked, rake
 from poolmap.families.mrp.same_levels import written
@@ -101,6 +101,7 @@ def _margin(table: Table, count: str) -> pd.DataFrame:
             remedy = "write every level; rows of totals must not stand in the table"
             table.problem(f"the {name} is empty", remedy, line=line, column=name)
     rows["count"] = table.numbers(count, lower=0, what="the number of people, 0 or more")
+    check_points(table, count)
     for line in rows.index[table.is_missing(count)][:5]:
         table.problem("no number of people", "every row needs one", line=line, column=count)
     return aggregated(rows, names)

@@ -70,6 +70,8 @@ def check_levels(
             )
             unknown = unknown.drop(lost)
         whole = _of_the_whole(variable, unknown.index, known, census)
+        if variable in spec.bands and unknown.index.isin(band_labels(spec.bands[variable])).any():
+            whole = _other_bands(variable, band_labels(spec.bands[variable]), known, census)
         if whole:
             survey.problem(*whole, column=variable)
             continue
@@ -78,6 +80,14 @@ def check_levels(
             survey.problem(*_spelt_otherwise(variable, near, census), column=variable)
             unknown = unknown.drop(list(near))
         _tell_each(variable, survey, unknown, known, census)
+
+
+def _other_bands(variable: str, own: Sequence[str], known: Sequence[str], census: str) -> tuple[str, str]:
+    """What is said of bands of the config that are not those of the census, and what to do."""
+    what = (
+        f"`bands` cuts '{variable}' into {listed(own, 5)}, and the census, {census}, has {listed(known, 5)}"
+    )
+    return what, f"cut the numbers as the census is cut: {_cutting(variable, known)}"
 
 
 def _of_the_whole(
@@ -167,15 +177,18 @@ def _uncut(variable: str, unknown: Sequence[str], known: Sequence[str], census: 
         f"{whose[in_survey]} has numbers ({listed(numbers, 3)}), and {whose[not in_survey]} has bands "
         f"({listed(bands, 5)})"
     )
+    return what, f"have the numbers cut into these bands: {_cutting(variable, bands)}"
+
+
+def _cutting(variable: str, known: Sequence[str]) -> str:
+    """The key that cuts numbers into bands with these names."""
+    bands = sorted((level for level in known if is_band(level)), key=_lower_bound)
     lower = [_lower_bound(band) for band in bands]
-    if lower != sorted(set(lower)):
-        return what, f"cut the numbers into these bands by `bands: {{{variable}: {{lower: [...]}}}}`"
+    if not bands or lower != sorted(set(lower)):
+        return f"`bands: {{{variable}: {{lower: [...]}}}}`"
     named = "" if band_labels(Bands(lower=lower)) == bands else f", labels: {json.dumps(bands)}"
     bounds = ", ".join(f"{bound:g}" for bound in lower)
-    return (
-        what,
-        f"have the numbers cut into these bands: `bands: {{{variable}: {{lower: [{bounds}]{named}}}}}`",
-    )
+    return f"`bands: {{{variable}: {{lower: [{bounds}]{named}}}}}`"
 
 
 def _is_number(level: str) -> bool:

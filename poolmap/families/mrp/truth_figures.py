@@ -124,8 +124,7 @@ def _coverage(
         "line intervals hold what their level says; above it they are too wide, below too narrow. Grey: "
         "where 95% of such shares would lie by chance if the values were independent (they come from one "
         f"model, so they are not quite). Single markers: direct estimates, at their level {level(spec)}. "
-        "Where a group is small, its known value is that of a finite population, and the interval to judge "
-        "is the one for it; where that ends on the known value, it counts in part, as the level asks. "
+        "An interval that ends on the known value counts in part, as the level asks. "
         f"Model {result.name}.",
         alt=f"Coverage against level. {'; '.join(words)}.",
         model=result.name,
