@@ -83,7 +83,9 @@ onstart:
 
 
 onsuccess:
-    for said in not_to_be_used(Path("results"), {name: spec.models for name, spec in ANALYSES.items()}):
+    for said in not_to_be_used(
+        Path("results"), {name: spec.models for name, spec in ANALYSES.items()}
+    ):
         logger.warning(said)
     logger.info(
         f"\nDone in {time.monotonic() - STARTED:.0f} s. Open the report: {Path('results/report.html').resolve()}"
